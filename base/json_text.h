@@ -1,0 +1,37 @@
+/* JSON text: the scalars of RFC 8259, read strictly and written as RFC 8785 (JCS) writes them. */
+#ifndef BASE_JSON_TEXT_H
+#define BASE_JSON_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+/* Appends `text` (valid UTF-8) as a JSON string with its quotes, escaping as RFC 8785
+ * section 3.2.2.2: \b \t \n \f \r
+ * \" \\ and \u00xx for other controls; everything else as it is. */
+void json_append_string(struct buffer *out, struct slice text);
+
+/* Appends a finite double in ECMAScript's shortest form (RFC 8785 section 3.2.2.3), which reads
+ * back to the same value; -0 becomes 0. */
+void json_append_number(struct buffer *out, double value);
+
+/* Appends a float the same way, with the shortest digits that read back to the same float. */
+void json_append_float(struct buffer *out, float value);
+
+/* Reads a JSON number (the whole slice, RFC 8259 grammar) to the nearest double. False when
+ * malformed or beyond a double's range. */
+bool json_parse_number(struct slice text, double *ret_value);
+
+/* Decodes the content of a JSON string, without its quotes, to UTF-8 appended to `out`. False on a
+ * bad escape, a lone surrogate, a control character or invalid UTF-8. */
+bool json_decode_string(struct slice content, struct buffer *out);
+
+/* Base64 of RFC 4648. Encoding appends padded standard, or unpadded url-safe text. Decoding takes
+ * either alphabet (not mixed rules: any of + / - _), padded or not; false on other characters,
+ * misplaced padding or non-zero spare bits. */
+void base64_append(struct buffer *out, struct slice bytes);
+void base64url_append(struct buffer *out, struct slice bytes);
+bool base64_decode(struct slice text, struct buffer *out);
+
+#endif

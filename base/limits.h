@@ -1,0 +1,60 @@
+/* Limits: every bound on what comes from outside, by name. A refusal names the bound. Sizes in
+ * bytes. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+enum {
+    /* ids */
+    USER_ID_MAX = 128,
+    DEVICE_ID_MAX = 128,
+    CHANGE_ID_MAX = 128,
+    DATA_ID_MAX = 256,
+    DEVICE_NAME_MAX = 256,
+
+    /* uploads */
+    BATCH_CHANGES_MAX = 1000,
+    CHANGE_DATA_MAX = 256 << 10,
+    BATCH_FAULTS_MAX =
+        100, /* syntactic faults told in one answer; the count of the rest is told too */
+
+    /* documents, wire and JSON */
+    DOCUMENT_DEPTH_MAX = 64,
+    WIRE_DEPTH_MAX = 100,
+    JSON_DEPTH_MAX = 100,
+    CURSOR_TEXT_MAX = 128,
+    PAGE_TOKEN_MAX = 1024,
+
+    /* reading */
+    PAGE_SIZE_DEFAULT = 50,
+    PAGE_SIZE_MAX = 1000,
+    BUNDLE_PAGE_SIZE_MAX = 10000,
+    BUNDLE_BYTES_MAX = 64 << 20,
+    BUNDLE_CHUNK_BYTES = 1 << 20, /* before compression */
+    RECORD_KEYS_MAX = 1000,       /* in one GetRecords or PutRecords */
+
+    /* HTTP */
+    HTTP_REQUEST_LINE_MAX = 16 << 10,
+    HTTP_HEADERS_BYTES_MAX = 32 << 10,
+    HTTP_HEADERS_COUNT_MAX = 100,
+    HTTP_BODY_MAX = 32 << 20,
+    GRPC_METADATA_MAX = 8 << 10,
+    GRPC_MESSAGE_MAX = 64 << 20,
+
+    /* auth */
+    TOKEN_MAX = 8 << 10,
+    TOKEN_CACHE_MAX = 65536, /* verified tokens remembered */
+    JWKS_KEYS_MAX = 64,
+
+    /* per user */
+    USER_SYNC_OPERATIONS_MAX = 50, /* concurrent, from the specification */
+    USER_DEVICES_MAX = 100,
+    USER_CONFLICTS_OPEN_MAX = 10000,
+};
+
+_Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");
+_Static_assert(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX, "");
+_Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
+_Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
+               "a body that HTTP accepts fits the service's message");
+
+#endif

@@ -1,0 +1,31 @@
+/* Memory: the only file that calls the system's allocator. Everything else allocates through here,
+ * so that a test can refuse the n-th allocation and walk every error path. Thread-safe. */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* `size` bytes, uninitialized, or NULL. `size` > 0. Release with memory_free. */
+void *memory_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+
+/* `count` × `size` zeroed bytes, or NULL (also when the product overflows). */
+void *memory_zalloc(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
+
+/* Resizes as realloc does; on NULL the old block is still there. */
+void *memory_realloc(void *block, size_t size) __attribute__((warn_unused_result));
+
+/* A NUL-terminated copy of `size` bytes, or NULL. */
+char *memory_copy_text(const void *data, size_t size) __attribute__((malloc, warn_unused_result));
+
+/* Releases a block of this file. NULL is allowed. */
+void memory_free(void *block);
+
+/* For tests: the `n`-th allocation of this thread from now on (1 = the next) fails, once; 0
+ * switches it off. */
+void memory_fail_after(uint64_t n);
+
+/* For tests: allocations of this thread since memory_fail_after was last called. */
+uint64_t memory_count(void);
+
+#endif
