@@ -68,13 +68,14 @@ bool slice_is_utf8(struct slice bytes);
 
 /* Owned bytes that grow. Fields are readable by all, written only by buffer_ functions.
  * `failed` is sticky: after a refused allocation or the bound passed, appends do nothing, and one
- * check of buffer_ok at the end suffices. */
+ * check of buffer_status at the end suffices. */
 struct buffer {
     uint8_t *data;
     size_t size;
     size_t capacity;
     size_t size_max; /* appends beyond this fail */
     bool failed;
+    bool past_bound; /* why it failed: the bound, not the memory */
 };
 
 /* Prepares an empty buffer in the caller's memory that may grow to `size_max` bytes; takes no

@@ -1,0 +1,56 @@
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Per thread, so that a test that refuses an allocation leaves the other threads alone. */
+static __thread uint64_t fail_countdown;
+static __thread uint64_t allocations;
+
+/* Counts one allocation; tells whether a test wants it refused. */
+static inline bool memory_refused(void) {
+    allocations++;
+    return fail_countdown != 0 && --fail_countdown == 0;
+}
+
+void *memory_alloc(size_t size) {
+    assert(size > 0);
+    return memory_refused() ? NULL : malloc(size);
+}
+
+void *memory_zalloc(size_t count, size_t size) {
+    assert(count > 0);
+    assert(size > 0);
+    return memory_refused() ? NULL : calloc(count, size);
+}
+
+void *memory_realloc(void *block, size_t size) {
+    assert(size > 0);
+    return memory_refused() ? NULL : realloc(block, size);
+}
+
+char *memory_copy_text(const void *data, size_t size) {
+    assert(data || size == 0);
+    char *copy = size < SIZE_MAX ? memory_alloc(size + 1) : NULL;
+    if (!copy)
+        return NULL;
+    if (size > 0)
+        memcpy(copy, data, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+void memory_free(void *block) {
+    free(block);
+}
+
+void memory_fail_after(uint64_t n) {
+    fail_countdown = n;
+    allocations = 0;
+}
+
+uint64_t memory_count(void) {
+    return allocations;
+}
