@@ -1,4 +1,4 @@
-"""c_proto_library: protoc-c over a package's .proto files, imports included."""
+"""c_proto_library: protoc-c over .proto files; proto_descriptor_library: their descriptor set as a C array."""
 
 CProtoInfo = provider(
     doc = "What a c_proto_library lends to those that import its files.",
@@ -8,83 +8,129 @@ CProtoInfo = provider(
     },
 )
 
-def _root_of(label):
-    # Imports are written from the folder of the BUILD file that names the files.
-    return "/".join([p for p in [label.workspace_root, label.package] if p]) or "."
+def _root_of(ctx):
+    # Imports are written from the folder of the BUILD file that names the files, or from `root` below it.
+    parts = [ctx.label.workspace_root, ctx.label.package, ctx.attr.root]
+    if ctx.files.srcs and not ctx.files.srcs[0].is_source:
+        parts = [ctx.bin_dir.path] + parts
+    return "/".join([p for p in parts if p]) or "."
+
+def _inputs(ctx):
+    deps = [d[CProtoInfo] for d in ctx.attr.deps]
+    root = _root_of(ctx)
+    names = [f.path if root == "." else f.path[len(root) + 1:] for f in ctx.files.srcs]
+    info = CProtoInfo(
+        roots = depset([root], transitive = [d.roots for d in deps]),
+        srcs = depset(ctx.files.srcs, transitive = [d.srcs for d in deps]),
+    )
+    return info, names
 
 def _gen_impl(ctx):
-    deps = [d[CProtoInfo] for d in ctx.attr.deps]
-    root = _root_of(ctx.label)
-    roots = depset([root], transitive = [d.roots for d in deps])
-    srcs = depset(ctx.files.srcs, transitive = [d.srcs for d in deps])
-    cs, hs, names = [], [], []
-    for f in ctx.files.srcs:
-        rel = f.path if root == "." else f.path[len(root) + 1:]
-        names.append(rel)
-        cs.append(ctx.actions.declare_file(rel[:-len(".proto")] + ".pb-c.c"))
-        hs.append(ctx.actions.declare_file(rel[:-len(".proto")] + ".pb-c.h"))
-    outs = cs + hs
-    out_dir = ctx.bin_dir.path + ("" if root == "." else "/" + root)
+    info, names = _inputs(ctx)
+    prefix = ctx.attr.root + "/" if ctx.attr.root else ""
+    cs = [ctx.actions.declare_file(prefix + n[:-len(".proto")] + ".pb-c.c") for n in names]
+    hs = [ctx.actions.declare_file(prefix + n[:-len(".proto")] + ".pb-c.h") for n in names]
     args = ctx.actions.args()
-    args.add_all(roots, format_each = "-I%s")
-    args.add("--c_out=" + out_dir)
+    args.add_all(info.roots, format_each = "-I%s")
+    args.add("--c_out=" + cs[0].path[:-len(names[0]) + len(".proto") - len(".pb-c.c") - 1])
     args.add_all(names)
     ctx.actions.run(
         executable = ctx.attr.protoc_c,
         arguments = [args],
-        inputs = srcs,
-        outputs = outs,
+        inputs = info.srcs,
+        outputs = cs + hs,
         mnemonic = "CProto",
         progress_message = "protoc-c " + str(ctx.label),
     )
-    desc = ctx.actions.declare_file(ctx.attr.descriptor + ".binpb")
-    dargs = ctx.actions.args()
-    dargs.add_all(roots, format_each = "-I%s")
-    dargs.add("--include_imports")
-    dargs.add("--descriptor_set_out=" + desc.path)
-    dargs.add_all(names)
-    ctx.actions.run(
-        executable = ctx.attr.protoc_c,
-        arguments = [dargs],
-        inputs = srcs,
-        outputs = [desc],
-        mnemonic = "CProtoDescriptor",
-    )
-    dc = ctx.actions.declare_file(ctx.attr.descriptor + ".c")
-    dh = ctx.actions.declare_file(ctx.attr.descriptor + ".h")
-    ctx.actions.run(
-        executable = ctx.executable._embed,
-        arguments = [ctx.attr.descriptor, desc.path, dc.path, dh.path],
-        inputs = [desc],
-        outputs = [dc, dh],
-        mnemonic = "CEmbed",
-    )
     return [
-        DefaultInfo(files = depset(cs + [dc])),
-        OutputGroupInfo(c = depset(cs + [dc]), h = depset(hs + [dh]), descriptor = depset([desc])),
-        CProtoInfo(roots = roots, srcs = srcs),
+        DefaultInfo(files = depset(cs)),
+        OutputGroupInfo(c = depset(cs), h = depset(hs)),
+        info,
     ]
 
-_c_proto_gen = rule(
-    implementation = _gen_impl,
-    attrs = {
-        "deps": attr.label_list(providers = [CProtoInfo]),
-        "descriptor": attr.string(mandatory = True),
-        "protoc_c": attr.string(default = "/usr/bin/protoc-c"),
-        "srcs": attr.label_list(allow_files = [".proto"], mandatory = True),
-        "_embed": attr.label(default = "//tools:embed", executable = True, cfg = "exec"),
-    },
-)
+_ATTRS = {
+    "deps": attr.label_list(providers = [CProtoInfo]),
+    "protoc_c": attr.string(default = "/usr/bin/protoc-c"),
+    "root": attr.string(doc = "where imports begin, below the package"),
+    "srcs": attr.label_list(allow_files = [".proto"], mandatory = True),
+}
 
-def c_proto_library(name, srcs, deps = [], visibility = None, **kwargs):
-    """A cc_library of the code protoc-c makes, and `<name>_descriptor` in C."""
+_c_proto_gen = rule(implementation = _gen_impl, attrs = _ATTRS)
+
+def c_proto_library(name, srcs, deps = [], root = "", visibility = None, **kwargs):
+    """A cc_library of the code protoc-c makes."""
     gen = name + "_gen"
     _c_proto_gen(
         name = gen,
         srcs = srcs,
         deps = [d + "_gen" for d in deps],
-        descriptor = name + "_descriptor",
+        root = root,
         visibility = visibility,
+    )
+    native.filegroup(name = name + "_c", srcs = [gen], output_group = "c")
+    native.filegroup(name = name + "_h", srcs = [gen], output_group = "h")
+    native.cc_library(
+        name = name,
+        srcs = [name + "_c"],
+        hdrs = [name + "_h"],
+        copts = ["-w"],
+        includes = [root or "."],  # the generated #include lines start at the import root
+        visibility = visibility,
+        deps = deps + ["@protobuf_c"],
+        **kwargs
+    )
+
+def _descriptor_impl(ctx):
+    info, names = _inputs(ctx)
+    desc = ctx.actions.declare_file(ctx.attr.symbol + ".binpb")
+    args = ctx.actions.args()
+    args.add_all(info.roots, format_each = "-I%s")
+    args.add("--include_imports")
+    args.add("--include_source_info")
+    args.add("--descriptor_set_out=" + desc.path)
+    args.add_all(names)
+    ctx.actions.run(
+        executable = ctx.attr.protoc,
+        arguments = [args],
+        inputs = info.srcs,
+        outputs = [desc],
+        mnemonic = "ProtoDescriptor",
+    )
+    dc = ctx.actions.declare_file(ctx.attr.symbol + ".c")
+    dh = ctx.actions.declare_file(ctx.attr.symbol + ".h")
+    ctx.actions.run(
+        executable = ctx.executable._embed,
+        arguments = [ctx.attr.symbol, desc.path, dc.path, dh.path],
+        inputs = [desc],
+        outputs = [dc, dh],
+        mnemonic = "Embed",
+    )
+    return [
+        DefaultInfo(files = depset([dc])),
+        OutputGroupInfo(c = depset([dc]), h = depset([dh]), descriptor = depset([desc])),
+    ]
+
+_descriptor_gen = rule(
+    implementation = _descriptor_impl,
+    attrs = dict(
+        _ATTRS,
+        protoc = attr.string(default = "/usr/bin/protoc"),
+        symbol = attr.string(mandatory = True),
+        _embed = attr.label(default = "//tools:embed", executable = True, cfg = "exec"),
+    ),
+)
+
+def proto_descriptor_library(name, srcs, deps = [], visibility = None):
+    """A cc_library with `<name>.h`: the FileDescriptorSet, imports and comments included, as `<name>[]`.
+
+    `<name>_binpb` is the same set as a file.
+    """
+    gen = name + "_gen"
+    _descriptor_gen(
+        name = gen,
+        srcs = srcs,
+        deps = [d + "_gen" for d in deps],
+        symbol = name,
     )
     native.filegroup(name = name + "_c", srcs = [gen], output_group = "c")
     native.filegroup(name = name + "_h", srcs = [gen], output_group = "h")
@@ -93,9 +139,6 @@ def c_proto_library(name, srcs, deps = [], visibility = None, **kwargs):
         name = name,
         srcs = [name + "_c"],
         hdrs = [name + "_h"],
-        copts = ["-w"],
-        includes = ["."],  # the generated #include lines start at the import root
+        includes = ["."],
         visibility = visibility,
-        deps = deps + ["@protobuf_c"],
-        **kwargs
     )

@@ -68,7 +68,7 @@ package(default_visibility = ["//visibility:public"])
 [c_proto_library(
     name = p + "_c_proto",
     srcs = ["google/protobuf/%s.proto" % p],
-) for p in ["any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"]]
+) for p in ["any", "descriptor", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"]]
 """.format(ws = ctx.attr.main))
 
 wkt_protos = repository_rule(
