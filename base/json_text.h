@@ -24,12 +24,14 @@ void json_append_float(struct buffer *out, float value);
 bool json_parse_number(struct slice text, double *ret_value);
 
 /* Decodes the content of a JSON string, without its quotes, to UTF-8 appended to `out`. False on a
- * bad escape, a lone surrogate, a control character or invalid UTF-8. */
+ * bad escape, a lone surrogate, a control character, a bare quote or invalid UTF-8; what was
+ * decoded before it may then stand in `out`. A failure of `out` is told by buffer_status alone. */
 bool json_decode_string(struct slice content, struct buffer *out);
 
 /* Base64 of RFC 4648. Encoding appends padded standard, or unpadded url-safe text. Decoding takes
  * either alphabet (not mixed rules: any of + / - _), padded or not; false on other characters,
- * misplaced padding or non-zero spare bits. */
+ * misplaced padding or non-zero spare bits, and then `out` is as before. A failure of `out` is told
+ * by buffer_status alone. */
 void base64_append(struct buffer *out, struct slice bytes);
 void base64url_append(struct buffer *out, struct slice bytes);
 bool base64_decode(struct slice text, struct buffer *out);
