@@ -1,0 +1,121 @@
+/* Store: what the service needs of a database. A user is the unit of consistency.
+ *
+ * rocks_store.c keeps this contract with the embedded RocksDB; tests/service/store/store_contract.c
+ * states it as tests that any store must pass. All functions are thread-safe. */
+#ifndef SERVICE_STORE_STORE_H
+#define SERVICE_STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "service/core/model.h"
+
+struct store;
+struct store_reader;
+
+/* What to scan. The order is ascending; `after` resumes behind an item seen before. */
+struct scan {
+    enum { SCAN_LOG, SCAN_RECORDS, SCAN_ROWS } kind;
+    struct slice user;      /* SCAN_LOG, SCAN_RECORDS */
+    uint64_t after;         /* SCAN_LOG: entries with a greater sequence */
+    enum data_type type;    /* SCAN_RECORDS */
+    struct slice after_id;  /* SCAN_RECORDS: ids greater than this; empty: from the first */
+    enum table table;       /* SCAN_ROWS */
+    struct slice prefix;    /* SCAN_ROWS: keys that begin so */
+    struct slice after_key; /* SCAN_ROWS: keys greater than this; empty: from the first */
+};
+
+/* One item of a scan; which member counts follows from the kind. Slices live until the visit
+ * returns. */
+struct scan_item {
+    const struct log_entry *entry;
+    const struct record *record;
+    const struct row *row;
+};
+
+/* Called per item; false ends the scan, which then still answers SYNC_OK. */
+typedef bool scan_visit(void *context, const struct scan_item *item);
+
+/* Called once when a commit is durable or has failed, on a thread of the store: do not block there
+ * long. `head` is the user's head after it (zero for a set without user); it lives until the call
+ * returns. SYNC_ERR_HEAD_MOVED: nothing was written, load and apply again. */
+typedef void store_committed(void *context, enum sync_status status, const struct user_head *head);
+
+/* The calls of one kind of store; a store begins with a pointer to its table. */
+struct store_calls {
+    struct store *(*close)(struct store *store);
+    uint64_t (*epoch)(const struct store *store);
+    enum sync_status (*reader_open)(struct store *store, struct store_reader **ret_reader);
+    void (*reader_close)(struct store_reader *reader);
+    enum sync_status (*load)(struct store *store, struct store_reader *reader,
+                             const struct touched *want, struct arena *arena,
+                             struct user_view *ret_view);
+    enum sync_status (*scan)(struct store *store, struct store_reader *reader,
+                             const struct scan *what, scan_visit *visit, void *context);
+    void (*commit)(struct store *store, const struct write_set *set, store_committed *done,
+                   void *context);
+    enum sync_status (*health)(struct store *store);
+};
+
+/* Begins every store's own struct. */
+struct store {
+    const struct store_calls *calls;
+};
+
+/* Closes after finishing the commits that wait; returns NULL. NULL is allowed. */
+static inline struct store *store_close(struct store *store) {
+    return store ? store->calls->close(store) : NULL;
+}
+
+/* The store's epoch: made at random when the store is created; a cursor of another epoch means
+ * nothing here. */
+static inline uint64_t store_epoch(const struct store *store) {
+    return store->calls->epoch(store);
+}
+
+/* Opens a reader: a consistent snapshot of everything, for several reads. Close it soon, it holds
+ * resources. */
+static inline enum sync_status store_reader_open(struct store *store,
+                                                 struct store_reader **ret_reader) {
+    return store->calls->reader_open(store, ret_reader);
+}
+static inline void store_reader_close(struct store *store, struct store_reader *reader) {
+    if (reader) {
+        store->calls->reader_close(reader);
+    }
+}
+
+/* One consistent read of what is wanted, by the reader's snapshot or, with NULL, as of now. The
+ * view lives in the arena. A user, record, change or row that is not there is not an error.
+ * SYNC_ERR_CORRUPT when stored bytes do not parse or a checksum differs. May block on the disk. */
+static inline enum sync_status store_load(struct store *store, struct store_reader *reader,
+                                          const struct touched *want, struct arena *arena,
+                                          struct user_view *ret_view) {
+    return store->calls->load(store, reader, want, arena, ret_view);
+}
+
+/* Visits items in order, by the reader's snapshot or as of now. May block on the disk. */
+static inline enum sync_status store_scan(struct store *store, struct store_reader *reader,
+                                          const struct scan *what, scan_visit *visit,
+                                          void *context) {
+    return store->calls->scan(store, reader, what, visit, context);
+}
+
+/* Commits: all or nothing, durable before `done` hears SYNC_OK. Returns at once; `done` is called
+ * exactly once, possibly before the return. The set's arrays and slices must live until then.
+ * Commits that wait together share one sync. */
+static inline void store_commit(struct store *store, const struct write_set *set,
+                                store_committed *done, void *context) {
+    store->calls->commit(store, set, done, context);
+}
+
+/* Commits and waits. Not on a thread of the store. `ret_head` may be NULL. */
+enum sync_status store_commit_wait(struct store *store, const struct write_set *set,
+                                   struct user_head *ret_head);
+
+/* SYNC_OK, or why the store cannot be relied on (SYNC_ERR_STORE_BROKEN after a failed write). */
+static inline enum sync_status store_health(struct store *store) {
+    return store->calls->health(store);
+}
+
+#endif
