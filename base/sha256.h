@@ -9,14 +9,12 @@
 
 enum { SHA256_SIZE = 32 };
 
+/* The state of a digest; copy it to finish more than once. The library's own, in its size. */
 struct sha256 {
-    uint32_t state[8];
-    uint64_t size;
-    uint8_t block[64];
-    uint32_t used;
+    uint64_t state[14];
 };
 
-/* Digest in pieces. */
+/* Digest in pieces: init, any number of updates, final; after it the state is spent. */
 void sha256_init(struct sha256 *sha);
 void sha256_update(struct sha256 *sha, struct slice bytes);
 void sha256_final(struct sha256 *sha, uint8_t ret_digest[SHA256_SIZE]);
