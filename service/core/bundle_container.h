@@ -1,0 +1,56 @@
+/* Bundle container: the bytes described in proto/travelsense/sync/v1/bundle.proto, written and read
+ * as a stream. Pure. */
+#ifndef SERVICE_CORE_BUNDLE_CONTAINER_H
+#define SERVICE_CORE_BUNDLE_CONTAINER_H
+
+#include "base/arena.h"
+#include "base/sha256.h"
+#include "service/core/model.h"
+#include "service/core/pull.h"
+
+struct bundle_info {
+    struct slice bundle_id, user, from_cursor, cursor;
+    data_type_set types;
+    int sync_type; /* number of travelsense.sync.v1.SyncType */
+    struct checksum checksum;
+    int64_t created_us;
+    uint32_t record_count;
+};
+
+/* Writes a container part by part: begin, records, end. Output is appended to `out` as it becomes
+ * final: take it away at any time between calls. */
+struct bundle_writer {
+    struct buffer raw; /* records of the open chunk */
+    struct buffer scratch;
+    struct sha256 root;
+    uint32_t chunk_count;
+    bool compress;
+};
+
+void bundle_writer_init(struct bundle_writer *writer, bool compress);
+void bundle_writer_done(struct bundle_writer *writer);
+void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info *info,
+                         struct buffer *out);
+void bundle_writer_add(struct bundle_writer *writer, const struct pulled *item, struct buffer *out);
+/* Closes the last chunk and writes the trailer. SYNC_OK, or what failed on the way (sticky in `out`
+ * and the writer). */
+enum sync_status bundle_writer_end(struct bundle_writer *writer, struct buffer *out);
+
+/* A record as read from a container. Slices live until the visit returns. */
+struct bundle_entry {
+    struct record_key key;
+    uint64_t version;
+    bool deleted;
+    struct slice json, patch_json;
+    int64_t updated_us;
+};
+
+typedef bool bundle_visit(void *context, const struct bundle_entry *entry);
+
+/* Reads and verifies a whole container: every chunk's checksum, their root, the counts.
+ * SYNC_ERR_CORRUPT with the reason in `error` when anything differs. `ret_info` borrows from the
+ * container and may be NULL. */
+enum sync_status bundle_read(struct slice container, struct sync_error *error,
+                             struct bundle_info *ret_info, bundle_visit *visit, void *context);
+
+#endif

@@ -1,0 +1,82 @@
+/* Change batch: what the core of the service does with an upload.
+ *
+ * Pure: the same view, batch and arguments give the same write set and outcomes, always. Everything
+ * returned lives in the arena. */
+#ifndef SERVICE_CORE_CHANGE_BATCH_H
+#define SERVICE_CORE_CHANGE_BATCH_H
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/limits.h"
+#include "service/core/model.h"
+#include "service/core/policy.h"
+
+/* One change, already checked for syntax. */
+struct change {
+    struct slice id;
+    enum change_kind kind;
+    enum data_type type;
+    struct slice
+        data_id; /* resolved from dataId or data.id; for a create without either, a new UUIDv7 */
+    bool data_id_made;     /* it was made here, not sent */
+    struct slice data;     /* canonical document: record (create) or merge patch (update) */
+    int64_t device_us;     /* by the device's clock */
+    uint64_t base_version; /* 0: what the device has acknowledged */
+    uint8_t payload_hash[PAYLOAD_HASH_SIZE];
+};
+
+struct change_batch {
+    struct slice user, device; /* device empty: a service */
+    const struct change *changes;
+    size_t count;
+    uint64_t acknowledged; /* sequence up to which the device holds the data */
+};
+
+/* Time, ids and settings as arguments. */
+struct batch_context {
+    int64_t now_us; /* the server's clock */
+    int64_t
+        clock_offset_us; /* the device's clock minus the server's, as measured; 0 when unknown */
+    const struct random_source *random; /* for conflict ids */
+    const struct policy_set *policies;
+    enum conflict_strategy strategy;
+};
+
+enum change_outcome { /* numbers of travelsense.sync.v1.ChangeOutcome */
+                      OUTCOME_APPLIED = 1,
+                      OUTCOME_MERGED = 2,
+                      OUTCOME_CONFLICT = 3,
+                      OUTCOME_REJECTED = 4,
+                      OUTCOME_BLOCKED = 5,
+};
+
+/* What became of one change. */
+struct change_result {
+    struct slice change_id;
+    enum change_outcome outcome;
+    bool duplicate;
+    enum data_type type;
+    struct slice data_id;
+    uint64_t version;
+    struct slice conflict_id;
+    const char *reason; /* NULL, or of a rejection: stable, static */
+    struct slice field, message;
+};
+
+/* What to load before change_batch_apply: the records with their history, and the changes' earlier
+ * outcomes. Parallel to batch->changes: record i and change i belong to change i. */
+enum sync_status change_batch_touch(const struct change_batch *batch, struct arena *arena,
+                                    struct touched *ret_touched);
+
+/* Applies the batch. `ret_results` has batch->count entries in order. The write set is empty
+ * (record_count, log_count, settled_count and row_count 0) when everything was a duplicate: then
+ * nothing need be committed. */
+enum sync_status change_batch_apply(const struct user_view *view, const struct change_batch *batch,
+                                    const struct batch_context *context, struct arena *arena,
+                                    struct write_set *ret_set, struct change_result **ret_results);
+
+/* The payload hash that makes an upload idempotent: over kind, type, data id as sent (empty when
+ * made here), base version, device time and data. */
+void change_payload_hash(const struct change *change, uint8_t ret_hash[PAYLOAD_HASH_SIZE]);
+
+#endif

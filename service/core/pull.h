@@ -1,0 +1,33 @@
+/* Pull: which records a device gets, in which order, in which form. Pure. */
+#ifndef SERVICE_CORE_PULL_H
+#define SERVICE_CORE_PULL_H
+
+#include "base/arena.h"
+#include "service/core/model.h"
+
+/* A record on its way to a device. */
+struct pulled {
+    struct record record;
+    bool is_patch;      /* `patch` stands for the data */
+    struct slice patch; /* merge patch, canonical document */
+    uint64_t rank;      /* lower first */
+};
+
+/* The rank of a record: type first (booking, trip, profile, preference), inside a type the start
+ * time nearest to now; records without a start time come last. Start times are looked for under the
+ * names schema.org gives them (departureTime, departureDay, startDate, startTime, checkinTime,
+ * pickupTime …, also inside reservationFor) and startsAt, start. Tombstones come first of their
+ * type. */
+uint64_t pull_rank(const struct record *record, int64_t now_us);
+
+/* Orders by rank, then type, then id. */
+void pull_sort(struct pulled *items, size_t count);
+
+/* Makes the patch of a record from its state at a sequence to now, by its history after that
+ * (newest first, complete). `is_patch` stays false where the record is new since, deleted, was
+ * deleted at that sequence, or cannot be said by a merge patch, or where the patch is not smaller.
+ */
+enum sync_status pull_make_patch(struct pulled *item, const struct log_entry *history,
+                                 size_t history_count, struct arena *arena);
+
+#endif
