@@ -101,6 +101,15 @@ bool slice_is_utf8(struct slice bytes) {
     return true;
 }
 
+struct slice slice_cut_utf8(struct slice text, size_t size_max) {
+    if (text.size <= size_max)
+        return text;
+    size_t size = size_max;
+    while (size > 0 && size_max - size < 3 && (text.data[size] & 0xc0) == 0x80)
+        size--;
+    return slice_first(text, size);
+}
+
 void buffer_init(struct buffer *buffer, size_t size_max) {
     assert(buffer);
     *buffer = (struct buffer){.size_max = size_max};
@@ -162,6 +171,20 @@ void buffer_append(struct buffer *buffer, struct slice bytes) {
         return;
     memcpy(buffer->data + buffer->size, bytes.data, bytes.size);
     buffer->size += bytes.size;
+}
+
+void buffer_append_utf8(struct buffer *buffer, struct slice text) {
+    const uint8_t *at = text.data, *end = at + text.size, *valid = at;
+    while (at < end) {
+        size_t size = *at < 0x80 ? 1 : utf8_sequence_size(at, end);
+        if (size == 0) {
+            buffer_append(buffer, slice_of(valid, (size_t)(at - valid)));
+            buffer_append(buffer, SLICE("\xef\xbf\xbd"));
+            valid = at + 1;
+        }
+        at += size > 0 ? size : 1;
+    }
+    buffer_append(buffer, slice_of(valid, (size_t)(at - valid)));
 }
 
 void buffer_append_byte(struct buffer *buffer, uint8_t byte) {

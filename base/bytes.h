@@ -66,6 +66,10 @@ uint64_t slice_hash(struct slice bytes, uint64_t seed);
 /* Tells whether the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool slice_is_utf8(struct slice bytes);
 
+/* The longest beginning of valid UTF-8 that has at most `size_max` bytes and splits no sequence. Of
+ * other bytes at most three fewer than `size_max` remain. */
+struct slice slice_cut_utf8(struct slice text, size_t size_max);
+
 /* Owned bytes that grow. Fields are readable by all, written only by buffer_ functions.
  * `failed` is sticky: after a refused allocation or the bound passed, appends do nothing, and one
  * check of buffer_status at the end suffices. */
@@ -102,6 +106,9 @@ void buffer_append(struct buffer *buffer, struct slice bytes);
 
 /* Appends one byte. */
 void buffer_append_byte(struct buffer *buffer, uint8_t byte);
+
+/* Appends text with every byte that is no part of valid UTF-8 replaced by U+FFFD. */
+void buffer_append_utf8(struct buffer *buffer, struct slice text);
 
 /* Appends printf text. */
 void buffer_append_format(struct buffer *buffer, const char *format, ...)

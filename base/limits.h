@@ -17,6 +17,11 @@ enum {
     BATCH_FAULTS_MAX =
         100, /* syntactic faults told in one answer; the count of the rest is told too */
 
+    /* a program's own */
+    CONFIG_FILE_MAX = 1 << 20,
+    LOG_TEXT_MAX = 4 << 10, /* of one field; longer text is cut */
+    LOG_LINE_MAX = 1 << 20,
+
     /* documents, wire and JSON */
     DOCUMENT_DEPTH_MAX = 64,
     WIRE_DEPTH_MAX = 100,

@@ -17,7 +17,8 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 enum {
     METRIC_LABELS_MAX = 6,
-    METRIC_SERIES_MAX = 4096 /* per family; beyond it series fold into label "other" */
+    METRIC_SERIES_MAX = 4096, /* per family; beyond it series fold into label "other" */
+    METRICS_REFRESH_MAX = 8
 };
 
 /* Opens an empty registry, or NULL. */
@@ -46,10 +47,10 @@ struct metric_family *metric_family_add(struct metrics *metrics,
  * family's shared "other" series. NULL family gives NULL, which the update functions accept. */
 struct metric *metric_series(struct metric_family *family, const char *const *values);
 
-/* Adds to a counter or gauge. */
+/* Adds to a counter or gauge; to a counter nothing negative. */
 void metric_add(struct metric *metric, double amount);
 
-/* Sets a gauge. */
+/* Sets a gauge, or a counter that is kept elsewhere (the kernel's). */
 void metric_set(struct metric *metric, double value);
 
 /* Records one observation of a histogram. */
@@ -60,6 +61,11 @@ double metric_value(const struct metric *metric);
 
 /* Appends all families as text, in order of registration. */
 void metrics_render(struct metrics *metrics, struct buffer *out);
+
+/* Has `refresh` called at the beginning of each metrics_render, on its thread, to set gauges that
+ * are read and not counted; at most METRICS_REFRESH_MAX times per registry. `context` outlives the
+ * registry's last render. */
+void metrics_on_render(struct metrics *metrics, void (*refresh)(void *context), void *context);
 
 /* Registers and refreshes process_* (CPU seconds, resident bytes, open fds, start time) at each
  * render. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* What each status is called and says. */
 static const struct {
     enum sync_status status;
@@ -49,38 +51,20 @@ const char *sync_status_text(enum sync_status status) {
     return "an unknown status";
 }
 
-/* Ends a text that was cut after `size` bytes, before a UTF-8 sequence that the cut split. */
-static void text_end_at_boundary(char *text, size_t size) {
-    size_t lead = size;
-    while (lead > 0 && size - lead < 3 && ((uint8_t)text[lead - 1] & 0xc0) == 0x80)
-        lead--;
-    if (lead > 0 && ((uint8_t)text[lead - 1] & 0xc0) == 0xc0) {
-        uint8_t byte = (uint8_t)text[lead - 1];
-        size_t sequence = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-        if (size - (lead - 1) < sequence)
-            size = lead - 1;
-    }
-    text[size] = '\0';
+/* Copies into `text` of `room` bytes, cut at a UTF-8 boundary; NULL counts as "". */
+static void text_copy(char *text, size_t room, const char *source) {
+    struct slice kept = slice_cut_utf8(slice_text(source), room - 1);
+    if (kept.size > 0)
+        memcpy(text, kept.data, kept.size);
+    text[kept.size] = '\0';
 }
 
 /* Prints into `text` of `room` bytes, cut at a UTF-8 boundary. */
 static void text_print(char *text, size_t room, const char *format, va_list arguments) {
-    int size = vsnprintf(text, room, format, arguments);
-    if (size < 0)
-        text[0] = '\0';
-    else if ((size_t)size >= room)
-        text_end_at_boundary(text, room - 1);
-}
-
-/* Copies into `text` of `room` bytes, cut at a UTF-8 boundary; NULL counts as "". */
-static void text_copy(char *text, size_t room, const char *source) {
-    size_t size = source ? strnlen(source, room) : 0;
-    bool cut = size == room;
-    memcpy(text, source ? source : "", cut ? room - 1 : size);
-    if (cut)
-        text_end_at_boundary(text, room - 1);
-    else
-        text[size] = '\0';
+    char longer[2 * SYNC_ERROR_MESSAGE_MAX]; /* shows whether the cut splits a sequence */
+    assert(room < sizeof longer);
+    int size = vsnprintf(longer, sizeof longer, format, arguments);
+    text_copy(text, room, size < 0 ? "" : longer);
 }
 
 enum sync_status sync_error_set(struct sync_error *error, enum sync_status status,
