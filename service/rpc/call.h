@@ -1,0 +1,99 @@
+/* Call: one RPC as its handler sees it. No grpc type shows here.
+ *
+ * A handler runs on a worker thread after the interceptors (method look-up, content type, deadline,
+ * authentication, device binding of the token, rate) have passed the call. It ends the call exactly
+ * once, at once or later from any thread (a commit's callback): rpc_call_reply, rpc_call_fail or,
+ * for a stream, rpc_stream_end. Until then the call, its request bytes and its arena are the
+ * handler's; afterwards it touches none of them. */
+#ifndef SERVICE_RPC_CALL_H
+#define SERVICE_RPC_CALL_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "service/auth/token.h"
+#include "service/limit/limiter.h"
+#include "service/rpc/service.h"
+
+struct rpc_call;
+struct ProtobufCMessage;
+struct ProtobufCMessageDescriptor;
+
+enum rpc_shape { RPC_UNARY, RPC_SERVER_STREAM, RPC_CLIENT_STREAM, RPC_BIDIRECTIONAL };
+
+/* What the interceptors check for a method. */
+struct rpc_policy {
+    bool is_public;        /* no token: health and reflection */
+    bool service_only;     /* role "service" */
+    enum limit_kind limit; /* taken once per call with cost 1 */
+    bool is_audited;       /* writes an audit line */
+};
+
+typedef void rpc_handler(struct rpc_call *call);
+
+/* One method. A NULL handler answers UNIMPLEMENTED. */
+struct rpc_method {
+    const char *path; /* "/travelsense.sync.v1.SyncService/GetBundle" */
+    enum rpc_shape shape;
+    rpc_handler *handle;
+    const struct rpc_policy *policy;
+};
+
+/* The call's surroundings. */
+struct service *rpc_call_service(struct rpc_call *call);
+struct arena *rpc_call_arena(struct rpc_call *call);
+const struct identity *rpc_call_identity(const struct rpc_call *call);
+/* When the call arrived, by the service's clock. */
+int64_t rpc_call_received_us(const struct rpc_call *call);
+/* Whether the client has gone away or the deadline has passed. */
+bool rpc_call_is_cancelled(const struct rpc_call *call);
+/* The request message's bytes; unary and server-stream calls. Live as long as the call. */
+struct slice rpc_call_request(const struct rpc_call *call);
+/* Faults that the gateway found while reading JSON: a packed google.rpc.BadRequest, or empty. */
+struct slice rpc_call_faults(const struct rpc_call *call);
+
+/* Checks (base/wire.h wire_check) and unpacks the request into the arena; on failure the call has
+ * ended and NULL is returned. */
+struct ProtobufCMessage *rpc_call_unpack(struct rpc_call *call,
+                                         const struct ProtobufCMessageDescriptor *descriptor);
+
+/* Ends a unary call with a message. */
+void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *message);
+
+/* One violation of a field, for rpc_call_fail_fields. */
+struct rpc_violation {
+    struct slice field, description;
+    const char *reason;
+};
+
+/* Ends a call with an error: status by sync_status_to_grpc, message, ErrorInfo (reason, domain),
+ * and BadRequest when `error->field` is set. Errors of our own (IO, CORRUPT, INTERNAL, NO_MEMORY…)
+ * are logged and told without detail. */
+void rpc_call_fail(struct rpc_call *call, const struct sync_error *error);
+
+/* The same from parts. */
+void rpc_call_fail_with(struct rpc_call *call, enum sync_status status, const char *reason,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Ends a call with INVALID_ARGUMENT that names all violations, those of rpc_call_faults first.
+ * `omitted`: how many more there are. */
+void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *violations,
+                          size_t count, size_t omitted);
+
+/* Ends a call with RESOURCE_EXHAUSTED: RetryInfo, QuotaFailure and the RateLimit headers. `subject`
+ * names the limit. */
+void rpc_call_fail_limit(struct rpc_call *call, const char *subject,
+                         const struct limit_decision *decision);
+
+/* Called when a stream's message has been taken over by the transport, on any thread, or has failed
+ * (the client left). */
+typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
+
+/* Sends one message of a server stream; one at a time: the next after `written`. The bytes are
+ * copied before the return. */
+void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
+                      void *context);
+
+/* Ends a server stream well. To end it with an error: rpc_call_fail. */
+void rpc_stream_end(struct rpc_call *call);
+
+#endif
