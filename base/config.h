@@ -55,7 +55,7 @@ bool config_wants_version(const struct config *config);
 bool config_wants_check(const struct config *config);
 
 /* Values by option name; asserting that the option is in the table with that kind. Text lives as
- * long as the config and is NULL when unset. */
+ * long as the config and is NULL when unset; a flag is then false, a number 0. */
 const char *config_text(const struct config *config, const char *name);
 bool config_flag(const struct config *config, const char *name);
 int64_t config_int(const struct config *config, const char *name);
