@@ -117,6 +117,11 @@ void buffer_append_format(struct buffer *buffer, const char *format, ...)
 /* Drops the first `size` bytes, moving the rest down; `size` is at most the content's. */
 void buffer_consume(struct buffer *buffer, size_t size);
 
+/* Takes back what was appended beyond the first `size` bytes. */
+static inline void buffer_truncate(struct buffer *buffer, size_t size) {
+    buffer->size = size;
+}
+
 /* The content. The slice lives until the buffer changes. */
 static inline struct slice buffer_slice(const struct buffer *buffer) {
     return slice_of(buffer->data, buffer->size);

@@ -1,0 +1,161 @@
+#include "gateway/json_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/json_text.h"
+
+enum { EXPONENT_MAX = 1 << 24, MANTISSA_DIGITS_MAX = 19, INTEGER_DIGITS_MAX = 20 };
+
+static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+static inline bool is_digit(const uint8_t *at, const uint8_t *end) {
+    return at < end && (uint8_t)(*at - '0') < 10;
+}
+
+/* Reads "e+12" behind the e; NULL when it has no digit. */
+static const uint8_t *scan_exponent(const uint8_t *at, const uint8_t *end,
+                                    struct json_number *number) {
+    bool negative = at < end && *at == '-';
+    if (at < end && (*at == '-' || *at == '+'))
+        at++;
+    if (!is_digit(at, end))
+        return NULL;
+    int64_t exponent = 0;
+    for (; is_digit(at, end); at++)
+        if (exponent < EXPONENT_MAX)
+            exponent = exponent * 10 + (*at - '0');
+    number->exponent += negative ? -exponent : exponent;
+    return at;
+}
+
+const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
+                                struct json_number *ret_number) {
+    struct json_number number = {.literal = true};
+    const uint8_t *begin = at;
+    number.negative = at < end && *at == '-';
+    at += number.negative;
+    if (!is_digit(at, end) || (*at == '0' && is_digit(at + 1, end)))
+        return NULL;
+    const uint8_t *digits = at;
+    uint64_t mantissa = 0;
+    for (; is_digit(at, end); at++)
+        mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+    size_t count = *digits == '0' ? 0 : (size_t)(at - digits);
+    if (at < end && *at == '.') {
+        if (!is_digit(++at, end))
+            return NULL;
+        const uint8_t *fraction = at;
+        for (; is_digit(at, end); at++) {
+            mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+            count += count > 0 || *at != '0';
+        }
+        number.exponent = -(int64_t)(at - fraction);
+        number.literal = false;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        number.literal = false;
+        at = scan_exponent(at + 1, end, &number);
+        if (!at)
+            return NULL;
+    }
+    number.mantissa = mantissa;
+    number.exact = count <= MANTISSA_DIGITS_MAX;
+    number.text = slice_of(begin, (size_t)(at - begin));
+    *ret_number = number;
+    return at;
+}
+
+bool json_escapes_valid(struct slice raw) {
+    const uint8_t *at = raw.data, *end = at + raw.size;
+    while (at < end && (at = memchr(at, '\\', (size_t)(end - at)))) {
+        if (++at == end || *at == 0 || !strchr("\"\\/bfnrtu", *at))
+            return false;
+        if (*at++ != 'u')
+            continue;
+        for (int i = 0; i < 4; i++, at++)
+            if (at == end || !((*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f') ||
+                               (*at >= 'A' && *at <= 'F')))
+                return false;
+    }
+    return true;
+}
+
+/* Digits of any length: the significant ones are gathered and must be few enough. */
+static bool integer_of_digits(const struct json_number *number, uint64_t *ret_size) {
+    uint8_t digits[INTEGER_DIGITS_MAX];
+    size_t count = 0, zeros = 0;
+    int64_t exponent = number->exponent;
+    for (size_t i = 0; i < number->text.size; i++) {
+        uint8_t byte = number->text.data[i];
+        if (byte == 'e' || byte == 'E')
+            break;
+        if (byte < '0' || byte > '9' || (byte == '0' && count == 0))
+            continue;
+        if (byte == '0') {
+            zeros++;
+            continue;
+        }
+        if (count + zeros + 1 > INTEGER_DIGITS_MAX)
+            return false;
+        for (; zeros > 0; zeros--)
+            digits[count++] = 0;
+        digits[count++] = byte - '0';
+    }
+    exponent += (int64_t)zeros;
+    if (exponent < 0 || exponent > INTEGER_DIGITS_MAX)
+        return count == 0;
+    uint64_t size = 0;
+    for (int64_t i = 0; i < (int64_t)count + exponent; i++)
+        if (__builtin_mul_overflow(size, 10, &size) ||
+            __builtin_add_overflow(size, i < (int64_t)count ? digits[i] : 0, &size))
+            return false;
+    *ret_size = size;
+    return true;
+}
+
+bool json_number_integer(const struct json_number *number, uint64_t *ret_size) {
+    if (!number->exact)
+        return integer_of_digits(number, ret_size);
+    uint64_t size = number->mantissa;
+    int64_t exponent = size == 0 ? 0 : number->exponent;
+    for (; exponent > 0; exponent--)
+        if (__builtin_mul_overflow(size, 10, &size))
+            return false;
+    for (; exponent < 0; exponent++, size /= 10)
+        if (size % 10 != 0)
+            return false;
+    *ret_size = size;
+    return true;
+}
+
+bool json_number_double(const struct json_number *number, double *ret_value) {
+    if (!number->exact || number->mantissa > (uint64_t)1 << 53 || number->exponent > 22 ||
+        number->exponent < -22)
+        return json_parse_number(number->text, ret_value);
+    double value = (double)number->mantissa;
+    value =
+        number->exponent < 0 ? value / POWERS[-number->exponent] : value * POWERS[number->exponent];
+    *ret_value = number->negative ? -value : value;
+    return true;
+}
+
+/* A double in between could round twice; only a number that is written very long goes that way. */
+bool json_number_float(const struct json_number *number, float *ret_value) {
+    double wide;
+    if (!json_number_double(number, &wide))
+        return false;
+    float value = (float)wide;
+    char text[64];
+    if (number->text.size < sizeof text) {
+        memcpy(text, number->text.data, number->text.size);
+        text[number->text.size] = 0;
+        value = strtof(text, NULL);
+    }
+    if (isinf(value))
+        return false;
+    *ret_value = value;
+    return true;
+}

@@ -1,0 +1,100 @@
+/* JSON scan: tokens of RFC 8259 in memory, read strictly, many bytes at a time where that is
+ * possible. Nothing is copied. */
+#ifndef GATEWAY_JSON_SCAN_H
+#define GATEWAY_JSON_SCAN_H
+
+#include "base/bytes.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* A string as scanned: what stands between its quotes. */
+struct json_string {
+    struct slice raw;
+    bool escaped;   /* it has a backslash */
+    bool non_ascii; /* it has a byte beyond ASCII, not yet checked */
+};
+
+/* A number as scanned. */
+struct json_number {
+    struct slice text;
+    uint64_t mantissa; /* all digits, when there are at most 19 significant ones */
+    int64_t exponent;  /* of ten, on the mantissa */
+    bool negative, exact /* the mantissa holds all digits */, literal /* no point, no exponent */;
+};
+
+/* Steps over the bytes that stand for themselves inside a string, to the first quote, backslash or
+ * control character, or to the end. */
+static inline const uint8_t *json_scan_plain(const uint8_t *at, const uint8_t *end,
+                                             bool *ret_non_ascii) {
+    uint32_t high = 0;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  control = _mm_set1_epi8(0x1f);
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)at);
+        __m128i stop =
+            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash)),
+                         _mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
+        uint32_t stops = (uint32_t)_mm_movemask_epi8(stop);
+        uint32_t highs = (uint32_t)_mm_movemask_epi8(block);
+        if (stops) {
+            uint32_t count = (uint32_t)__builtin_ctz(stops);
+            high |= highs & ((1u << count) - 1);
+            *ret_non_ascii |= high != 0;
+            return at + count;
+        }
+        high |= highs;
+    }
+#endif
+    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++)
+        high |= *at & 0x80;
+    *ret_non_ascii |= high != 0;
+    return at;
+}
+
+/* Scans the string whose opening quote is at `at`. Returns where it ends, behind the closing quote,
+ * or NULL: no closing quote, or a control character. Escapes are not checked. */
+static inline const uint8_t *json_scan_string(const uint8_t *at, const uint8_t *end,
+                                              struct json_string *ret_string) {
+    const uint8_t *begin = ++at;
+    ret_string->escaped = ret_string->non_ascii = false;
+    for (;;) {
+        at = json_scan_plain(at, end, &ret_string->non_ascii);
+        if (at == end || *at < 0x20)
+            return NULL;
+        if (*at == '"')
+            break;
+        ret_string->escaped = true;
+        at += 2;
+        if (at > end)
+            return NULL;
+    }
+    ret_string->raw = slice_of(begin, (size_t)(at - begin));
+    return at + 1;
+}
+
+/* Scans the number at `at`; returns where it ends, or NULL when it is none. */
+const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
+                                struct json_number *ret_number);
+
+/* Tells whether every backslash of a string begins an escape of RFC 8259. */
+bool json_escapes_valid(struct slice raw);
+
+/* The number as an integer: its size and, by `negative`, its sign. False when it is not integral or
+ * beyond 64 bits. */
+bool json_number_integer(const struct json_number *number, uint64_t *ret_size);
+
+/* The number as the nearest double, or float. False when beyond its range. */
+bool json_number_double(const struct json_number *number, double *ret_value);
+bool json_number_float(const struct json_number *number, float *ret_value);
+
+/* Steps over white space. */
+static inline const uint8_t *json_scan_space(const uint8_t *at, const uint8_t *end) {
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
+#endif
