@@ -54,7 +54,7 @@ static const uint32_t CRC32C_TABLE[256] = {
     0x79b737ba, 0x8bdcb4b9, 0x988c474d, 0x6ae7c44e, 0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
 };
 
-static uint32_t crc32c_table(uint32_t crc, struct slice bytes) {
+uint32_t crc32c_portable(uint32_t crc, struct slice bytes) {
     crc = ~crc;
     for (size_t i = 0; i < bytes.size; i++)
         crc = crc >> 8 ^ CRC32C_TABLE[(crc ^ bytes.data[i]) & 255];
@@ -66,5 +66,5 @@ uint32_t crc32c(uint32_t crc, struct slice bytes) {
     if (__builtin_cpu_supports("sse4.2"))
         return crc32c_instruction(crc, bytes);
 #endif
-    return crc32c_table(crc, bytes);
+    return crc32c_portable(crc, bytes);
 }

@@ -21,9 +21,10 @@ void *memory_alloc(size_t size) {
 }
 
 void *memory_zalloc(size_t count, size_t size) {
-    assert(count > 0);
-    assert(size > 0);
-    return memory_refused() ? NULL : calloc(count, size);
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || memory_refused())
+        return NULL;
+    return calloc(1, bytes > 0 ? bytes : 1); /* NULL always means refused */
 }
 
 void *memory_realloc(void *block, size_t size) {

@@ -9,7 +9,7 @@
 /* `size` bytes, uninitialized, or NULL. `size` > 0. Release with memory_free. */
 void *memory_alloc(size_t size) __attribute__((malloc, warn_unused_result));
 
-/* `count` × `size` zeroed bytes, or NULL (also when the product overflows). */
+/* `count` × `size` zeroed bytes, or NULL (also when the product overflows). Either may be 0. */
 void *memory_zalloc(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
 
 /* Resizes as realloc does; on NULL the old block is still there. */

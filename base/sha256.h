@@ -25,4 +25,7 @@ void sha256_of(struct slice bytes, uint8_t ret_digest[SHA256_SIZE]);
 /* CRC-32C (Castagnoli), `crc` is 0 or the value of what came before. */
 uint32_t crc32c(uint32_t crc, struct slice bytes);
 
+/* The same by a table, for processors without the instruction. */
+uint32_t crc32c_portable(uint32_t crc, struct slice bytes);
+
 #endif
