@@ -106,7 +106,7 @@ static bool integer_of_digits(const struct json_number *number, uint64_t *ret_si
     }
     exponent += (int64_t)zeros;
     if (exponent < 0 || exponent > INTEGER_DIGITS_MAX)
-        return count == 0;
+        return false;
     uint64_t size = 0;
     for (int64_t i = 0; i < (int64_t)count + exponent; i++)
         if (__builtin_mul_overflow(size, 10, &size) ||

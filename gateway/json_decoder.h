@@ -1,0 +1,244 @@
+/* JSON decoder: the state of one reading of JSON as a message, and the parts that read it. For
+ * json_*.c and transcode*.c only.
+ *
+ * A reader is at the first byte of a value, white space passed. It returns true with the value
+ * consumed and its wire bytes written, or false: the text is broken (`broken`), or the value is at
+ * fault, which json_recover may note and step over. */
+#ifndef GATEWAY_JSON_DECODER_H
+#define GATEWAY_JSON_DECODER_H
+
+#include "base/limits.h"
+#include "base/wire.h"
+#include "gateway/json_names.h"
+#include "gateway/json_scan.h"
+#include "gateway/schema_types.h"
+#include "gateway/transcode.h"
+#include "gateway/wire_frame.h"
+
+enum { JSON_STEPS_MAX = 3 * JSON_DEPTH_MAX };
+
+/* One step of the path to the value at hand: a field, a key, or else an index. */
+struct json_step {
+    const struct schema_field *field;
+    struct slice key;
+    size_t index;
+};
+
+/* A value that comes from beside the JSON text: path, query or header. */
+struct json_param {
+    const struct schema_field **path; /* from the request message down */
+    size_t path_size;
+    struct slice text;
+    size_t order; /* as it came */
+};
+
+/* The params of one message: sorted by path, all with the same first `level` fields. */
+struct json_params {
+    const struct json_param *list;
+    size_t count, level;
+};
+
+struct json_decoder {
+    const uint8_t *begin, *next, *end;
+    struct buffer *out;
+    const struct schema *schema;
+    const struct transcode_options *options;
+    struct sync_error *error;
+    enum sync_status status; /* once broken */
+    bool broken;
+    bool dropped; /* the value just read is an unknown enum name, ignored */
+    bool i_json;  /* inside a field restricted to I-JSON */
+    unsigned depth;
+    struct wire_frames frames;
+    struct json_names names;
+    struct arena arena; /* decoded names */
+    struct buffer text; /* the last decoded string */
+    size_t step_count;
+    const char *reason; /* of the fault at hand */
+    char description[SYNC_ERROR_MESSAGE_MAX];
+    struct json_step steps[JSON_STEPS_MAX];
+};
+
+/* Where the decoder was, to go back. */
+struct json_mark {
+    const uint8_t *next;
+    size_t out_size, frame_count, frame_extra, name_count, step_count;
+    unsigned depth;
+    bool i_json;
+};
+
+/* Prepares and releases a decoder. */
+void json_decoder_init(struct json_decoder *decoder, const struct schema *schema,
+                       const struct transcode_options *options, struct slice json,
+                       struct buffer *out, struct sync_error *error);
+void json_decoder_done(struct json_decoder *decoder);
+
+/* The value is at fault; returns false. Ends the reading where no faults are collected. */
+bool json_fail(struct json_decoder *decoder, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
+
+/* The text is no JSON; returns false. */
+bool json_break(struct json_decoder *decoder, const char *expected) __attribute__((cold));
+
+/* Memory ran out; returns false. */
+bool json_break_memory(struct json_decoder *decoder) __attribute__((cold));
+
+/* json_fail for a value of the wrong kind, saying what came instead. */
+bool json_fail_kind(struct json_decoder *decoder, const char *expected) __attribute__((cold));
+
+static inline struct json_mark json_mark_of(const struct json_decoder *decoder) {
+    return (struct json_mark){
+        .next = decoder->next,
+        .out_size = decoder->out->size,
+        .frame_count = decoder->frames.count,
+        .frame_extra = decoder->frames.extra,
+        .name_count = decoder->names.count,
+        .step_count = decoder->step_count,
+        .depth = decoder->depth,
+        .i_json = decoder->i_json,
+    };
+}
+
+/* Goes back to the mark, but not in the input. */
+void json_rewind(struct json_decoder *decoder, const struct json_mark *mark);
+
+/* After a reader returned false: notes the fault, goes back and steps over the value. False when
+ * the reading is over. */
+bool json_recover(struct json_decoder *decoder, const struct json_mark *mark);
+
+/* The same for a value that is not in the input. */
+bool json_recover_param(struct json_decoder *decoder, const struct json_mark *mark);
+
+static inline void json_space(struct json_decoder *decoder) {
+    if (decoder->next < decoder->end && *decoder->next <= ' ')
+        decoder->next = json_scan_space(decoder->next, decoder->end);
+}
+
+/* The next byte, white space passed; 0 at the end. */
+static inline uint8_t json_peek(struct json_decoder *decoder) {
+    json_space(decoder);
+    return decoder->next < decoder->end ? *decoder->next : 0;
+}
+
+static inline struct json_step *json_step_push(struct json_decoder *decoder) {
+    struct json_step *step = &decoder->steps[decoder->step_count++];
+    step->field = NULL;
+    step->key = SLICE_EMPTY;
+    return step;
+}
+
+/* Enters an object or array whose bracket is next: counts the depth and consumes the bracket. */
+bool json_enter(struct json_decoder *decoder);
+
+/* Behind an element: true when another follows (the comma is consumed), false behind the closing
+ * bracket or when broken. */
+bool json_more(struct json_decoder *decoder, uint8_t bracket);
+
+/* Whether the object or array just entered is empty; then leaves it. */
+bool json_is_empty(struct json_decoder *decoder, uint8_t bracket);
+
+/* Reads the name of a member and its colon. The slice is in the input, or in the decoder's arena.
+ */
+bool json_read_name(struct json_decoder *decoder, struct slice *ret_name);
+
+/* Reads a string. The slice is in the input, or in the decoder's text until the next one. */
+bool json_read_string(struct json_decoder *decoder, struct slice *ret_text);
+
+/* Reads true or false, and null. */
+bool json_read_word(struct json_decoder *decoder, const char *word, size_t size);
+
+/* Steps over any value. */
+bool json_skip(struct json_decoder *decoder);
+
+/* Notes that the object has the name; false when it has it already. */
+bool json_name_once(struct json_decoder *decoder, size_t object, struct slice name);
+
+/* Reads a number, boolean or enum as the bits that go on the wire. */
+bool json_read_bits(struct json_decoder *decoder, const struct schema_field *field,
+                    uint64_t *ret_bits);
+
+/* The same from a text. */
+bool json_text_bits(struct json_decoder *decoder, const struct schema_field *field,
+                    struct slice text, uint64_t *ret_bits);
+
+/* Looks an enum value up by name; unknown ones are at fault, or dropped. */
+bool json_enum_bits(struct json_decoder *decoder, const struct schema_field *field,
+                    struct slice text, uint64_t *ret_bits);
+
+/* Writes bits as the type has them, without a tag. */
+void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64_t bits);
+
+static inline void json_write_tag(struct json_decoder *decoder, const struct schema_field *field) {
+    buffer_append(decoder->out, slice_of(field->tag, field->tag_size));
+}
+
+/* Writes a tag of one byte, a length and bytes. */
+void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t tag_size,
+                     struct slice text);
+
+/* Writes Timestamp, Duration and FieldMask from their texts, as message content. `field` may be
+ * NULL. */
+bool json_text_timestamp(struct json_decoder *decoder, const struct schema_field *field,
+                         struct slice text);
+bool json_text_duration(struct json_decoder *decoder, struct slice text);
+bool json_text_field_mask(struct json_decoder *decoder, struct slice text);
+
+/* Reads the content of a message of any form. */
+bool json_read_message(struct json_decoder *decoder, const struct schema_message *message,
+                       const struct schema_field *field, const struct json_params *params);
+
+/* Reads an object as the fields of a message. With `any`, "@type" is stepped over. */
+bool json_read_fields(struct json_decoder *decoder, const struct schema_message *message,
+                      const struct json_params *params, bool any);
+
+/* Writes the params of a message that has no JSON text. */
+bool json_write_params(struct json_decoder *decoder, const struct schema_message *message,
+                       const struct json_params *params);
+
+/* Which fields and oneofs of the message at hand were given. */
+struct json_seen {
+    uint64_t few[4];
+    uint64_t *bits;
+};
+
+/* Prepares for a message; false without memory. */
+bool json_seen_init(struct json_decoder *decoder, struct json_seen *seen,
+                    const struct schema_message *message);
+
+static inline bool json_seen_test(const struct json_seen *seen, size_t index) {
+    return seen->bits[index / 64] >> (index % 64) & 1;
+}
+
+static inline void json_seen_set(struct json_seen *seen, size_t index) {
+    seen->bits[index / 64] |= (uint64_t)1 << (index % 64);
+}
+
+/* The params whose next field is `field`. */
+struct json_params json_params_below(const struct json_params *params,
+                                     const struct schema_field *field);
+
+/* Writes the params that `seen` does not hold as messages yet, and marks them. */
+bool json_params_finish(struct json_decoder *decoder, const struct json_params *params,
+                        struct json_seen *seen);
+
+/* Notes the required fields that are absent. */
+bool json_check_required(struct json_decoder *decoder, const struct schema_message *message,
+                         const struct json_seen *seen);
+
+/* Reads google.protobuf's Struct, Value, ListValue and Any. */
+bool json_read_struct(struct json_decoder *decoder);
+bool json_read_value(struct json_decoder *decoder);
+bool json_read_list(struct json_decoder *decoder);
+bool json_read_any(struct json_decoder *decoder);
+
+/* Writes one field from a text: with its tag, also when it has its default value. */
+bool json_text_field(struct json_decoder *decoder, const struct schema_field *field,
+                     struct slice text);
+
+/* Finishes a reading: what remains must be white space; frames are closed. */
+enum sync_status json_decoder_finish(struct json_decoder *decoder);
+
+/* The status of a reading that ended early. */
+enum sync_status json_decoder_status(const struct json_decoder *decoder);
+
+#endif

@@ -1,0 +1,332 @@
+/* Messages: objects as fields, lists, maps, and messages with a JSON form of their own. */
+#include <assert.h>
+
+#include "base/json_text.h"
+#include "gateway/json_decoder.h"
+
+bool json_seen_init(struct json_decoder *decoder, struct json_seen *seen,
+                    const struct schema_message *message) {
+    size_t count = message->field_count + message->oneof_count;
+    memset(seen->few, 0, sizeof seen->few);
+    seen->bits = seen->few;
+    if (count <= 64 * sizeof seen->few / sizeof *seen->few)
+        return true;
+    seen->bits = arena_zalloc(&decoder->arena, count / 64 + 1, sizeof *seen->bits);
+    return seen->bits || json_break_memory(decoder);
+}
+
+static bool read_bytes(struct json_decoder *decoder, const struct schema_field *field,
+                       bool always) {
+    struct slice text;
+    if (json_peek(decoder) != '"')
+        return json_fail_kind(decoder, "base64 text");
+    if (!json_read_string(decoder, &text))
+        return false;
+    if (text.size == 0 && !always)
+        return true;
+    json_write_tag(decoder, field);
+    struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
+    if (!base64_decode(text, decoder->out))
+        return json_fail(decoder, "INVALID_VALUE", "expected base64 text");
+    wire_frame_close(&decoder->frames, decoder->out, frame);
+    return true;
+}
+
+static bool read_message_field(struct json_decoder *decoder, const struct schema_field *field,
+                               const struct json_params *params) {
+    json_write_tag(decoder, field);
+    if (field->type == SCHEMA_GROUP) {
+        if (!json_read_message(decoder, field->message, field, params))
+            return false;
+        wire_write_tag(decoder->out, field->number, WIRE_EGROUP);
+        return true;
+    }
+    struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
+    if (!json_read_message(decoder, field->message, field, params))
+        return false;
+    wire_frame_close(&decoder->frames, decoder->out, frame);
+    return true;
+}
+
+/* Reads one value with its tag. Without `always` the default value is left out. */
+static bool read_single(struct json_decoder *decoder, const struct schema_field *field, bool always,
+                        const struct json_params *params) {
+    struct slice text;
+    uint64_t bits = 0;
+    switch (field->type) {
+    case SCHEMA_STRING:
+        if (json_peek(decoder) != '"')
+            return json_fail_kind(decoder, "a string");
+        if (!json_read_string(decoder, &text))
+            return false;
+        if (text.size > 0 || always)
+            json_write_text(decoder, field->tag, field->tag_size, text);
+        return true;
+    case SCHEMA_BYTES:
+        return read_bytes(decoder, field, always);
+    case SCHEMA_MESSAGE:
+    case SCHEMA_GROUP:
+        return read_message_field(decoder, field, params);
+    default:
+        if (!json_read_bits(decoder, field, &bits))
+            return false;
+        if (decoder->dropped || (bits == 0 && !always))
+            return true;
+        json_write_tag(decoder, field);
+        json_write_bits(decoder, field->type, bits);
+        return true;
+    }
+}
+
+/* Whether null is a value of the type rather than none. */
+static bool takes_null(const struct schema_field *field) {
+    if (field->message)
+        return field->message->form == SCHEMA_FORM_VALUE;
+    return field->enumeration && field->enumeration->null_value;
+}
+
+static bool read_element(struct json_decoder *decoder, const struct schema_field *field) {
+    uint64_t bits = 0;
+    decoder->dropped = false;
+    if (json_peek(decoder) == 'n' && !takes_null(field))
+        return json_fail(decoder, "INVALID_VALUE", "null cannot be in a list");
+    if (!field->packed)
+        return read_single(decoder, field, true, NULL);
+    if (!json_read_bits(decoder, field, &bits))
+        return false;
+    if (!decoder->dropped)
+        json_write_bits(decoder, field->type, bits);
+    return true;
+}
+
+static bool read_list(struct json_decoder *decoder, const struct schema_field *field) {
+    if (json_peek(decoder) != '[')
+        return json_fail_kind(decoder, "a list");
+    if (!json_enter(decoder))
+        return false;
+    if (json_is_empty(decoder, ']'))
+        return true;
+    size_t begin = decoder->out->size;
+    struct wire_frame frame = {0};
+    if (field->packed) {
+        json_write_tag(decoder, field);
+        frame = wire_frame_open(&decoder->frames, decoder->out);
+    }
+    struct json_step *step = json_step_push(decoder);
+    size_t index = 0;
+    do {
+        step->index = index++;
+        struct json_mark mark = json_mark_of(decoder);
+        if (!read_element(decoder, field) && !json_recover(decoder, &mark))
+            return false;
+    } while (json_more(decoder, ']'));
+    decoder->step_count--;
+    if (field->packed && decoder->out->size == frame.at + 1)
+        buffer_truncate(decoder->out, begin);
+    else if (field->packed)
+        wire_frame_close(&decoder->frames, decoder->out, frame);
+    decoder->dropped = false;
+    return !decoder->broken;
+}
+
+/* Writes a map's key from its name, and notes it. */
+static bool read_map_key(struct json_decoder *decoder, const struct schema_field *key,
+                         size_t object, struct slice name) {
+    uint64_t bits = 0;
+    if (key->type == SCHEMA_STRING) {
+        if (!json_name_once(decoder, object, name))
+            return false;
+        json_write_text(decoder, key->tag, key->tag_size, name);
+        return true;
+    }
+    if (!json_text_bits(decoder, key, name, &bits))
+        return false;
+    struct slice value;
+    if (!arena_copy(&decoder->arena, slice_of(&bits, sizeof bits), &value))
+        return json_break_memory(decoder);
+    if (!json_name_once(decoder, object, value))
+        return false;
+    json_write_tag(decoder, key);
+    json_write_bits(decoder, key->type, bits);
+    return true;
+}
+
+static bool read_map_entry(struct json_decoder *decoder, const struct schema_field *field,
+                           size_t object, struct slice name) {
+    const struct schema_field *value = schema_field_at(field->message, 2);
+    size_t begin = decoder->out->size;
+    json_write_tag(decoder, field);
+    struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
+    decoder->dropped = false;
+    if (!read_map_key(decoder, schema_field_at(field->message, 1), object, name))
+        return false;
+    if (json_peek(decoder) == 'n' && !takes_null(value))
+        return json_fail(decoder, "INVALID_VALUE", "null cannot be in a map");
+    if (!read_single(decoder, value, true, NULL))
+        return false;
+    if (decoder->dropped)
+        buffer_truncate(decoder->out, begin);
+    else
+        wire_frame_close(&decoder->frames, decoder->out, frame);
+    decoder->dropped = false;
+    return true;
+}
+
+static bool read_map(struct json_decoder *decoder, const struct schema_field *field) {
+    if (json_peek(decoder) != '{')
+        return json_fail_kind(decoder, "an object");
+    if (!json_enter(decoder))
+        return false;
+    if (json_is_empty(decoder, '}'))
+        return true;
+    size_t object = json_names_object(&decoder->names), names = decoder->names.count;
+    do {
+        struct slice name;
+        if (!json_read_name(decoder, &name))
+            return false;
+        struct json_mark mark = json_mark_of(decoder);
+        json_step_push(decoder)->key = name;
+        if (!read_map_entry(decoder, field, object, name) && !json_recover(decoder, &mark))
+            return false;
+        decoder->step_count = mark.step_count;
+    } while (json_more(decoder, '}'));
+    json_names_keep(&decoder->names, names);
+    return !decoder->broken;
+}
+
+/* A member whose field is known. */
+static bool read_member(struct json_decoder *decoder, const struct schema_message *message,
+                        const struct schema_field *field, struct json_seen *seen,
+                        const struct json_params *params) {
+    if (json_seen_test(seen, field->index))
+        return json_fail(decoder, "DUPLICATE_FIELD", "the field is there twice");
+    json_seen_set(seen, field->index);
+    bool null = json_peek(decoder) == 'n';
+    if (null && (field->repeated || !takes_null(field))) {
+        /* As if it were not there, but for being there twice. */
+        if (message->has_required && (field->required || field->label_required))
+            seen->bits[field->index / 64] &= ~((uint64_t)1 << (field->index % 64));
+        return json_read_word(decoder, "null", 4);
+    }
+    if (field->oneof >= 0) {
+        if (json_seen_test(seen, message->field_count + (size_t)field->oneof))
+            return json_fail(decoder, "INVALID_VALUE",
+                             "another field of the same choice is there already");
+        json_seen_set(seen, message->field_count + (size_t)field->oneof);
+    }
+    if (field->map)
+        return read_map(decoder, field);
+    if (field->repeated)
+        return read_list(decoder, field);
+    decoder->dropped = false;
+    if (!params || field->type != SCHEMA_MESSAGE)
+        return read_single(decoder, field, field->presence, NULL);
+    struct json_params below = json_params_below(params, field);
+    return read_single(decoder, field, field->presence, &below);
+}
+
+static bool read_unknown(struct json_decoder *decoder, struct slice name, bool any) {
+    if (any && slice_equal(name, SLICE("@type")))
+        return json_skip(decoder);
+    if (decoder->options->ignore_unknown)
+        return json_skip(decoder);
+    return json_fail(decoder, "UNKNOWN_FIELD", "there is no such field");
+}
+
+bool json_read_fields(struct json_decoder *decoder, const struct schema_message *message,
+                      const struct json_params *params, bool any) {
+    struct json_seen seen;
+    if (json_peek(decoder) != '{')
+        return json_fail_kind(decoder, "an object");
+    if (!json_enter(decoder) || !json_seen_init(decoder, &seen, message))
+        return false;
+    bool more = !json_is_empty(decoder, '}');
+    while (more) {
+        struct slice name;
+        if (!json_read_name(decoder, &name))
+            return false;
+        struct json_mark mark = json_mark_of(decoder);
+        const struct schema_field *field = schema_field_find(message, name);
+        struct json_step *step = json_step_push(decoder);
+        step->field = field;
+        step->key = name;
+        bool well = field ? read_member(decoder, message, field, &seen, params)
+                          : read_unknown(decoder, name, any);
+        if (!well && !json_recover(decoder, &mark))
+            return false;
+        decoder->step_count = mark.step_count;
+        more = json_more(decoder, '}');
+    }
+    if (decoder->broken || (params && !json_params_finish(decoder, params, &seen)))
+        return false;
+    return !message->has_required || json_check_required(decoder, message, &seen);
+}
+
+bool json_check_required(struct json_decoder *decoder, const struct schema_message *message,
+                         const struct json_seen *seen) {
+    for (size_t i = 0; i < message->field_count; i++) {
+        const struct schema_field *field = &message->fields[i];
+        bool wanted =
+            field->label_required || (field->required && decoder->options->check_required);
+        if (!wanted || json_seen_test(seen, i))
+            continue;
+        struct json_mark mark = json_mark_of(decoder);
+        json_step_push(decoder)->field = field;
+        json_fail(decoder, "REQUIRED", "is required");
+        if (!json_recover_param(decoder, &mark))
+            return false;
+    }
+    return true;
+}
+
+static bool read_text_form(struct json_decoder *decoder, const struct schema_message *message,
+                           const struct schema_field *field) {
+    static const char *const KINDS[] = {
+        [SCHEMA_FORM_TIMESTAMP] = "a time in quotes",
+        [SCHEMA_FORM_DURATION] = "a duration in quotes",
+        [SCHEMA_FORM_FIELD_MASK] = "field paths in quotes",
+    };
+    struct slice text;
+    if (json_peek(decoder) != '"')
+        return json_fail_kind(decoder, KINDS[message->form]);
+    if (!json_read_string(decoder, &text))
+        return false;
+    if (message->form == SCHEMA_FORM_TIMESTAMP)
+        return json_text_timestamp(decoder, field, text);
+    return message->form == SCHEMA_FORM_DURATION ? json_text_duration(decoder, text)
+                                                 : json_text_field_mask(decoder, text);
+}
+
+bool json_read_message(struct json_decoder *decoder, const struct schema_message *message,
+                       const struct schema_field *field, const struct json_params *params) {
+    bool i_json = decoder->i_json, well;
+    decoder->i_json = i_json || (field && field->i_json);
+    switch (message->form) {
+    case SCHEMA_FORM_STRUCT:
+        well = json_read_struct(decoder);
+        break;
+    case SCHEMA_FORM_VALUE:
+        well = json_read_value(decoder);
+        break;
+    case SCHEMA_FORM_LIST:
+        well = json_read_list(decoder);
+        break;
+    case SCHEMA_FORM_ANY:
+        well = json_read_any(decoder);
+        break;
+    case SCHEMA_FORM_WRAPPER:
+        well = read_single(decoder, &message->fields[0], message->fields[0].presence, NULL);
+        break;
+    case SCHEMA_FORM_TIMESTAMP:
+    case SCHEMA_FORM_DURATION:
+    case SCHEMA_FORM_FIELD_MASK:
+        well = read_text_form(decoder, message, field);
+        break;
+    case SCHEMA_FORM_FIELDS:
+    default:
+        well = json_read_fields(decoder, message, params, false);
+        break;
+    }
+    decoder->i_json = i_json;
+    return well;
+}
