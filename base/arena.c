@@ -9,7 +9,6 @@
 #include "base/memory.h"
 
 enum {
-    ARENA_ALIGN = alignof(max_align_t),
     ARENA_BLOCK_FIRST = 4 << 10, /* whole block, header included */
     ARENA_BLOCK_CAP = 256 << 10, /* blocks stop doubling here */
 };
@@ -73,9 +72,11 @@ static struct arena_block *arena_block_take(size_t room) {
     return block;
 }
 
-/* The slow path of arena_alloc: takes a block. What is large gets a block of its own, behind the
- * newest, so that the newest one's free room stays in use. `size` is rounded up. */
-static __attribute__((noinline)) void *arena_alloc_block(struct arena *arena, size_t size) {
+/* What is large gets a block of its own, behind the newest, so that the newest one's free room
+ * stays in use. */
+void *arena_alloc_block(struct arena *arena, size_t size) {
+    assert(arena);
+    assert(size % ARENA_ALIGN == 0);
     size_t room = arena_block_size(arena) - sizeof(struct arena_block);
     bool alone = size > room / 2 && arena->block;
     struct arena_block *block = arena_block_take(alone || size > room ? size : room);
@@ -92,21 +93,6 @@ static __attribute__((noinline)) void *arena_alloc_block(struct arena *arena, si
     arena->next = block->room + size;
     arena->end = block->room + block->size;
     return block->room;
-}
-
-void *arena_alloc(struct arena *arena, size_t size) {
-    assert(arena);
-    size_t size_max = arena->size_max;
-    if (__builtin_expect(size > size_max || arena->taken_bytes > size_max - size, 0))
-        return NULL;
-    /* Size 0 takes a unit too, so that every pointer is its own. */
-    size_t rounded = (size + (size == 0) + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
-    if (__builtin_expect(rounded > (size_t)(arena->end - arena->next), 0))
-        return arena_alloc_block(arena, rounded);
-    void *memory = arena->next;
-    arena->next += rounded;
-    arena->taken_bytes += rounded;
-    return memory;
 }
 
 void *arena_zalloc(struct arena *arena, size_t count, size_t size) {

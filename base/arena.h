@@ -14,6 +14,8 @@ struct ProtobufCAllocator;
 
 struct arena_block;
 
+enum { ARENA_ALIGN = _Alignof(max_align_t) };
+
 /* In the caller's memory; fields are the arena's own. */
 struct arena {
     struct arena_block *block; /* newest first */
@@ -33,7 +35,12 @@ void arena_reset(struct arena *arena);
 
 /* `size` bytes aligned for any type, uninitialized, or NULL. Size 0 gives a valid pointer. Lives
  * until arena_done. */
-void *arena_alloc(struct arena *arena, size_t size) __attribute__((warn_unused_result));
+static inline void *arena_alloc(struct arena *arena, size_t size)
+    __attribute__((warn_unused_result));
+
+/* The slow path of arena_alloc, not for others: takes a block for `size` bytes, which are a
+ * multiple of ARENA_ALIGN. NULL when there is no memory. */
+void *arena_alloc_block(struct arena *arena, size_t size) __attribute__((warn_unused_result));
 
 /* `count` × `size` zeroed bytes, or NULL (also when the product overflows). */
 void *arena_zalloc(struct arena *arena, size_t count, size_t size)
@@ -53,5 +60,19 @@ char *arena_format(struct arena *arena, const char *format, ...)
 /* Fills `ret_allocator` so that protobuf-c takes from the arena and frees nothing. The allocator
  * lives as long as the arena; declared by protobuf-c/protobuf-c.h. */
 void arena_protobuf_allocator(struct arena *arena, struct ProtobufCAllocator *ret_allocator);
+
+static inline void *arena_alloc(struct arena *arena, size_t size) {
+    size_t size_max = arena->size_max;
+    if (__builtin_expect(size > size_max || arena->taken_bytes > size_max - size, 0))
+        return NULL;
+    /* Size 0 takes a unit too, so that every pointer is its own. */
+    size_t rounded = (size + (size == 0) + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    if (__builtin_expect(rounded > (size_t)(arena->end - arena->next), 0))
+        return arena_alloc_block(arena, rounded);
+    void *memory = arena->next;
+    arena->next += rounded;
+    arena->taken_bytes += rounded;
+    return memory;
+}
 
 #endif

@@ -28,14 +28,16 @@ static size_t json_plain_size(const uint8_t *at, const uint8_t *end) {
 }
 
 static void json_append_escape(struct buffer *out, uint8_t byte) {
-    static const char SHORT_FORMS[0x20] = {
+    static const uint8_t SHORT_FORMS[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    static const char HEX[] = "0123456789abcdef";
-    char escape[6] = {'\\', 'u', '0', '0', HEX[byte >> 4], HEX[byte & 15]};
-    char letter = byte < 0x20 ? SHORT_FORMS[byte] : (char)byte;
-    if (letter)
-        escape[1] = letter;
-    buffer_append(out, slice_of(escape, letter ? 2 : 6));
+    static const uint8_t HEX[] = "0123456789abcdef";
+    uint8_t letter = byte < 0x20 ? SHORT_FORMS[byte] : byte;
+    if (letter) {
+        buffer_append(out, slice_of((uint8_t[]){'\\', letter}, 2));
+        return;
+    }
+    buffer_append(out, SLICE("\\u00"));
+    buffer_append(out, slice_of((uint8_t[]){HEX[byte >> 4], HEX[byte & 15]}, 2));
 }
 
 void json_append_string(struct buffer *out, struct slice text) {

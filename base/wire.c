@@ -131,6 +131,10 @@ size_t wire_put_varint(uint8_t *out, uint64_t value) {
 }
 
 void wire_write_varint(struct buffer *out, uint64_t value) {
+    if (!out->failed && out->capacity - out->size >= WIRE_VARINT_MAX) {
+        buffer_advance(out, wire_put_varint(out->data + out->size, value));
+        return;
+    }
     uint8_t varint[WIRE_VARINT_MAX];
     buffer_append(out, slice_of(varint, wire_put_varint(varint, value)));
 }
