@@ -21,11 +21,14 @@ struct service_retention {
     uint64_t log_us;       /* log entries and settled changes; default 30 days */
 };
 
+struct sync_metrics;
+
 struct service {
     const struct clock *clock;
     const struct random_source *random;
     struct log *log;
     struct metrics *metrics;
+    struct sync_metrics *sync_metrics; /* what the handlers count; workers_open sets it */
     struct work_pool *pool; /* handlers and turns run here; they may block on the store */
     struct store *store;
     struct user_lanes *lanes;

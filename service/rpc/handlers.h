@@ -1,0 +1,39 @@
+/* Handlers: one function per RPC, named by what it works on. Each keeps the contract of
+ * service/rpc/call.h: it runs on a worker thread, may block on the store's reads, and ends its call
+ * exactly once. What an RPC does is said in proto/travelsense/sync/v1. */
+#ifndef SERVICE_RPC_HANDLERS_H
+#define SERVICE_RPC_HANDLERS_H
+
+#include "service/rpc/call.h"
+
+/* SyncService: settings. */
+void config_get_handle(struct rpc_call *call);
+void config_update_handle(struct rpc_call *call);
+
+/* SyncService: requests for synchronization. */
+void sync_request_handle(struct rpc_call *call);
+void sync_operation_get_handle(struct rpc_call *call);
+void sync_operation_list_handle(struct rpc_call *call);
+void sync_operation_cancel_handle(struct rpc_call *call);
+
+/* SyncService: bundles. The download is a server stream. */
+void bundle_get_handle(struct rpc_call *call);
+void bundle_download_handle(struct rpc_call *call);
+
+/* SyncService: changes and conflicts. */
+void changes_upload_handle(struct rpc_call *call);
+void conflict_list_handle(struct rpc_call *call);
+void conflict_get_handle(struct rpc_call *call);
+void conflict_resolve_handle(struct rpc_call *call);
+
+/* SyncService: devices. */
+void device_register_handle(struct rpc_call *call);
+void device_list_handle(struct rpc_call *call);
+void device_revoke_handle(struct rpc_call *call);
+
+/* RecordService, for callers with the role "service". */
+void records_put_handle(struct rpc_call *call);
+void records_get_handle(struct rpc_call *call);
+void records_list_handle(struct rpc_call *call);
+
+#endif

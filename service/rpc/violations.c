@@ -1,0 +1,123 @@
+#include "service/rpc/violations.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/id.h"
+#include "google/rpc/error_details.pb-c.h"
+#include "service/core/model.h"
+
+void violations_init(struct violations *violations, struct arena *arena, struct slice faults) {
+    *violations = (struct violations){.arena = arena};
+    if (faults.size == 0)
+        return;
+    ProtobufCAllocator allocator;
+    arena_protobuf_allocator(arena, &allocator);
+    Google__Rpc__BadRequest *request =
+        google__rpc__bad_request__unpack(&allocator, faults.size, faults.data);
+    if (!request || request->n_field_violations == 0)
+        return;
+    violations->known = arena_zalloc(arena, request->n_field_violations, sizeof *violations->known);
+    if (!violations->known) {
+        violations->no_memory = true;
+        return;
+    }
+    violations->known_count = request->n_field_violations;
+    for (size_t i = 0; i < violations->known_count; i++)
+        violations->known[i] = slice_text(request->field_violations[i]->field);
+}
+
+/* Whether `inner` is the path `outer` or lies in it. */
+static bool path_holds(struct slice outer, struct slice inner) {
+    if (!slice_starts_with(inner, outer))
+        return false;
+    return inner.size == outer.size || inner.data[outer.size] == '.' ||
+           inner.data[outer.size] == '[';
+}
+
+static bool violations_know(const struct violations *violations, struct slice field) {
+    for (size_t i = 0; i < violations->known_count; i++)
+        if (path_holds(violations->known[i], field) || path_holds(field, violations->known[i]))
+            return true;
+    return false;
+}
+
+/* Takes one more place in the list, or counts it as omitted. */
+static void violations_put(struct violations *violations, struct slice field,
+                           struct slice description, const char *reason) {
+    if (violations_know(violations, field))
+        return;
+    if (violations->count == BATCH_FAULTS_MAX) {
+        violations->omitted++;
+        return;
+    }
+    struct rpc_violation *violation = &violations->list[violations->count];
+    if (!arena_copy(violations->arena, field, &violation->field) ||
+        !arena_copy(violations->arena, description, &violation->description)) {
+        violations->no_memory = true;
+        return;
+    }
+    violation->reason = reason;
+    violations->count++;
+}
+
+void violations_add(struct violations *violations, const char *field, const char *reason,
+                    const char *format, ...) {
+    assert(field);
+    assert(reason);
+    char text[SYNC_ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    violations_put(violations, slice_text(field), slice_text(text), reason);
+}
+
+void violations_add_error(struct violations *violations, const struct sync_error *error,
+                          const char *reason) {
+    violations_put(violations, slice_text(error->field), slice_text(error->message), reason);
+}
+
+bool violations_any(const struct violations *violations) {
+    return violations->count > 0 || violations->omitted > 0 || violations->known_count > 0 ||
+           violations->no_memory;
+}
+
+bool violations_end(struct violations *violations, struct rpc_call *call) {
+    if (!violations_any(violations) && rpc_call_faults(call).size == 0)
+        return false;
+    if (violations->no_memory)
+        rpc_call_fail_with(call, SYNC_ERR_NO_MEMORY, "NO_MEMORY", "no memory to check the request");
+    else
+        rpc_call_fail_fields(call, violations->list, violations->count, violations->omitted);
+    return true;
+}
+
+void violations_check_uuid(struct violations *violations, const char *field, const char *text) {
+    if (!text[0])
+        violations_add(violations, field, "REQUIRED", "is required: a UUID");
+    else if (!uuid_is_valid(slice_text(text)))
+        violations_add(violations, field, "INVALID_FORMAT",
+                       "must be a UUID, such as 0195a3c4-7b1e-7c3a-9f00-2b6d1c8e4f01");
+}
+
+size_t violations_check_page_size(struct violations *violations, int32_t size, size_t size_default,
+                                  size_t size_max) {
+    if (size < 0 || (size_t)size > size_max) {
+        violations_add(violations, "pageSize", "OUT_OF_RANGE", "must be 1 to %zu", size_max);
+        return size_default;
+    }
+    return size == 0 ? size_default : (size_t)size;
+}
+
+void violations_check_types(struct violations *violations, const int *types, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (types[i] >= DATA_TYPE_FIRST && types[i] <= DATA_TYPE_LAST)
+            continue;
+        char field[32];
+        snprintf(field, sizeof field, "dataTypes[%zu]", i);
+        violations_add(violations, field, "INVALID_VALUE",
+                       "must be trips, bookings, profiles or preferences");
+    }
+}
