@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""POST /api/offline/changes: outcomes, repetition and bounds."""
+import json
+import unittest
+
+import harness
+from harness import Case, change
+
+PATH = "/api/offline/changes"
+
+
+class Changes(Case):
+    def test_an_upload_is_answered_with_202_and_one_result_a_change(self):
+        answer = self.upload([change(1), change(2, data_type="trip")])
+        self.assertEqual(answer["status"], "completed")
+        for name in ("syncId", "writeCheckpoint", "serverTime"):
+            self.assertTrue(answer[name], name)
+        first = answer["results"][0]
+        self.assertEqual(first["changeId"], "c1")
+        self.assertEqual(first["outcome"], "applied")
+        self.assertFalse(first["duplicate"])
+        self.assertEqual((first["dataType"], first["dataId"]), ("booking", "r1"))
+        self.assertEqual(first["version"], "1")
+        self.assertEqual(answer["results"][1]["version"], "2")
+        self.assertNotIn("error", first)
+
+    def test_the_documented_body_alone_is_enough(self):
+        body = {"changes": [{"id": "1", "type": "create", "dataType": "trip",
+                             "data": {"name": "Lisbon"}, "timestamp": "2026-05-01T10:00:00Z"}],
+                "deviceId": self.phone}
+        result = self.expect(self.post(PATH, body), 202)["results"][0]
+        self.assertRegex(result["dataId"], "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-")
+        self.assertEqual(self.records(), {("trip", result["dataId"]): {"name": "Lisbon"}})
+
+    def test_every_data_type_is_taken_in_both_forms(self):
+        for number, name in enumerate(("trip", "profile", "preference", "booking",
+                                       "trips", "profiles", "preferences", "bookings")):
+            result = self.upload([change(number, data_type=name)])["results"][0]
+            self.assertEqual(result["dataType"], name.rstrip("s"))
+
+    def test_the_id_inside_the_data_names_the_record(self):
+        self.upload([change(1, data={"id": "b-7", "seat": "3C"})])
+        self.upload([change(2, "update", {"id": "b-7", "seat": "4A"})])
+        self.assertEqual(self.records(), {("booking", "b-7"): {"id": "b-7", "seat": "4A"}})
+
+    def test_an_update_is_a_merge_patch(self):
+        self.upload([change(1, data={"a": 1, "b": {"c": 2, "d": 3}, "e": [1, 2]})])
+        self.upload([change(2, "update", {"a": None, "b": {"d": 4}, "e": [5], "f": "new"},
+                            dataId="r1")])
+        self.assertEqual(self.records()[("booking", "r1")],
+                         {"b": {"c": 2, "d": 4}, "e": [5], "f": "new"})
+
+    def test_a_delete_leaves_a_tombstone(self):
+        self.upload([change(1), change(2)])
+        cursor = self.bundle()["cursor"]
+        self.upload([change(3, "delete", dataId="r1")])
+        self.assertEqual(set(self.records()), {("booking", "r2")})
+        pulled = self.bundle(cursor=cursor)["records"]
+        self.assertEqual([(record["dataId"], record["deleted"]) for record in pulled],
+                         [("r1", True)])
+        self.assertNotIn("data", pulled[0])
+
+    def test_sent_twice_a_batch_changes_nothing_and_answers_the_same(self):
+        batch = [change(1), change(2), change(3, "update", {"x": 1}, dataId="nobody")]
+        first = self.upload(batch)
+        state = self.bundle()
+        second = self.upload(batch)
+        self.assertEqual([result["duplicate"] for result in second["results"]], [True] * 3)
+        for before, after in zip(first["results"], second["results"]):
+            self.assertEqual(dict(before, duplicate=True), after)
+        again = self.bundle()
+        self.assertEqual((again["records"], again["checksum"], again["cursor"]),
+                         (state["records"], state["checksum"], state["cursor"]))
+
+    def test_a_made_id_is_the_same_when_the_change_is_sent_again(self):
+        once = change(1, dataId=None)
+        first = self.upload([once])["results"][0]
+        self.assertEqual(self.upload([once])["results"][0]["dataId"], first["dataId"])
+        self.assertEqual(len(self.records()), 1)
+
+    def test_an_id_used_again_with_other_content_is_an_error_of_that_change_alone(self):
+        self.upload([change(1)])
+        results = self.upload([change(1, data={"title": "other"}), change(2)])["results"]
+        self.assertEqual([result["outcome"] for result in results], ["rejected", "applied"])
+        self.assertTrue(results[0]["error"]["reason"])
+        self.assertTrue(results[0]["error"]["message"])
+        self.assertEqual(self.records()[("booking", "r1")], {"title": "record 1"})
+
+    def test_the_same_id_from_another_device_is_another_change(self):
+        self.upload([change(1)], device=self.phone)
+        result = self.upload([change(1, dataId="r2")], device=self.tablet)["results"][0]
+        self.assertEqual((result["outcome"], result["duplicate"]), ("applied", False))
+
+    def test_one_bad_state_in_a_thousand_settles_the_others(self):
+        batch = [change(number) for number in range(1000)]
+        batch[500] = change(500, "update", {"x": 1}, dataId="never-there")
+        results = self.upload(batch)["results"]
+        wrong = [result for result in results if result["outcome"] != "applied"]
+        self.assertEqual([result["changeId"] for result in wrong], ["c500"])
+        self.assertEqual(wrong[0]["outcome"], "rejected")
+        self.assertEqual(wrong[0]["error"]["reason"], "NOT_FOUND")
+        self.assertEqual(len(self.records()), 999)
+
+    def test_a_batch_of_none_and_of_more_than_a_thousand_are_refused(self):
+        for count in (0, 1001):
+            with self.subTest(count=count):
+                body = {"changes": [change(number) for number in range(count)],
+                        "deviceId": self.phone}
+                self.expect_error(self.post(PATH, body), 400, "INVALID_ARGUMENT", "changes")
+        self.assert_nothing_stored()
+
+    def test_all_faults_of_a_batch_are_named_at_once(self):
+        batch = [change(number) for number in range(6)]
+        del batch[0]["id"]
+        batch[1]["type"] = "upsert"
+        batch[2]["dataType"] = "plane"
+        batch[3]["timestamp"] = "yesterday"
+        batch[4]["data"] = [1, 2]
+        error = self.expect_error(self.post(PATH, {"changes": batch}), 400, "INVALID_ARGUMENT")
+        self.assertEqual(
+            sorted(set(self.violations(error))),
+            ["changes[0].id", "changes[1].type", "changes[2].dataType", "changes[3].timestamp",
+             "changes[4].data", "deviceId"])
+        self.assert_nothing_stored()
+
+    def test_each_required_field_is_missed_by_name(self):
+        for name in ("id", "type", "dataType", "timestamp"):
+            with self.subTest(name=name):
+                batch = [change(0), change(1)]
+                del batch[1][name]
+                error = self.expect_error(
+                    self.post(PATH, {"changes": batch, "deviceId": self.phone}), 400,
+                    "INVALID_ARGUMENT")
+                self.assertEqual(self.violations(error), ["changes[1]." + name])
+        self.assert_nothing_stored()
+
+    def test_an_id_that_differs_from_the_datas_is_refused(self):
+        batch = [change(1, data={"id": "a"}, dataId="b")]
+        self.expect_error(self.post(PATH, {"changes": batch, "deviceId": self.phone}), 400,
+                          "INVALID_ARGUMENT", "changes[0].data")
+        self.assert_nothing_stored()
+
+    def test_create_and_update_need_data_and_update_needs_an_id(self):
+        for bad in (change(1, data={}, id="c", data_type="trip"),):
+            self.upload([bad])
+        wrong = [change(1), change(2, "update", {"x": 1}, dataId=None)]
+        del wrong[0]["data"]
+        error = self.expect_error(self.post(PATH, {"changes": wrong, "deviceId": self.phone}), 400,
+                                  "INVALID_ARGUMENT")
+        self.assertEqual(len(self.violations(error)), 2, error)
+
+    def test_long_ids_are_taken_to_their_bound_and_refused_beyond(self):
+        self.upload([change(1, id="c" * 128, dataId="d" * 256)], device=self.phone.rjust(128, "p"))
+        for bad, device in ((change(2, id="c" * 129), self.phone),
+                            (change(2, dataId="d" * 257), self.phone),
+                            (change(2), "p" * 129)):
+            self.expect_error(self.post(PATH, {"changes": [bad], "deviceId": device}), 400,
+                              "INVALID_ARGUMENT")
+        self.assertEqual(len(self.records()), 1)
+
+    def test_data_are_taken_to_their_bound_and_refused_beyond(self):
+        self.upload([change(1, data={"text": "x" * (255 << 10)})])
+        answer = self.post(PATH, {"changes": [change(2, data={"text": "x" * (257 << 10)})],
+                                  "deviceId": self.phone})
+        self.expect_error(answer, 400, "INVALID_ARGUMENT", "changes[0].data")
+        self.assertEqual(len(self.records()), 1)
+
+    def test_iso_8601_times_are_taken(self):
+        times = ("2026-05-01T10:00:00Z", "2026-05-01T10:00:00.123456789Z",
+                 "2026-05-01T12:00:00+02:00", "2026-05-01T10:00:00", "2026-05-01")
+        for number, time in enumerate(times):
+            self.assertEqual(self.outcomes([change(number, timestamp=time)]), ["applied"], time)
+
+    def test_a_dry_run_answers_the_outcomes_and_stores_nothing(self):
+        self.assertEqual(self.outcomes([change(1)], validateOnly=True), ["applied"])
+        self.assert_nothing_stored()
+        self.assertEqual(self.upload([change(1)])["results"][0]["duplicate"], False)
+
+    def test_a_later_change_of_the_same_record_waits_behind_a_rejected_one(self):
+        batch = [change(1, "update", {"x": 1}, dataId="ghost"),
+                 change(2, "update", {"x": 2}, dataId="ghost"), change(3)]
+        self.assertEqual(self.outcomes(batch), ["rejected", "blocked", "applied"])
+
+    def test_changes_of_one_record_in_one_batch_apply_in_order(self):
+        batch = [change(1, data={"n": 1}, dataId="r"), change(2, "update", {"n": 2}, dataId="r"),
+                 change(3, "delete", dataId="r"), change(4, data={"n": 4}, dataId="r")]
+        self.upload(batch)
+        self.assertEqual(self.records(), {("booking", "r"): {"n": 4}})
+
+    def test_json_comes_back_as_it_was_sent(self):
+        data = {"text": "Zürich – 東京 \U0001f6eb \"quoted\" \\ / \u0001 \u2028", "empty": {},
+                "none": [], "zero": 0, "negative": -7, "big": 9007199254740991,
+                "fraction": 0.1, "tiny": 5e-324, "huge": 1.7976931348623157e308,
+                "nested": {"a": [{"b": [[1, 2], []]}, True, False, "x"]}, "key with space": 1}
+        self.upload([change(1, data=data)])
+        self.assertEqual(self.records()[("booking", "r1")], data)
+
+    def test_null_inside_a_new_record_is_kept(self):
+        data = {"list": [None, 1], "given": {"name": "x"}}
+        self.upload([change(1, data=data)])
+        self.assertEqual(self.records()[("booking", "r1")], data)
+
+    @unittest.skipUnless(harness.shared_records(), "the real records are not at hand")
+    def test_the_real_records_can_be_sent_one_by_one(self):
+        for number, line in enumerate(harness.shared_records()):
+            self.assertEqual(
+                self.outcomes([change(number, data=line["data"], dataId="r%d" % number)]),
+                ["applied"])
+        self.assertEqual(json.dumps(self.records()[("booking", "r0")], sort_keys=True),
+                         json.dumps(harness.shared_records()[0]["data"], sort_keys=True))
+
+
+if __name__ == "__main__":
+    harness.main()

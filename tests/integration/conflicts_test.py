@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Conflicts: how they arise, how they are listed and resolved."""
+import container
+import harness
+from harness import Case, change
+
+PATH = "/api/offline/conflicts"
+RESOLVE = PATH + "/resolve"
+BASE = {"title": "Rome", "nights": 2, "guests": {"adults": 2}}
+
+
+class Conflicts(Case):
+    def start(self, strategy="manual"):
+        """Both devices hold the base; the tablet changes it first."""
+        self.configure(conflictResolution=strategy)
+        self.upload([change("base", data=BASE, data_type="trip", dataId="t")], device=self.tablet)
+
+    def patch(self, device, data, number=1, kind="update"):
+        """A device changes the record that it holds at version 1."""
+        return self.upload([change(number, kind, data, data_type="trip", dataId="t",
+                                   baseVersion="1")], device=device)["results"][0]
+
+    def conflict(self, tablet="Roma", phone="Rom"):
+        self.start()
+        self.assertEqual(self.patch(self.tablet, {"title": tablet})["outcome"], "applied")
+        result = self.patch(self.phone, {"title": phone})
+        self.assertEqual(result["outcome"], "conflict", result)
+        return result["conflictId"]
+
+    def trip(self):
+        return self.records().get(("trip", "t"))
+
+    def resolve(self, conflict_id, resolution, **more):
+        return self.post(RESOLVE, dict(conflictId=conflict_id, resolution=resolution, **more))
+
+    def test_changes_of_different_fields_are_merged(self):
+        self.start()
+        self.patch(self.tablet, {"title": "Roma"})
+        self.assertEqual(self.patch(self.phone, {"nights": 3})["outcome"], "merged")
+        self.assertEqual(self.trip(), dict(BASE, title="Roma", nights=3))
+        self.assertEqual(self.expect(self.get(PATH), 200)["conflicts"], [])
+
+    def test_the_same_change_on_both_sides_is_no_conflict(self):
+        self.start()
+        self.patch(self.tablet, {"title": "Roma"})
+        self.assertIn(self.patch(self.phone, {"title": "Roma"})["outcome"], ("applied", "merged"))
+
+    def test_each_automatic_strategy_decides_for_its_side(self):
+        for strategy, title in (("server", "Roma"), ("client", "Rom"), ("merge", None)):
+            with self.subTest(strategy=strategy):
+                self.become(strategy)
+                self.start(strategy)
+                self.patch(self.tablet, {"title": "Roma"})
+                self.assertIn(self.patch(self.phone, {"title": "Rom"})["outcome"],
+                              ("applied", "merged"))
+                if title:
+                    self.assertEqual(self.trip()["title"], title)
+                else:
+                    self.assertIn(self.trip()["title"], ("Roma", "Rom"))
+
+    def test_a_conflict_shows_all_its_sides(self):
+        conflict_id = self.conflict()
+        listed = self.expect(self.get(PATH), 200)["conflicts"]
+        self.assertEqual([conflict["conflictId"] for conflict in listed], [conflict_id])
+        conflict = self.expect(self.get(PATH + "/" + conflict_id), 200)
+        self.assertEqual(conflict, listed[0])
+        self.assertEqual(conflict["conflictType"], "update-update")
+        self.assertEqual((conflict["dataType"], conflict["dataId"]), ("trip", "t"))
+        self.assertEqual(conflict["baseData"], BASE)
+        self.assertEqual(conflict["clientData"]["title"], "Rom")
+        self.assertEqual(conflict["serverData"]["title"], "Roma")
+        self.assertEqual(conflict["fields"], ["title"])
+        self.assertIs(conflict["resolved"], False)
+        self.assertTrue(conflict["detectedAt"])
+        self.assertIn(conflict["suggestedData"]["title"], ("Rom", "Roma"))
+
+    def test_each_resolution_takes_its_side(self):
+        for resolution, title in (("client", "Rom"), ("server", "Roma"), ("merge", "Rome!")):
+            with self.subTest(resolution=resolution):
+                self.become(resolution)
+                conflict_id = self.conflict()
+                more = {"mergedData": dict(BASE, title=title)} if resolution == "merge" else {}
+                answer = self.expect(self.resolve(conflict_id, resolution, **more), 200)
+                self.assertIs(answer["conflict"]["resolved"], True)
+                self.assertEqual(answer["conflict"]["resolution"], resolution)
+                self.assertTrue(answer["conflict"]["resolvedAt"])
+                self.assertEqual(answer["record"]["data"]["title"], title)
+                self.assertEqual(self.trip()["title"], title)
+                self.assertEqual(self.expect(self.get(PATH), 200)["conflicts"], [])
+
+    def test_a_resolution_reaches_the_other_device_and_the_checksums_agree(self):
+        conflict_id = self.conflict()
+        cursor = self.bundle()["cursor"]
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        pulled = self.bundle(cursor=cursor)
+        self.assertEqual(pulled["records"][0]["data"]["title"], "Rom")
+        self.assertEqual(pulled["checksum"], container.checksum(self.records()))
+
+    def test_the_same_resolution_again_changes_nothing(self):
+        conflict_id = self.conflict()
+        first = self.expect(self.resolve(conflict_id, "client"), 200)
+        second = self.expect(self.resolve(conflict_id, "client"), 200)
+        self.assertEqual(first["record"]["version"], second["record"]["version"])
+
+    def test_resolved_conflicts_are_shown_when_asked_for(self):
+        conflict_id = self.conflict()
+        self.expect(self.resolve(conflict_id, "server"), 200)
+        shown = self.expect(self.get(PATH, includeResolved="true"), 200)["conflicts"]
+        self.assertEqual([(c["conflictId"], c["resolved"]) for c in shown], [(conflict_id, True)])
+
+    def test_an_update_of_a_deleted_record_is_a_conflict(self):
+        self.start()
+        self.patch(self.tablet, None, kind="delete")
+        result = self.patch(self.phone, {"title": "Rom"})
+        self.assertEqual(result["outcome"], "conflict", result)
+        conflict = self.expect(self.get(PATH + "/" + result["conflictId"]), 200)
+        self.assertEqual(conflict["conflictType"], "update-delete")
+        self.assertNotIn("serverData", conflict)
+        self.expect(self.resolve(result["conflictId"], "client"), 200)
+        self.assertEqual(self.trip()["title"], "Rom")
+
+    def test_a_delete_of_a_changed_record_is_a_conflict(self):
+        self.start()
+        self.patch(self.tablet, {"title": "Roma"})
+        result = self.patch(self.phone, None, kind="delete")
+        self.assertEqual(result["outcome"], "conflict", result)
+        conflict = self.expect(self.get(PATH + "/" + result["conflictId"]), 200)
+        self.assertEqual(conflict["conflictType"], "delete-update")
+        self.assertNotIn("clientData", conflict)
+        self.expect(self.resolve(result["conflictId"], "client"), 200)
+        self.assertIsNone(self.trip())
+
+    def test_a_delete_of_a_deleted_record_is_applied(self):
+        self.start()
+        self.patch(self.tablet, None, kind="delete")
+        self.assertEqual(self.patch(self.phone, None, kind="delete")["outcome"], "applied")
+
+    def test_an_old_device_without_base_versions_conflicts_too(self):
+        self.start()
+        cursor = self.bundle(deviceId=self.phone)["cursor"]
+        self.bundle(deviceId=self.phone, cursor=cursor)
+        self.upload([change(1, "update", {"title": "Roma"}, data_type="trip", dataId="t")],
+                    device=self.tablet)
+        result = self.upload([change(1, "update", {"title": "Rom"}, data_type="trip",
+                                     dataId="t")], device=self.phone)["results"][0]
+        self.assertEqual(result["outcome"], "conflict", result)
+
+    def test_a_second_change_behind_a_conflict_is_blocked(self):
+        self.conflict()
+        result = self.patch(self.phone, {"nights": 9}, number=2)
+        self.assertIn(result["outcome"], ("blocked", "merged", "conflict"))
+
+    def test_bad_resolutions_are_named_and_change_nothing(self):
+        conflict_id = self.conflict()
+        before = self.trip()
+        for body, field in (({"resolution": "client"}, "conflictId"),
+                            ({"conflictId": conflict_id}, "resolution"),
+                            ({"conflictId": conflict_id, "resolution": "coin"}, "resolution"),
+                            ({"conflictId": conflict_id, "resolution": "merge"}, "mergedData"),
+                            ({"conflictId": conflict_id, "resolution": "merge",
+                              "mergedData": [1]}, "mergedData"),
+                            ({"conflictId": conflict_id, "resolution": "merge",
+                              "mergedData": "text"}, "mergedData"),
+                            ({"conflictId": "nonsense", "resolution": "client"}, "conflictId")):
+            with self.subTest(body=body):
+                self.expect_error(self.post(RESOLVE, body), 400, "INVALID_ARGUMENT", field)
+        self.assertEqual(self.trip(), before)
+        self.assertEqual(len(self.expect(self.get(PATH), 200)["conflicts"]), 1)
+
+    def test_an_unknown_conflict_is_404_and_somebody_elses_403(self):
+        unknown = "0192f3c0-0000-7000-8000-000000000000"
+        self.expect_error(self.resolve(unknown, "client"), 404, "NOT_FOUND")
+        self.expect_error(self.get(PATH + "/" + unknown), 404, "NOT_FOUND")
+        self.expect_error(self.get(PATH + "/nonsense"), 400, "INVALID_ARGUMENT")
+        conflict_id = self.conflict()
+        self.bearer = harness.token("other-" + self.user)
+        self.expect_error(self.get(PATH + "/" + conflict_id), 403, "PERMISSION_DENIED")
+        self.expect_error(self.resolve(conflict_id, "client"), 403, "PERMISSION_DENIED")
+
+    def test_a_resolution_of_a_record_that_moved_on_unseen_is_refused(self):
+        conflict_id = self.conflict()
+        self.upload([change(5, "update", {"nights": 8}, data_type="trip", dataId="t",
+                            baseVersion="2")], device=self.tablet)
+        answer = self.resolve(conflict_id, "client", baseVersion="2")
+        self.assertIn(answer.status, (400, 409), answer)
+        self.assertEqual(self.trip()["nights"], 8)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,114 @@
+"""Reads a bundle container as bundle.proto describes it.
+
+Written apart from the service's own code on purpose: two readings of one document must agree.
+"""
+import hashlib
+import os
+import sys
+
+import harness
+
+sys.path.append(os.path.join(harness.ROOT, "tools", "sample"))
+from state import DATA_TYPES, canonical, checksum  # noqa: E402,F401 pylint: disable=C0413,W0611
+
+SNAPPY = 2
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+
+
+def fields(data):
+    """Yields (number, value) of a message; value is an int or bytes."""
+    at = 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        kind = tag & 7
+        if kind == 0:
+            value, at = varint(data, at)
+        elif kind == 2:
+            size, at = varint(data, at)
+            value, at = data[at:at + size], at + size
+            assert len(value) == size, "a field runs over the end"
+        else:
+            raise AssertionError("unexpected wire type %d" % kind)
+        yield tag >> 3, value
+
+
+def unsnap(data):
+    """Decompresses snappy's block format."""
+    size, at = varint(data, 0)
+    out = bytearray()
+    while at < len(data):
+        tag = data[at]
+        at += 1
+        if tag & 3 == 0:
+            length = tag >> 2
+            if length >= 60:
+                extra = length - 59
+                length, at = int.from_bytes(data[at:at + extra], "little"), at + extra
+            out += data[at:at + length + 1]
+            at += length + 1
+            continue
+        if tag & 3 == 1:
+            length, offset, at = 4 + (tag >> 2 & 7), (tag >> 5) << 8 | data[at], at + 1
+        else:
+            width = 2 if tag & 3 == 2 else 4
+            length, offset = 1 + (tag >> 2), int.from_bytes(data[at:at + width], "little")
+            at += width
+        for _ in range(length):
+            out.append(out[-offset])
+    assert len(out) == size
+    return bytes(out)
+
+
+def entry_of(data):
+    entry = {"deleted": False, "version": 0}
+    for number, value in fields(data):
+        if number == 1:
+            entry["dataType"] = DATA_TYPES[value]
+        elif number == 2:
+            entry["dataId"] = value.decode()
+        elif number == 3:
+            entry["version"] = value
+        elif number == 4:
+            entry["deleted"] = bool(value)
+        elif number == 5:
+            entry["json"] = value
+        elif number == 6:
+            entry["patch"] = value
+    return entry
+
+
+def read(data):
+    """The header as a dict of field numbers, and the entries, of a container that proves itself."""
+    header, entries, hashes, trailer = {}, [], [], {}
+    for number, value in fields(data):
+        if number == 1:
+            header = dict(fields(value))
+        elif number == 2:
+            chunk = dict(fields(value))
+            assert chunk.get(1, 0) == len(hashes), "chunks out of order"
+            digest = hashlib.sha256(chunk[5]).digest()
+            assert digest == chunk[4], "a chunk differs from its checksum"
+            hashes.append(digest)
+            raw = unsnap(chunk[5]) if chunk[2] == SNAPPY else chunk[5]
+            assert len(raw) == chunk[3], "a chunk's size differs"
+            at = 0
+            while at < len(raw):
+                size, at = varint(raw, at)
+                entries.append(entry_of(raw[at:at + size]))
+                at += size
+        elif number == 3:
+            trailer = dict(fields(value))
+    assert trailer.get(1, 0) == len(hashes), "chunks are missing"
+    assert trailer[2] == hashlib.sha256(b"".join(hashes)).digest(), "the root differs"
+    assert header.get(10, 0) == len(entries), "records are missing"
+    return header, entries

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""500: a store that fails, and what a client is told of it."""
+import os
+
+import harness
+from harness import Case, change
+
+SECRETS = ("rocksdb", "store", ".c:", "errno", "fault", "/tmp", "injected")
+
+
+class Fault(Case):
+    def break_store(self):
+        with open(self.stack.fault_file, "w", encoding="utf-8") as file:
+            file.write("fail\n")
+
+    def mend_store(self):
+        if os.path.exists(self.stack.fault_file):
+            os.remove(self.stack.fault_file)
+
+    def tearDown(self):
+        self.mend_store()
+
+    def test_every_endpoint_answers_500_without_detail(self):
+        self.upload([change(1)])
+        unknown = "0192f3c0-0000-7000-8000-000000000000"
+        sync = {"dataTypes": ["trips"], "syncType": "full", "deviceId": self.phone}
+        self.break_store()
+        for method, path, body in (
+                ("GET", "/api/offline/config", None),
+                ("PATCH", "/api/offline/config", {"syncInterval": 20}),
+                ("POST", "/api/offline/sync", sync),
+                ("GET", "/api/offline/sync/" + unknown, None),
+                ("GET", "/api/offline/bundle", None),
+                ("POST", "/api/offline/changes",
+                 {"changes": [change(2)], "deviceId": self.phone}),
+                ("POST", "/api/offline/conflicts/resolve",
+                 {"conflictId": unknown, "resolution": "client"}),
+                ("GET", "/api/offline/conflicts", None),
+                ("GET", "/api/offline/devices", None)):
+            with self.subTest(method=method, path=path):
+                answer = self.call(method, path, body)
+                self.expect_error(answer, 500, "INTERNAL")
+                text = answer.body.decode().lower()
+                for secret in SECRETS:
+                    self.assertNotIn(secret, text)
+
+    def test_what_was_refused_is_not_stored_and_the_rest_is_still_there(self):
+        self.upload([change(1)])
+        self.break_store()
+        answer = self.post("/api/offline/changes",
+                           {"changes": [change(2)], "deviceId": self.phone})
+        self.expect_error(answer, 500, "INTERNAL")
+        self.mend_store()
+        self.assertEqual(set(self.records()), {("booking", "r1")})
+        result = self.upload([change(2)])["results"][0]
+        self.assertEqual((result["outcome"], result["duplicate"]), ("applied", False))
+
+
+if __name__ == "__main__":
+    harness.main()

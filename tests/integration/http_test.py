@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""The edge: health, metrics, OpenAPI, HTTP/2, TLS, keep-alive and pipelining."""
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import unittest
+
+import harness
+from harness import Case, change
+
+CURL = shutil.which("curl")
+
+
+class Http(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = harness.Stack(cls.service_flags)
+        cls.certificate = cls.stack.path("cert.pem")
+        key = cls.stack.path("key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                        "-keyout", key, "-out", cls.certificate], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cls.https_port = harness.free_port()
+        cls.stack.gateway_flags = ["--https", "127.0.0.1:%d" % cls.https_port, "--cert",
+                                   cls.certificate, "--key", key]
+        cls.stack.start()
+
+    def test_health_and_readiness(self):
+        for path in ("/healthz", "/readyz"):
+            self.assertEqual(self.stack.call("GET", path).status, 200)
+
+    def test_not_ready_while_the_service_is_away(self):
+        self.stack.kill_service()
+        try:
+            self.assertEqual(self.stack.call("GET", "/healthz").status, 200)
+            self.assertEqual(self.stack.call("GET", "/readyz").status, 503)
+            answer = self.get("/api/offline/config")
+            self.expect_error(answer, 503, "UNAVAILABLE")
+        finally:
+            self.stack.start_service()
+        self.expect(self.get("/api/offline/config"), 200)
+        self.assertEqual(self.stack.call("GET", "/readyz").status, 200)
+
+    def test_metrics_are_prometheus_text(self):
+        self.get("/api/offline/config")
+        answer = self.stack.call("GET", "/metrics")
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.headers["Content-Type"].startswith("text/plain"))
+        for line in answer.body.decode().splitlines():
+            self.assertRegex(line, r"^(# (HELP|TYPE) .+|[a-zA-Z_:][\w:]*(\{.*\})? [-+.\deEinfNa]+)$")
+        self.assertIn("http", answer.body.decode())
+
+    def test_openapi_names_every_documented_path(self):
+        answer = self.stack.call("GET", "/openapi.json")
+        self.assertEqual(answer.status, 200)
+        document = answer.json
+        self.assertRegex(document["openapi"], r"^3\.")
+        for path, method in (("/api/offline/config", "get"), ("/api/offline/config", "patch"),
+                             ("/api/offline/sync", "post"), ("/api/offline/bundle", "get"),
+                             ("/api/offline/changes", "post"),
+                             ("/api/offline/conflicts/resolve", "post")):
+            self.assertIn(method, document["paths"][path])
+        status = [path for path in document["paths"]
+                  if re.fullmatch(r"/api/offline/sync/\{\w+\}", path)]
+        self.assertEqual(len(status), 1)
+        self.assertIn("202", document["paths"]["/api/offline/changes"]["post"]["responses"])
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        one = ("GET /api/offline/config?%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+               + self.bearer + "\r\n%s\r\n")
+        with socket.create_connection(("127.0.0.1", self.stack.http_port), timeout=30) as client:
+            client.sendall((one % ("", "") + one % ("bad=1", "") +
+                            one % ("", "Connection: close\r\n")).encode())
+            answer = b""
+            while True:
+                part = client.recv(65536)
+                if not part:
+                    break
+                answer += part
+        self.assertEqual(re.findall(rb"HTTP/1\.1 (\d+)", answer), [b"200", b"400", b"200"])
+
+    def test_a_request_byte_by_byte(self):
+        request = ("GET /api/offline/config HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                   "Authorization: Bearer %s\r\n\r\n" % self.bearer).encode()
+        with socket.create_connection(("127.0.0.1", self.stack.http_port), timeout=30) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in request:
+                client.sendall(bytes([byte]))
+            self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 200"))
+
+    def test_a_body_in_chunks_is_read(self):
+        body = json.dumps({"changes": [change(1)], "deviceId": self.phone}).encode()
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(body[at:at + 7]), body[at:at + 7])
+                          for at in range(0, len(body), 7)) + b"0\r\n\r\n"
+        head = ("POST /api/offline/changes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+                "\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer %s\r\n\r\n" % self.bearer)
+        with socket.create_connection(("127.0.0.1", self.stack.http_port), timeout=30) as client:
+            client.sendall(head.encode() + chunks)
+            self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 202"))
+        self.assertEqual(len(self.records()), 1)
+
+    @unittest.skipUnless(CURL, "curl is not installed")
+    def test_http2_in_the_clear_and_over_tls(self):
+        for url, extra in (("http://127.0.0.1:%d" % self.stack.http_port,
+                            ["--http2-prior-knowledge"]),
+                           ("https://127.0.0.1:%d" % self.https_port,
+                            ["--http2", "--cacert", self.certificate]),
+                           ("https://127.0.0.1:%d" % self.https_port,
+                            ["--http1.1", "--cacert", self.certificate])):
+            command = [CURL, "-s", "-S", "-o", self.stack.path("out"), "-w",
+                       "%{http_version} %{http_code}", "-H", "Authorization: Bearer " + self.bearer]
+            run = subprocess.run(command + extra + [url + "/api/offline/config"], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            expected = "1.1 200" if "--http1.1" in extra else "2 200"
+            self.assertEqual(run.stdout, expected, run.stderr)
+
+    def test_tls_below_1_2_is_refused(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with socket.create_connection(("127.0.0.1", self.https_port), timeout=30) as plain:
+            with self.assertRaises((ssl.SSLError, ConnectionError)):
+                context.wrap_socket(plain)
+
+    def test_programs_explain_themselves(self):
+        for name in ("service/sync_service", "gateway/sync_gateway"):
+            for flag, word in (("--help", "--ready-file"), ("--version", ".")):
+                run = subprocess.run([harness.binary(name), flag], stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True, check=False)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertIn(word, run.stdout)
+            run = subprocess.run([harness.binary(name), "--no-such-flag"], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn("no-such-flag", run.stderr)
+
+    def test_a_busy_port_is_one_clear_line(self):
+        with socket.socket() as busy:
+            busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port = harness.free_port()
+            busy.bind(("127.0.0.1", port))
+            busy.listen()
+            run = subprocess.run(
+                [harness.binary("gateway/sync_gateway"), "--upstream",
+                 "unix:" + os.path.join(self.stack.folder, "sync.sock"), "--http",
+                 "127.0.0.1:%d" % port], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=60, check=False)
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn(str(port), run.stdout)
+
+
+if __name__ == "__main__":
+    harness.main()
