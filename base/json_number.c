@@ -100,7 +100,10 @@ static void decimal_shortest(double value, bool single, struct decimal *ret_deci
     int exponent;
     bool at_power = frexp(value, &exponent) == 0.5;
     bool normal = value >= (single ? 0x1p-126 : 0x1p-1022);
-    int precision = !normal ? 1 : single ? 6 : 15, precision_max = single ? 9 : DIGITS_MAX;
+    /* Between these bounds decimal_of_short finds all that 15 digits can show. */
+    bool tried_short = !single && value >= 1e-7 && value < 1e15;
+    int precision = !normal ? 1 : single ? 6 : tried_short ? 16 : 15;
+    int precision_max = single ? 9 : DIGITS_MAX;
     for (;; precision++) {
         assert(precision <= precision_max);
         decimal_nearest(value, precision, ret_decimal);
