@@ -4,6 +4,7 @@
 #define SERVICE_CORE_BUNDLE_CONTAINER_H
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/sha256.h"
 #include "service/core/model.h"
 #include "service/core/pull.h"
@@ -25,12 +26,23 @@ struct bundle_writer {
     struct sha256 root;
     uint32_t chunk_count;
     bool compress;
+    enum sync_status status; /* sticky */
 };
 
+enum {
+    /* Of a chunk before compression: BUNDLE_CHUNK_BYTES, or one record that alone is larger (a byte
+     * of a record takes at most six of JSON). */
+    BUNDLE_CHUNK_RAW_MAX = 8 * CHANGE_DATA_MAX,
+};
+
+/* Prepares a writer in the caller's memory; takes no memory. */
 void bundle_writer_init(struct bundle_writer *writer, bool compress);
+/* Gives its memory back. */
 void bundle_writer_done(struct bundle_writer *writer);
+/* Writes the header. `info->record_count` is the number of records that will be added. */
 void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info *info,
                          struct buffer *out);
+/* Adds a record, or its patch where `is_patch`. */
 void bundle_writer_add(struct bundle_writer *writer, const struct pulled *item, struct buffer *out);
 /* Closes the last chunk and writes the trailer. SYNC_OK, or what failed on the way (sticky in `out`
  * and the writer). */
@@ -45,11 +57,14 @@ struct bundle_entry {
     int64_t updated_us;
 };
 
+/* Takes an entry; false stops the reading. */
 typedef bool bundle_visit(void *context, const struct bundle_entry *entry);
 
-/* Reads and verifies a whole container: every chunk's checksum, their root, the counts.
- * SYNC_ERR_CORRUPT with the reason in `error` when anything differs. `ret_info` borrows from the
- * container and may be NULL. */
+/* Reads and verifies a whole container: every chunk's checksum and their root before the first
+ * visit, the entries and counts on the way; what was visited before a failure is to be discarded.
+ * SYNC_ERR_CORRUPT with the reason in `error` when anything differs, SYNC_ERR_CANCELLED when the
+ * visit stopped it, SYNC_ERR_NO_MEMORY. `visit` may be NULL. `ret_info` borrows from the container
+ * and may be NULL. */
 enum sync_status bundle_read(struct slice container, struct sync_error *error,
                              struct bundle_info *ret_info, bundle_visit *visit, void *context);
 

@@ -10,7 +10,10 @@
 #include "base/bytes.h"
 #include "service/core/document.h"
 
-enum { DELTA_PATH_MAX = 64 /* segments: DOCUMENT_DEPTH_MAX */ };
+enum {
+    DELTA_PATH_MAX = 64,        /* segments: DOCUMENT_DEPTH_MAX */
+    DELTA_PATH_TEXT_MAX = 1024, /* bytes of a path shown as text */
+};
 
 /* One changed field. Segments and value borrow from the delta. */
 struct delta_field {
@@ -29,15 +32,20 @@ enum sync_status delta_between(struct slice before, struct slice after, struct a
 enum sync_status delta_apply(struct slice document, struct slice delta, struct arena *arena,
                              struct slice *ret_document);
 
-/* Steps through the fields: start with *position = 0; false at the end or when malformed. */
+/* Steps through the fields: start with *position = 0 and give the same field each time, as a path
+ * builds on the one before; false at the end or when malformed. */
 bool delta_next(struct slice delta, size_t *position, struct delta_field *ret_field);
 
 /* Turns a delta into a merge patch (RFC 7396) as a canonical document. False when a merge patch
  * cannot say it (a field set to null, or an object that holds null): send the whole record then. */
 bool delta_to_merge_patch(struct slice delta, struct arena *arena, struct slice *ret_patch);
 
-/* Formats a field's path as dotted text, "reservationFor.departureTime", cut to `size_max` bytes.
- */
+/* Formats a field's path as dotted text, "reservationFor.departureTime", cut to
+ * DELTA_PATH_TEXT_MAX bytes. The slice lives as long as the arena; it is empty when there is no
+ * memory. */
 struct slice delta_path_text(const struct delta_field *field, struct arena *arena);
+
+/* The same for a path's segments. */
+struct slice delta_path_join(const struct slice *path, size_t path_size, struct arena *arena);
 
 #endif

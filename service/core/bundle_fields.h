@@ -1,0 +1,39 @@
+/* The field numbers of proto/travelsense/sync/v1/bundle.proto's container, for the two files that
+ * write and read it. */
+#ifndef SERVICE_CORE_BUNDLE_FIELDS_H
+#define SERVICE_CORE_BUNDLE_FIELDS_H
+
+enum { BUNDLE_FORMAT_VERSION = 1, BUNDLE_CODEC_IDENTITY = 1, BUNDLE_CODEC_SNAPPY = 2 };
+
+enum { CONTAINER_HEADER = 1, CONTAINER_CHUNKS = 2, CONTAINER_TRAILER = 3 };
+
+enum {
+    HEADER_FORMAT_VERSION = 1,
+    HEADER_BUNDLE_ID = 2,
+    HEADER_USER_ID = 3,
+    HEADER_DATA_TYPES = 4,
+    HEADER_SYNC_TYPE = 5,
+    HEADER_FROM_CURSOR = 6,
+    HEADER_CURSOR = 7,
+    HEADER_CHECKSUM = 8,
+    HEADER_CREATED_AT = 9,
+    HEADER_RECORD_COUNT = 10,
+};
+
+enum { CHUNK_INDEX = 1, CHUNK_CODEC = 2, CHUNK_RAW_SIZE = 3, CHUNK_SHA256 = 4, CHUNK_DATA = 5 };
+
+enum { TRAILER_CHUNK_COUNT = 1, TRAILER_ROOT_SHA256 = 2 };
+
+enum {
+    ENTRY_DATA_TYPE = 1,
+    ENTRY_DATA_ID = 2,
+    ENTRY_VERSION = 3,
+    ENTRY_DELETED = 4,
+    ENTRY_JSON = 5,
+    ENTRY_PATCH_JSON = 6,
+    ENTRY_UPDATED_AT_US = 7,
+};
+
+enum { TIMESTAMP_SECONDS = 1, TIMESTAMP_NANOS = 2 };
+
+#endif

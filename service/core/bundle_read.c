@@ -1,0 +1,313 @@
+#include <assert.h>
+#include <snappy-c.h>
+
+#include "base/memory.h"
+#include "base/wire.h"
+#include "service/core/bundle_container.h"
+#include "service/core/bundle_fields.h"
+#include "service/core/checksum.h"
+
+/* One chunk as it stands in the container. */
+struct chunk {
+    uint64_t index, codec, raw_size;
+    struct slice sha256, data;
+};
+
+static enum sync_status corrupt(struct sync_error *error, const char *field, const char *message) {
+    return sync_error_set(error, SYNC_ERR_CORRUPT, "BUNDLE_CORRUPT", field, "%s", message);
+}
+
+static bool is_text(const struct wire_field *field, size_t size_max) {
+    return field->type == WIRE_LEN && field->bytes.size <= size_max && slice_is_utf8(field->bytes);
+}
+
+static bool read_types(struct slice packed, data_type_set *types) {
+    struct wire_reader reader = wire_reader_of(packed);
+    while (!wire_at_end(&reader)) {
+        uint64_t type;
+        if (!wire_read_varint(&reader, &type) || type < DATA_TYPE_FIRST || type > DATA_TYPE_LAST)
+            return false;
+        *types |= 1u << type;
+    }
+    return true;
+}
+
+static bool read_time(struct slice message, int64_t *time_us) {
+    struct wire_reader reader = wire_reader_of(message);
+    struct wire_field field;
+    int64_t seconds = 0, nanos = 0;
+    while (!wire_at_end(&reader)) {
+        if (!wire_read(&reader, &field) || field.type != WIRE_VARINT)
+            return false;
+        if (field.number == TIMESTAMP_SECONDS)
+            seconds = (int64_t)field.bits;
+        else if (field.number == TIMESTAMP_NANOS)
+            nanos = (int64_t)field.bits;
+    }
+    return nanos >= 0 && nanos < 1000000000 && !__builtin_mul_overflow(seconds, 1000000, time_us) &&
+           !__builtin_add_overflow(*time_us, nanos / 1000, time_us);
+}
+
+/* Takes one field of the header. */
+static bool header_take(const struct wire_field *field, uint64_t *format,
+                        struct bundle_info *info) {
+    switch (field->number) {
+    case HEADER_FORMAT_VERSION:
+        *format = field->bits;
+        return field->type == WIRE_VARINT;
+    case HEADER_BUNDLE_ID:
+        info->bundle_id = field->bytes;
+        return is_text(field, USER_ID_MAX);
+    case HEADER_USER_ID:
+        info->user = field->bytes;
+        return is_text(field, USER_ID_MAX);
+    case HEADER_DATA_TYPES:
+        return field->type == WIRE_LEN && read_types(field->bytes, &info->types);
+    case HEADER_SYNC_TYPE:
+        info->sync_type = (int)field->bits;
+        return field->type == WIRE_VARINT && field->bits <= INT32_MAX;
+    case HEADER_FROM_CURSOR:
+        info->from_cursor = field->bytes;
+        return is_text(field, CURSOR_TEXT_MAX);
+    case HEADER_CURSOR:
+        info->cursor = field->bytes;
+        return is_text(field, CURSOR_TEXT_MAX);
+    case HEADER_CHECKSUM:
+        if (field->type != WIRE_LEN || field->bytes.size != CHECKSUM_SIZE)
+            return false;
+        info->checksum = checksum_read(field->bytes.data);
+        return true;
+    case HEADER_CREATED_AT:
+        return field->type == WIRE_LEN && read_time(field->bytes, &info->created_us);
+    case HEADER_RECORD_COUNT:
+        info->record_count = (uint32_t)field->bits;
+        return field->type == WIRE_VARINT && field->bits <= INT32_MAX;
+    default:
+        return true; /* of a later version of the format */
+    }
+}
+
+static enum sync_status header_read(struct slice message, struct sync_error *error,
+                                    struct bundle_info *ret_info) {
+    struct wire_reader reader = wire_reader_of(message);
+    struct wire_field field;
+    struct bundle_info info = {.types = 0};
+    uint64_t format = 0;
+    while (!wire_at_end(&reader))
+        if (!wire_read(&reader, &field) || !header_take(&field, &format, &info))
+            return corrupt(error, "header", "The header does not parse.");
+    if (format != BUNDLE_FORMAT_VERSION)
+        return corrupt(error, "header", "The format version is unknown.");
+    *ret_info = info;
+    return SYNC_OK;
+}
+
+/* Reads a chunk's fields and checks its digest. */
+static enum sync_status chunk_read(struct slice message, uint64_t index, struct sync_error *error,
+                                   struct chunk *ret_chunk) {
+    struct wire_reader reader = wire_reader_of(message);
+    struct wire_field field;
+    struct chunk chunk = {.index = 0};
+    while (!wire_at_end(&reader)) {
+        if (!wire_read(&reader, &field))
+            return corrupt(error, "chunks", "A chunk does not parse.");
+        bool is_bytes = field.number == CHUNK_SHA256 || field.number == CHUNK_DATA;
+        if (field.number <= CHUNK_DATA && field.type != (is_bytes ? WIRE_LEN : WIRE_VARINT))
+            return corrupt(error, "chunks", "A chunk does not parse.");
+        if (is_bytes)
+            *(field.number == CHUNK_SHA256 ? &chunk.sha256 : &chunk.data) = field.bytes;
+        else if (field.number == CHUNK_INDEX)
+            chunk.index = field.bits;
+        else if (field.number == CHUNK_CODEC)
+            chunk.codec = field.bits;
+        else if (field.number == CHUNK_RAW_SIZE)
+            chunk.raw_size = field.bits;
+    }
+    uint8_t digest[SHA256_SIZE];
+    sha256_of(chunk.data, digest);
+    if (chunk.index != index)
+        return corrupt(error, "chunks", "A chunk is missing or out of place.");
+    if (!slice_equal(chunk.sha256, slice_of(digest, sizeof digest)))
+        return corrupt(error, "chunks", "A chunk's SHA-256 differs.");
+    if (chunk.raw_size > BUNDLE_CHUNK_RAW_MAX)
+        return corrupt(error, "chunks", "A chunk is larger than allowed.");
+    *ret_chunk = chunk;
+    return SYNC_OK;
+}
+
+static enum sync_status trailer_read(struct slice message, uint64_t chunk_count, struct slice root,
+                                     struct sync_error *error) {
+    struct wire_reader reader = wire_reader_of(message);
+    struct wire_field field;
+    uint64_t count = 0;
+    struct slice sha256 = SLICE_EMPTY;
+    while (!wire_at_end(&reader)) {
+        if (!wire_read(&reader, &field))
+            return corrupt(error, "trailer", "The trailer does not parse.");
+        if (field.number == TRAILER_CHUNK_COUNT && field.type == WIRE_VARINT)
+            count = field.bits;
+        else if (field.number == TRAILER_ROOT_SHA256 && field.type == WIRE_LEN)
+            sha256 = field.bytes;
+    }
+    if (count != chunk_count)
+        return corrupt(error, "trailer", "The number of chunks differs.");
+    if (!slice_equal(sha256, root))
+        return corrupt(error, "trailer", "The chunks' SHA-256 differs.");
+    return SYNC_OK;
+}
+
+/* Reads the container's next part, which must have the number given. */
+static bool part_read(struct wire_reader *reader, uint32_t number, struct slice *ret_message) {
+    struct wire_reader ahead = *reader;
+    struct wire_field field;
+    if (wire_at_end(&ahead) || !wire_read(&ahead, &field) || field.number != number ||
+        field.type != WIRE_LEN)
+        return false;
+    *reader = ahead;
+    *ret_message = field.bytes;
+    return true;
+}
+
+/* Checks everything that needs no decompression. `ret_chunks` is where the chunks begin. */
+static enum sync_status container_verify(struct slice container, struct sync_error *error,
+                                         struct bundle_info *ret_info,
+                                         struct wire_reader *ret_chunks) {
+    struct wire_reader reader = wire_reader_of(container);
+    struct slice message;
+    struct chunk chunk;
+    struct sha256 sha;
+    uint64_t chunk_count = 0;
+    if (!part_read(&reader, CONTAINER_HEADER, &message))
+        return corrupt(error, "", "The container does not begin with a header.");
+    enum sync_status status = header_read(message, error, ret_info);
+    *ret_chunks = reader;
+    sha256_init(&sha);
+    while (!status && part_read(&reader, CONTAINER_CHUNKS, &message)) {
+        status = chunk_read(message, chunk_count++, error, &chunk);
+        if (!status)
+            sha256_update(&sha, chunk.sha256);
+    }
+    if (status)
+        return status;
+    uint8_t root[SHA256_SIZE];
+    sha256_final(&sha, root);
+    if (!part_read(&reader, CONTAINER_TRAILER, &message) || !wire_at_end(&reader))
+        return corrupt(error, "", "The container does not end with its trailer.");
+    return trailer_read(message, chunk_count, slice_of(root, sizeof root), error);
+}
+
+/* Takes one field of an entry. */
+static bool entry_take(const struct wire_field *field, struct bundle_entry *entry) {
+    bool is_bytes = field->number == ENTRY_DATA_ID || field->number == ENTRY_JSON ||
+                    field->number == ENTRY_PATCH_JSON;
+    if (field->number > ENTRY_UPDATED_AT_US)
+        return true; /* of a later version of the format */
+    if (field->type != (is_bytes ? WIRE_LEN : WIRE_VARINT))
+        return false;
+    switch (field->number) {
+    case ENTRY_DATA_TYPE:
+        entry->key.type = (enum data_type)field->bits;
+        return field->bits >= DATA_TYPE_FIRST && field->bits <= DATA_TYPE_LAST;
+    case ENTRY_DATA_ID:
+        entry->key.id = field->bytes;
+        return is_text(field, DATA_ID_MAX);
+    case ENTRY_VERSION:
+        entry->version = field->bits;
+        return field->bits <= INT64_MAX;
+    case ENTRY_DELETED:
+        entry->deleted = field->bits != 0;
+        return true;
+    case ENTRY_JSON:
+        entry->json = field->bytes;
+        return is_text(field, BUNDLE_CHUNK_RAW_MAX);
+    case ENTRY_PATCH_JSON:
+        entry->patch_json = field->bytes;
+        return is_text(field, BUNDLE_CHUNK_RAW_MAX);
+    default:
+        entry->updated_us = (int64_t)field->bits;
+        return true;
+    }
+}
+
+/* An entry says exactly one of: deleted, the whole, a patch. */
+static bool entry_read(struct slice message, struct bundle_entry *ret_entry) {
+    struct wire_reader reader = wire_reader_of(message);
+    struct wire_field field;
+    struct bundle_entry entry = {.version = 0};
+    while (!wire_at_end(&reader))
+        if (!wire_read(&reader, &field) || !entry_take(&field, &entry))
+            return false;
+    *ret_entry = entry;
+    return entry.key.type != 0 && entry.key.id.size > 0 && entry.version > 0 &&
+           entry.deleted + (entry.json.size > 0) + (entry.patch_json.size > 0) == 1;
+}
+
+/* Where entries go, and how many there were. */
+struct entry_sink {
+    bundle_visit *visit;
+    void *context;
+    uint64_t count;
+};
+
+static enum sync_status entries_read(struct slice raw, struct sync_error *error,
+                                     struct entry_sink *sink) {
+    struct wire_reader reader = wire_reader_of(raw);
+    while (!wire_at_end(&reader)) {
+        struct bundle_entry entry;
+        uint64_t size;
+        if (!wire_read_varint(&reader, &size) || size > (uint64_t)(reader.end - reader.next) ||
+            !entry_read(slice_of(reader.next, (size_t)size), &entry))
+            return corrupt(error, "chunks", "An entry does not parse.");
+        reader.next += size;
+        sink->count++;
+        if (sink->visit && !sink->visit(sink->context, &entry))
+            return SYNC_ERR_CANCELLED;
+    }
+    return SYNC_OK;
+}
+
+/* Decompresses a chunk that was verified, and reads its entries. */
+static enum sync_status chunk_visit(const struct chunk *chunk, struct sync_error *error,
+                                    struct entry_sink *sink) {
+    if (chunk->codec == BUNDLE_CODEC_IDENTITY) {
+        if (chunk->raw_size != chunk->data.size)
+            return corrupt(error, "chunks", "A chunk's size differs.");
+        return entries_read(chunk->data, error, sink);
+    }
+    size_t size = 0;
+    const char *data = (const char *)chunk->data.data;
+    if (chunk->codec != BUNDLE_CODEC_SNAPPY || chunk->data.size == 0 ||
+        snappy_uncompressed_length(data, chunk->data.size, &size) != SNAPPY_OK ||
+        size != chunk->raw_size || size == 0)
+        return corrupt(error, "chunks", "A chunk's size differs.");
+    char *raw = memory_alloc(size);
+    if (!raw)
+        return SYNC_ERR_NO_MEMORY;
+    enum sync_status status = snappy_uncompress(data, chunk->data.size, raw, &size) == SNAPPY_OK
+                                  ? entries_read(slice_of(raw, size), error, sink)
+                                  : corrupt(error, "chunks", "A chunk does not decompress.");
+    memory_free(raw);
+    return status;
+}
+
+enum sync_status bundle_read(struct slice container, struct sync_error *error,
+                             struct bundle_info *ret_info, bundle_visit *visit, void *context) {
+    struct bundle_info info;
+    struct wire_reader reader;
+    struct slice message;
+    struct entry_sink sink = {.visit = visit, .context = context};
+    enum sync_status status = container_verify(container, error, &info, &reader);
+    for (uint64_t i = 0; !status && part_read(&reader, CONTAINER_CHUNKS, &message); i++) {
+        struct chunk chunk;
+        status = chunk_read(message, i, error, &chunk);
+        if (!status)
+            status = chunk_visit(&chunk, error, &sink);
+    }
+    if (status)
+        return status;
+    if (sink.count != info.record_count)
+        return corrupt(error, "header", "The number of records differs.");
+    if (ret_info)
+        *ret_info = info;
+    return SYNC_OK;
+}

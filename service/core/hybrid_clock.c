@@ -1,0 +1,25 @@
+#include "service/core/hybrid_clock.h"
+
+#include <assert.h>
+
+int64_t hybrid_clock_correct(int64_t device_us, int64_t offset_us, int64_t now_us) {
+    int64_t corrected;
+    if (__builtin_sub_overflow(device_us, offset_us, &corrected))
+        corrected = offset_us < 0 ? INT64_MAX : INT64_MIN;
+    return corrected < now_us ? corrected : now_us;
+}
+
+int64_t hybrid_clock_next(int64_t last_us, int64_t now_us) {
+    assert(last_us < INT64_MAX);
+    return now_us > last_us ? now_us : last_us + 1;
+}
+
+int64_t hybrid_clock_offset(int64_t sent_us, int64_t received_us, int64_t tolerance_us) {
+    assert(tolerance_us >= 0);
+    int64_t offset;
+    if (sent_us == 0)
+        return 0;
+    if (__builtin_sub_overflow(sent_us, received_us, &offset))
+        return received_us < 0 ? INT64_MAX : INT64_MIN;
+    return offset > -tolerance_us && offset < tolerance_us ? 0 : offset;
+}

@@ -1,0 +1,109 @@
+#include "service/core/pull.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "service/core/delta.h"
+
+/* Rank: the type's place in the top bits, then how far the start is. */
+enum { RANK_TYPE_SHIFT = 62 };
+static const uint64_t RANK_DISTANCE_LAST = (UINT64_C(1) << RANK_TYPE_SHIFT) - 1;
+
+/* Where a start time may stand, the most telling first. */
+static const struct slice START_NAMES[] = {
+    SLICE("departureTime"), SLICE("departureDay"), SLICE("checkinTime"),
+    SLICE("checkinDate"),   SLICE("pickupTime"),   SLICE("startTime"),
+    SLICE("startDate"),     SLICE("startsAt"),     SLICE("start"),
+};
+
+/* Reads a time from text, or from an object whose "@value" is text (as JSON-LD types values). */
+static bool start_time_read(const struct value *value, int64_t *ret_time_us) {
+    struct value inner;
+    if (value->kind == VALUE_STRING)
+        return time_parse(value->text, ret_time_us);
+    return value->kind == VALUE_OBJECT && document_find(value->object, SLICE("@value"), &inner) &&
+           inner.kind == VALUE_STRING && time_parse(inner.text, ret_time_us);
+}
+
+static bool start_time_find(struct slice object, int64_t *ret_time_us) {
+    struct value value;
+    for (size_t i = 0; i < sizeof START_NAMES / sizeof *START_NAMES; i++)
+        if (document_find(object, START_NAMES[i], &value) && start_time_read(&value, ret_time_us))
+            return true;
+    return false;
+}
+
+/* The time at which the traveller needs the record. */
+static bool record_start_time(struct slice document, int64_t *ret_time_us) {
+    struct value inner;
+    return start_time_find(document, ret_time_us) ||
+           (document_find(document, SLICE("reservationFor"), &inner) &&
+            inner.kind == VALUE_OBJECT && start_time_find(inner.object, ret_time_us));
+}
+
+static uint64_t type_rank(enum data_type type) {
+    switch (type) {
+    case DATA_TYPE_BOOKING:
+        return 0;
+    case DATA_TYPE_TRIP:
+        return 1;
+    case DATA_TYPE_PROFILE:
+        return 2;
+    case DATA_TYPE_PREFERENCE:
+        break;
+    }
+    return 3;
+}
+
+uint64_t pull_rank(const struct record *record, int64_t now_us) {
+    assert(record);
+    uint64_t rank = type_rank(record->key.type) << RANK_TYPE_SHIFT;
+    int64_t start_us;
+    if (record->deleted)
+        return rank;
+    if (!record_start_time(record->data, &start_us))
+        return rank | RANK_DISTANCE_LAST;
+    uint64_t distance = start_us > now_us ? (uint64_t)start_us - (uint64_t)now_us
+                                          : (uint64_t)now_us - (uint64_t)start_us;
+    return rank | (distance < RANK_DISTANCE_LAST - 2 ? distance + 1 : RANK_DISTANCE_LAST - 1);
+}
+
+static int pulled_compare(const void *left, const void *right) {
+    const struct pulled *a = left, *b = right;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    if (a->record.key.type != b->record.key.type)
+        return a->record.key.type < b->record.key.type ? -1 : 1;
+    return slice_compare(a->record.key.id, b->record.key.id);
+}
+
+void pull_sort(struct pulled *items, size_t count) {
+    assert(items || count == 0);
+    if (count > 1)
+        qsort(items, count, sizeof *items, pulled_compare);
+}
+
+enum sync_status pull_make_patch(struct pulled *item, const struct log_entry *history,
+                                 size_t history_count, struct arena *arena) {
+    assert(item && arena);
+    assert(history || history_count == 0);
+    struct slice before = item->record.data, delta, patch;
+    if (item->record.deleted)
+        return SYNC_OK;
+    for (size_t i = 0; i < history_count; i++) {
+        if (history[i].previous_deleted)
+            return SYNC_OK;
+        enum sync_status status = delta_apply(before, history[i].undo, arena, &before);
+        if (status)
+            return status;
+    }
+    enum sync_status status = delta_between(before, item->record.data, arena, &delta);
+    if (status)
+        return status;
+    if (delta_to_merge_patch(delta, arena, &patch) && patch.size < item->record.data.size) {
+        item->patch = patch;
+        item->is_patch = true;
+    }
+    return SYNC_OK;
+}
