@@ -15,38 +15,57 @@ struct store_reader;
 
 /* What to scan. The order is ascending; `after` resumes behind an item seen before. */
 struct scan {
-    enum { SCAN_LOG, SCAN_RECORDS, SCAN_ROWS } kind;
-    struct slice user;      /* SCAN_LOG, SCAN_RECORDS */
-    uint64_t after;         /* SCAN_LOG: entries with a greater sequence */
-    enum data_type type;    /* SCAN_RECORDS */
-    struct slice after_id;  /* SCAN_RECORDS: ids greater than this; empty: from the first */
-    enum table table;       /* SCAN_ROWS */
-    struct slice prefix;    /* SCAN_ROWS: keys that begin so */
-    struct slice after_key; /* SCAN_ROWS: keys greater than this; empty: from the first */
+    enum { SCAN_LOG, SCAN_RECORDS, SCAN_ROWS, SCAN_USERS } kind;
+    struct slice user;       /* SCAN_LOG, SCAN_RECORDS */
+    uint64_t after;          /* SCAN_LOG: entries with a greater sequence */
+    enum data_type type;     /* SCAN_RECORDS */
+    struct slice after_id;   /* SCAN_RECORDS: ids greater than this; empty: from the first */
+    enum table table;        /* SCAN_ROWS */
+    struct slice prefix;     /* SCAN_ROWS: keys that begin so */
+    struct slice after_key;  /* SCAN_ROWS: keys greater than this; empty: from the first */
+    struct slice after_user; /* SCAN_USERS: users greater than this; empty: from the first */
 };
 
-/* One item of a scan; which member counts follows from the kind. Slices live until the visit
- * returns. */
+/* One item of a scan; which member counts follows from the kind, the others are NULL. Slices live
+ * until the visit returns. Tombstones are visited too. Entries of the log at or below the head's
+ * log_floor may still be visited: who needs to know whether the log reaches back far enough loads
+ * the head with the same reader. */
 struct scan_item {
     const struct log_entry *entry;
     const struct record *record;
     const struct row *row;
+    const struct user_head *head; /* SCAN_USERS */
+    struct slice user;            /* SCAN_USERS: whose head */
 };
 
 /* Called per item; false ends the scan, which then still answers SYNC_OK. */
 typedef bool scan_visit(void *context, const struct scan_item *item);
 
 /* Called once when a commit is durable or has failed, on a thread of the store: do not block there
- * long. `head` is the user's head after it (zero for a set without user); it lives until the call
- * returns. SYNC_ERR_HEAD_MOVED: nothing was written, load and apply again. */
+ * long. `head` is the user's head after it (zero for a set that writes no head, and on failure); it
+ * lives until the call returns. SYNC_ERR_HEAD_MOVED: nothing was written, load and apply again. */
 typedef void store_committed(void *context, enum sync_status status, const struct user_head *head);
+
+/* What retention removes of one user. */
+struct store_trim {
+    struct slice user;
+    int64_t log_before_us;     /* log entries corrected before this; 0: none */
+    int64_t settled_before_us; /* settled changes of commits whose head.time_us is before this */
+};
+
+/* Estimates, for metrics and operators. */
+struct store_stats {
+    uint64_t users, records, rows;
+    uint64_t disk_bytes;
+    uint64_t memory_bytes;
+};
 
 /* The calls of one kind of store; a store begins with a pointer to its table. */
 struct store_calls {
     struct store *(*close)(struct store *store);
     uint64_t (*epoch)(const struct store *store);
     enum sync_status (*reader_open)(struct store *store, struct store_reader **ret_reader);
-    void (*reader_close)(struct store_reader *reader);
+    void (*reader_close)(struct store *store, struct store_reader *reader);
     enum sync_status (*load)(struct store *store, struct store_reader *reader,
                              const struct touched *want, struct arena *arena,
                              struct user_view *ret_view);
@@ -54,6 +73,8 @@ struct store_calls {
                              const struct scan *what, scan_visit *visit, void *context);
     void (*commit)(struct store *store, const struct write_set *set, store_committed *done,
                    void *context);
+    enum sync_status (*trim)(struct store *store, const struct store_trim *what);
+    enum sync_status (*stats)(struct store *store, struct store_stats *ret_stats);
     enum sync_status (*health)(struct store *store);
 };
 
@@ -81,7 +102,7 @@ static inline enum sync_status store_reader_open(struct store *store,
 }
 static inline void store_reader_close(struct store *store, struct store_reader *reader) {
     if (reader) {
-        store->calls->reader_close(reader);
+        store->calls->reader_close(store, reader);
     }
 }
 
@@ -112,6 +133,19 @@ static inline void store_commit(struct store *store, const struct write_set *set
 /* Commits and waits. Not on a thread of the store. `ret_head` may be NULL. */
 enum sync_status store_commit_wait(struct store *store, const struct write_set *set,
                                    struct user_head *ret_head);
+
+/* Removes what retention no longer wants, oldest first, and raises the head's log_floor; the head's
+ * revision then grows, so a writer of the same user may have to load again: call it in the user's
+ * lane. Blocks until it is durable; not on a thread of the store. A user who is not there is
+ * SYNC_OK. */
+static inline enum sync_status store_trim(struct store *store, const struct store_trim *what) {
+    return store->calls->trim(store, what);
+}
+
+/* Fills in estimates. */
+static inline enum sync_status store_stats(struct store *store, struct store_stats *ret_stats) {
+    return store->calls->stats(store, ret_stats);
+}
 
 /* SYNC_OK, or why the store cannot be relied on (SYNC_ERR_STORE_BROKEN after a failed write). */
 static inline enum sync_status store_health(struct store *store) {

@@ -16,7 +16,9 @@ struct user_turn {
     uint64_t hash;
 };
 
-/* Opens an empty set of lanes; turns that had to wait run on the pool. */
+/* Opens an empty set of lanes; turns that had to wait run on the pool. Give the pool a queue as
+ * long as there can be turns waiting: when it takes no more, the next turn runs on the thread that
+ * ends the one before. */
 enum sync_status user_lanes_open(struct work_pool *pool, struct user_lanes **ret_lanes);
 
 /* Closes; no turn may be waiting. Returns NULL. */

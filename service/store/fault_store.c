@@ -1,0 +1,125 @@
+#include "service/store/fault_store.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+struct fault_store {
+    struct store store;
+    struct store *inner;
+    char *path;
+};
+
+static struct fault_store *fault_store_of(struct store *store) {
+    return (struct fault_store *)store;
+}
+
+/* Whether the file orders `fault`, or all. */
+static bool fault_ordered(const struct fault_store *store, struct slice fault) {
+    char text[16];
+    int fd = open(store->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t size = read(fd, text, sizeof text);
+    close(fd);
+    while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == ' '))
+        size--;
+    struct slice order = slice_of(text, size > 0 ? (size_t)size : 0);
+    return slice_equal(order, fault) || slice_equal(order, SLICE("all"));
+}
+
+static struct store *fault_close(struct store *base) {
+    struct fault_store *store = fault_store_of(base);
+    store_close(store->inner);
+    memory_free(store->path);
+    memory_free(store);
+    return NULL;
+}
+
+static uint64_t fault_epoch(const struct store *base) {
+    return store_epoch(((const struct fault_store *)base)->inner);
+}
+
+static enum sync_status fault_reader_open(struct store *base, struct store_reader **ret_reader) {
+    struct fault_store *store = fault_store_of(base);
+    if (fault_ordered(store, SLICE("load")))
+        return SYNC_ERR_IO;
+    return store_reader_open(store->inner, ret_reader);
+}
+
+/* A reader belongs to the inner store, which alone knows what it is. */
+static void fault_reader_close(struct store *base, struct store_reader *reader) {
+    store_reader_close(fault_store_of(base)->inner, reader);
+}
+
+static enum sync_status fault_load(struct store *base, struct store_reader *reader,
+                                   const struct touched *want, struct arena *arena,
+                                   struct user_view *ret_view) {
+    struct fault_store *store = fault_store_of(base);
+    if (fault_ordered(store, SLICE("load")))
+        return SYNC_ERR_IO;
+    return store_load(store->inner, reader, want, arena, ret_view);
+}
+
+static enum sync_status fault_scan(struct store *base, struct store_reader *reader,
+                                   const struct scan *what, scan_visit *visit, void *context) {
+    struct fault_store *store = fault_store_of(base);
+    if (fault_ordered(store, SLICE("load")))
+        return SYNC_ERR_IO;
+    return store_scan(store->inner, reader, what, visit, context);
+}
+
+static void fault_commit(struct store *base, const struct write_set *set, store_committed *done,
+                         void *context) {
+    struct fault_store *store = fault_store_of(base);
+    if (fault_ordered(store, SLICE("commit")))
+        done(context, SYNC_ERR_IO, &(struct user_head){0});
+    else
+        store_commit(store->inner, set, done, context);
+}
+
+static enum sync_status fault_trim(struct store *base, const struct store_trim *what) {
+    struct fault_store *store = fault_store_of(base);
+    return fault_ordered(store, SLICE("commit")) ? SYNC_ERR_IO : store_trim(store->inner, what);
+}
+
+static enum sync_status fault_stats(struct store *base, struct store_stats *ret_stats) {
+    return store_stats(fault_store_of(base)->inner, ret_stats);
+}
+
+static enum sync_status fault_health(struct store *base) {
+    struct fault_store *store = fault_store_of(base);
+    return fault_ordered(store, SLICE("all")) ? SYNC_ERR_IO : store_health(store->inner);
+}
+
+static const struct store_calls fault_store_calls = {
+    .close = fault_close,
+    .epoch = fault_epoch,
+    .reader_open = fault_reader_open,
+    .reader_close = fault_reader_close,
+    .load = fault_load,
+    .scan = fault_scan,
+    .commit = fault_commit,
+    .trim = fault_trim,
+    .stats = fault_stats,
+    .health = fault_health,
+};
+
+enum sync_status fault_store_open(struct store *inner, const char *path, struct store **ret_store) {
+    assert(inner);
+    assert(path);
+    struct fault_store *store = memory_zalloc(1, sizeof *store);
+    if (!store)
+        return SYNC_ERR_NO_MEMORY;
+    store->path = memory_copy_text(path, strlen(path));
+    if (!store->path) {
+        memory_free(store);
+        return SYNC_ERR_NO_MEMORY;
+    }
+    store->store.calls = &fault_store_calls;
+    store->inner = inner;
+    *ret_store = &store->store;
+    return SYNC_OK;
+}

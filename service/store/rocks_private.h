@@ -1,0 +1,184 @@
+/* What the files of the embedded store share. Only they include it. */
+#ifndef SERVICE_STORE_ROCKS_PRIVATE_H
+#define SERVICE_STORE_ROCKS_PRIVATE_H
+
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdatomic.h>
+
+#include "service/store/change_index.h"
+#include "service/store/rocks_block.h"
+#include "service/store/rocks_codec.h"
+#include "service/store/rocks_store.h"
+
+/* Column families, in the order of rocks_family_names. RocksDB wants its own default one. */
+enum rocks_family {
+    ROCKS_DEFAULT,
+    ROCKS_HEAD,
+    ROCKS_RECORDS,
+    ROCKS_LOG,
+    ROCKS_SETTLED,
+    ROCKS_ROWS,
+    ROCKS_FAMILIES
+};
+
+extern const char *const rocks_family_names[ROCKS_FAMILIES];
+
+/* RocksDB's options, which live as long as the database. */
+struct rocks_settings {
+    rocksdb_cache_t *cache;
+    rocksdb_block_based_table_options_t *table;
+    rocksdb_options_t *options[ROCKS_FAMILIES];
+    rocksdb_writeoptions_t *write;
+};
+
+/* Makes and releases the options; made at once, RocksDB ends the process without memory. */
+void rocks_settings_init(struct rocks_settings *settings, const struct rocks_store_options *wish);
+void rocks_settings_done(struct rocks_settings *settings);
+
+/* One put or removal: key and value lie in the commit's bytes. */
+struct rocks_op {
+    enum rocks_family family;
+    bool remove;
+    size_t key_offset, key_size, value_offset, value_size;
+};
+
+/* A write set, encoded by its caller's thread, on its way through the committer. */
+struct rocks_commit {
+    struct rocks_commit *next;
+    struct slice user; /* the caller's; empty: nobody's head is read or written */
+    uint64_t expected_revision;
+    struct user_head head; /* as it will be */
+    struct buffer bytes;
+    size_t op_count, op_room;
+    struct rocks_op *ops;          /* behind this struct, as are the fingerprints */
+    struct change_index_user *pin; /* NULL: nothing to settle */
+    size_t fingerprint_count;
+    uint64_t *fingerprints;
+    uint64_t begun_us;
+    enum sync_status status;
+    store_committed *done;
+    void *context;
+};
+
+enum { ROCKS_GROUP_SETS = 1000, ROCKS_GROUP_BYTES = 32 << 20 };
+
+/* The committer's thread and what waits for it. */
+struct rocks_committer {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct rocks_commit *first, **last; /* waiting; `last` is NULL until the thread runs */
+    bool closing;
+};
+
+struct rocks_metrics {
+    struct metric *commit_seconds, *group_sets, *commit_failures, *loads, *scans, *index_builds;
+};
+
+struct rocks_store {
+    struct store store; /* first */
+    rocksdb_t *db;
+    rocksdb_column_family_handle_t *families[ROCKS_FAMILIES];
+    struct rocks_settings settings;
+    struct change_index *index;
+    struct rocks_committer committer;
+    struct rocks_metrics metrics;
+    struct log *log;
+    uint64_t epoch;
+    atomic_bool broken; /* a write failed: sticky */
+};
+
+static inline struct rocks_store *rocks_store_of(struct store *store) {
+    return (struct rocks_store *)store;
+}
+
+static inline enum sync_status rocks_health(const struct rocks_store *store) {
+    return atomic_load(&store->broken) ? SYNC_ERR_STORE_BROKEN : SYNC_OK;
+}
+
+/* The status of RocksDB's error text, which is released. NULL is SYNC_OK. */
+enum sync_status rocks_take_error(char *error);
+
+/* A snapshot and the options that read by it. */
+struct store_reader {
+    struct rocks_store *store;
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *options;
+};
+
+void rocks_reader_init(struct store_reader *reader, struct rocks_store *store);
+void rocks_reader_done(struct store_reader *reader);
+enum sync_status rocks_reader_open(struct store *store, struct store_reader **ret_reader);
+void rocks_reader_close(struct store *store, struct store_reader *reader);
+
+/* Gets a value: `ret_pin` holds it, or is NULL when there is none; destroy it with
+ * rocksdb_pinnableslice_destroy. */
+enum sync_status rocks_get(struct rocks_store *store, const rocksdb_readoptions_t *options,
+                           enum rocks_family family, struct slice key,
+                           rocksdb_pinnableslice_t **ret_pin, struct slice *ret_value);
+
+/* Gets a user's head, zero when there is none. SYNC_ERR_INVALID when the user is no valid id. */
+enum sync_status rocks_get_head(struct rocks_store *store, const rocksdb_readoptions_t *options,
+                                struct slice user, struct user_head *ret_head);
+
+/* Walks a family from a key up to, not including, another. */
+struct rocks_cursor {
+    rocksdb_readoptions_t *options;
+    rocksdb_iterator_t *iterator;
+    struct rocks_key upper; /* lives as long as the iterator */
+};
+
+/* Opens by the reader's snapshot, or as of now with NULL. The cursor is at no item until a seek. */
+void rocks_cursor_open(struct rocks_cursor *cursor, struct rocks_store *store,
+                       const struct store_reader *reader, enum rocks_family family,
+                       const struct rocks_key *upper);
+void rocks_cursor_close(struct rocks_cursor *cursor);
+void rocks_cursor_seek(struct rocks_cursor *cursor, struct slice key);
+bool rocks_cursor_valid(const struct rocks_cursor *cursor);
+void rocks_cursor_next(struct rocks_cursor *cursor);
+struct slice rocks_cursor_key(const struct rocks_cursor *cursor);
+struct slice rocks_cursor_value(const struct rocks_cursor *cursor);
+enum sync_status rocks_cursor_status(const struct rocks_cursor *cursor);
+
+/* Finds entries of one user's log by sequence; keeps the blocks last read. */
+struct rocks_history;
+enum sync_status rocks_history_open(struct rocks_store *store, const struct store_reader *reader,
+                                    struct slice user, struct rocks_history **ret_history);
+struct rocks_history *rocks_history_close(struct rocks_history *history);
+
+/* Follows a record back through the log, newest first, to the wanted sequence or the log's floor.
+ * The entries live in the arena. */
+enum sync_status rocks_history_follow(struct rocks_history *history, const struct record_want *want,
+                                      uint64_t log_floor, struct arena *arena,
+                                      struct record_view *view);
+
+/* Answers what became of the wanted changes; `views` are zeroed. */
+enum sync_status rocks_find_settled(struct rocks_store *store, const struct store_reader *reader,
+                                    const struct touched *want, struct arena *arena,
+                                    struct settled_view *views);
+
+/* Making a commit by hand: room for `ops` and `fingerprints`; puts; then submit, which gives it
+ * over: `done` is called and the commit freed. */
+enum sync_status rocks_commit_make(size_t ops, size_t fingerprints,
+                                   struct rocks_commit **ret_commit);
+void rocks_commit_free(struct rocks_commit *commit);
+void rocks_commit_put_head(struct rocks_commit *commit, const struct rocks_key *key);
+void rocks_commit_remove(struct rocks_commit *commit, enum rocks_family family, struct slice key);
+void rocks_commit_submit(struct rocks_store *store, struct rocks_commit *commit);
+
+/* The committer. Stopping lets it finish what waits. */
+enum sync_status rocks_committer_start(struct rocks_store *store);
+void rocks_committer_stop(struct rocks_store *store);
+
+/* The calls of the contract. */
+enum sync_status rocks_load(struct store *store, struct store_reader *reader,
+                            const struct touched *want, struct arena *arena,
+                            struct user_view *ret_view);
+enum sync_status rocks_scan(struct store *store, struct store_reader *reader,
+                            const struct scan *what, scan_visit *visit, void *context);
+void rocks_commit(struct store *store, const struct write_set *set, store_committed *done,
+                  void *context);
+enum sync_status rocks_trim(struct store *store, const struct store_trim *what);
+
+#endif

@@ -1,0 +1,112 @@
+/* Retention: removes the oldest rows of a user's log and settled changes, some at a time. */
+#include "service/store/rocks_private.h"
+#include "service/store/store_waiter.h"
+
+enum { TRIM_ROWS_MAX = 1000, TRIM_ATTEMPTS_MAX = 16 };
+
+/* Puts removals of a family's rows older than `before_us` into the commit, at most `rows_max`;
+ * `last` becomes the number of the newest removed. */
+static enum sync_status trim_family(struct rocks_store *store, struct rocks_commit *commit,
+                                    enum rocks_family family, int64_t before_us, size_t rows_max,
+                                    uint64_t *last) {
+    struct rocks_key key;
+    struct rocks_cursor cursor;
+    enum sync_status status = SYNC_OK;
+    size_t rows = 0;
+    rocks_key_numbered(&key, commit->user, UINT64_MAX);
+    rocks_cursor_open(&cursor, store, NULL, family, &key);
+    rocks_key_numbered(&key, commit->user, 0);
+    rocks_cursor_seek(&cursor, rocks_key_slice(&key));
+    for (; rows < rows_max && rocks_cursor_valid(&cursor); rocks_cursor_next(&cursor), rows++) {
+        struct slice stored = rocks_cursor_key(&cursor);
+        int64_t time_us;
+        status = rocks_block_time(stored, rocks_cursor_value(&cursor), &time_us);
+        if (status != SYNC_OK || time_us >= before_us)
+            break;
+        if (!rocks_key_read_number(stored, last)) {
+            status = SYNC_ERR_CORRUPT;
+            break;
+        }
+        rocks_commit_remove(commit, family, stored);
+    }
+    if (status == SYNC_OK)
+        status = rocks_cursor_status(&cursor);
+    rocks_cursor_close(&cursor);
+    return status;
+}
+
+/* Fills the commit with the next removals and the head that goes with them. */
+static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit *commit,
+                                  const struct store_trim *what, uint64_t *ret_revision) {
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    struct rocks_key key;
+    uint64_t floor = 0, revision = 0;
+    enum sync_status status = rocks_get_head(store, options, what->user, &commit->head);
+    rocksdb_readoptions_destroy(options);
+    commit->user = what->user;
+    if (status == SYNC_OK)
+        status = trim_family(store, commit, ROCKS_LOG, what->log_before_us, TRIM_ROWS_MAX, &floor);
+    if (status == SYNC_OK)
+        status = trim_family(store, commit, ROCKS_SETTLED, what->settled_before_us, TRIM_ROWS_MAX,
+                             &revision);
+    if (status != SYNC_OK || commit->op_count == 0)
+        return status;
+    commit->expected_revision = commit->head.revision++;
+    if (floor > commit->head.log_floor)
+        commit->head.log_floor = floor;
+    rocks_key_user(&key, what->user);
+    rocks_commit_put_head(commit, &key);
+    *ret_revision = revision;
+    return buffer_status(&commit->bytes);
+}
+
+/* Drops what was removed from the index. */
+static void trim_forget(struct rocks_store *store, struct slice user, uint64_t revision) {
+    struct change_index_user *part = revision > 0 ? change_index_pin(store->index, user, 0) : NULL;
+    if (part) {
+        change_index_trim(store->index, part, revision);
+        change_index_unpin(store->index, part, 0);
+    }
+}
+
+/* One round; `ret_more` says that rows may be left. */
+static enum sync_status trim_some(struct rocks_store *store, const struct store_trim *what,
+                                  bool *ret_more) {
+    struct rocks_commit *commit;
+    struct store_waiter waiter;
+    uint64_t revision = 0;
+    enum sync_status status = rocks_commit_make(2 * TRIM_ROWS_MAX + 1, 0, &commit);
+    if (status != SYNC_OK)
+        return status;
+    status = trim_fill(store, commit, what, &revision);
+    if (status != SYNC_OK || commit->op_count == 0) {
+        rocks_commit_free(commit);
+        *ret_more = false;
+        return status;
+    }
+    *ret_more = commit->op_count > TRIM_ROWS_MAX;
+    store_waiter_init(&waiter);
+    commit->done = store_waiter_committed;
+    commit->context = &waiter;
+    rocks_commit_submit(store, commit);
+    status = store_waiter_wait(&waiter, NULL);
+    if (status == SYNC_OK)
+        trim_forget(store, what->user, revision);
+    return status;
+}
+
+enum sync_status rocks_trim(struct store *base, const struct store_trim *what) {
+    struct rocks_store *store = rocks_store_of(base);
+    enum sync_status status = rocks_health(store);
+    bool more = true;
+    for (int moved = 0; more && moved < TRIM_ATTEMPTS_MAX;) {
+        if (status != SYNC_OK && status != SYNC_ERR_HEAD_MOVED)
+            break;
+        status = trim_some(store, what, &more);
+        if (status == SYNC_ERR_HEAD_MOVED) {
+            more = true;
+            moved++;
+        }
+    }
+    return status;
+}

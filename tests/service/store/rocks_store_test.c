@@ -1,0 +1,285 @@
+/* The contract, and what is the embedded store's own: reopening, crashes, damage, errors of
+ * opening. */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "service/store/rocks_store.h"
+#include "tests/service/store/store_contract.h"
+#include "tests/service/store/store_fixture.h"
+
+/* A new folder's path under the test's own, not made yet. Static memory of the newest four. */
+static const char *fresh_path(void) {
+    static char paths[4][512];
+    static unsigned made;
+    const char *top = getenv("TEST_TMPDIR") ? getenv("TEST_TMPDIR") : ".";
+    char *path = paths[made % 4];
+    snprintf(path, sizeof paths[0], "%s/rocks_%d_%u", top, (int)getpid(), made++);
+    return path;
+}
+
+static struct store *open_at(const char *path) {
+    struct store *store = NULL;
+    struct sync_error error = {0};
+    struct rocks_store_options options = {
+        .path = path, .random = random_system(), .change_index_bytes = 64 << 10};
+    if (rocks_store_open(&options, &error, &store) != SYNC_OK)
+        fail_msg("%s", error.message);
+    return store;
+}
+
+static enum sync_status open_contract(void *context, struct store **ret_store) {
+    (void)context;
+    *ret_store = open_at(fresh_path());
+    return SYNC_OK;
+}
+
+static struct fixture_wish wish_of(struct slice user, struct user_head head, size_t count) {
+    return (struct fixture_wish){.user = user,
+                                 .head = head,
+                                 .type = DATA_TYPE_TRIP,
+                                 .prefix = "t",
+                                 .first = head.sequence,
+                                 .count = count,
+                                 .data = SLICE("some data that is stored"),
+                                 .time_us = 1000};
+}
+
+static bool count_visit(void *context, const struct scan_item *item) {
+    (void)item;
+    ++*(size_t *)context;
+    return true;
+}
+
+static size_t count_of(struct store *store, const struct scan *what) {
+    size_t count = 0;
+    assert_int_equal(store_scan(store, NULL, what, count_visit, &count), SYNC_OK);
+    return count;
+}
+
+static void reopened_store_has_everything(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct store *store = open_at(path);
+    uint64_t epoch = store_epoch(store);
+    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 300);
+    struct user_head head = fixture_commit_of(store, &wish);
+    store_close(store);
+    store = open_at(path);
+    assert_true(store_epoch(store) == epoch);
+    struct user_head found = fixture_head(store, wish.user);
+    assert_memory_equal(&found, &head, sizeof head);
+    struct scan records = {.kind = SCAN_RECORDS, .user = wish.user, .type = DATA_TYPE_TRIP};
+    assert_int_equal(count_of(store, &records), 300);
+    struct change_want change = {SLICE("phone"), SLICE("change300")};
+    struct arena arena;
+    struct user_view view;
+    arena_init(&arena, 1 << 20);
+    struct touched want = {.user = wish.user, .changes = &change, .change_count = 1};
+    assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_OK);
+    assert_true(view.changes[0].found);
+    arena_done(&arena);
+    store_close(store);
+}
+
+/* Commits for ever and tells each commit's sequence on the pipe once it is durable. */
+static void crash_child(const char *path, int pipe) {
+    struct store *store = open_at(path);
+    struct user_head head = fixture_head(store, SLICE("crash"));
+    for (;;) {
+        struct fixture_wish wish = wish_of(SLICE("crash"), head, 10);
+        head = fixture_commit_of(store, &wish);
+        if (write(pipe, &head.sequence, sizeof head.sequence) != sizeof head.sequence)
+            _exit(1);
+    }
+}
+
+/* Runs a child for some commits, kills it, and returns the last sequence it told. */
+static uint64_t crash_once(const char *path, int commits) {
+    int ends[2], status;
+    uint64_t told = 0, sequence;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(ends[0]);
+        crash_child(path, ends[1]);
+    }
+    close(ends[1]);
+    while (commits-- > 0 && read(ends[0], &sequence, sizeof sequence) == sizeof sequence)
+        told = sequence;
+    kill(child, SIGKILL);
+    while (read(ends[0], &sequence, sizeof sequence) == sizeof sequence)
+        told = sequence;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    return told;
+}
+
+static void killed_store_keeps_every_acknowledged_commit(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    for (int round = 0; round < 5; round++) {
+        uint64_t told = crash_once(path, 3 + 5 * round);
+        struct store *store = open_at(path);
+        struct user_head head = fixture_head(store, SLICE("crash"));
+        assert_true(head.sequence >= told);
+        assert_int_equal(head.sequence % 10, 0);
+        assert_int_equal(head.revision, head.sequence / 10);
+        struct scan log = {.kind = SCAN_LOG, .user = SLICE("crash")};
+        struct scan records = {
+            .kind = SCAN_RECORDS, .user = SLICE("crash"), .type = DATA_TYPE_TRIP};
+        assert_int_equal(count_of(store, &log), head.sequence);
+        assert_int_equal(count_of(store, &records), head.sequence);
+        store_close(store);
+    }
+}
+
+static void index_of_settled_changes_is_rebuilt_after_eviction(void **state) {
+    (void)state;
+    struct store *store = open_at(fresh_path());
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    enum { USERS = 12 };
+    for (size_t i = 0; i < USERS; i++) {
+        struct fixture_wish wish =
+            wish_of(fixture_id(&arena, "user", i), (struct user_head){0}, 1000);
+        fixture_commit_of(store, &wish); /* 32 KiB of index each, 64 KiB allowed */
+    }
+    for (size_t i = 0; i < 2 * USERS; i++) {
+        struct change_want changes[] = {{SLICE("phone"), SLICE("change7")},
+                                        {SLICE("phone"), SLICE("change1001")}};
+        struct touched want = {
+            .user = fixture_id(&arena, "user", i % USERS), .changes = changes, .change_count = 2};
+        struct user_view view;
+        assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_OK);
+        assert_true(view.changes[0].found);
+        assert_false(view.changes[1].found);
+    }
+    arena_done(&arena);
+    store_close(store);
+}
+
+static void large_commit_is_split_in_the_log_and_read_back(void **state) {
+    (void)state;
+    struct store *store = open_at(fresh_path());
+    static struct fixture_commit commit;
+    static uint8_t undo[20000];
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 500);
+    fixture_make(&commit, &arena, &wish);
+    for (size_t i = 0; i < wish.count; i++)
+        commit.log[i].undo = slice_of(undo, sizeof undo);
+    assert_int_equal(store_commit_wait(store, &commit.set, NULL), SYNC_OK);
+    struct scan log = {.kind = SCAN_LOG, .user = wish.user, .after = 123};
+    assert_int_equal(count_of(store, &log), 377);
+    static const size_t some[] = {0, 52, 53, 250, 499};
+    for (size_t i = 0; i < 5; i++) {
+        struct record_want want = {.key = commit.records[some[i]].key, .history = true};
+        struct touched touched = {.user = wish.user, .records = &want, .record_count = 1};
+        struct user_view view;
+        assert_int_equal(store_load(store, NULL, &touched, &arena, &view), SYNC_OK);
+        assert_int_equal(view.records[0].history_count, 1);
+        assert_int_equal(view.records[0].history[0].undo.size, sizeof undo);
+    }
+    arena_done(&arena);
+    store_close(store);
+}
+
+static enum sync_status open_fails(const char *path, struct sync_error *error) {
+    struct store *store = NULL;
+    struct rocks_store_options options = {.path = path, .random = random_system()};
+    enum sync_status status = rocks_store_open(&options, error, &store);
+    assert_int_not_equal(status, SYNC_OK);
+    assert_null(store);
+    assert_null(strchr(error->message, '\n'));
+    return status;
+}
+
+static void second_open_says_that_it_is_in_use(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct sync_error error;
+    struct store *store = open_at(path);
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_BUSY);
+    assert_non_null(strstr(error.message, "in use"));
+    store_close(store);
+    store_close(open_at(path));
+}
+
+static void put_file(const char *folder, const char *name, const char *text) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void folder_of_another_is_left_alone(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct sync_error error;
+    assert_int_equal(mkdir(path, 0700), 0);
+    put_file(path, "letter.txt", "dear");
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_PRECONDITION);
+    assert_non_null(strstr(error.message, "not a store"));
+}
+
+static void other_format_version_is_named(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct sync_error error;
+    assert_int_equal(mkdir(path, 0700), 0);
+    put_file(path, "FORMAT", "travelsense sync store, format 9\n");
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_PRECONDITION);
+    assert_non_null(strstr(error.message, "format version"));
+}
+
+static void folder_that_cannot_be_made_is_an_io_error(void **state) {
+    (void)state;
+    struct sync_error error;
+    assert_int_equal(open_fails("/proc/nowhere/store", &error), SYNC_ERR_IO);
+    assert_non_null(strstr(error.message, "No such file"));
+}
+
+static void damaged_store_does_not_open(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    char database[600];
+    struct sync_error error;
+    store_close(open_at(path));
+    snprintf(database, sizeof database, "%s/db", path);
+    put_file(database, "CURRENT", "MANIFEST-none");
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
+    assert_non_null(strstr(error.message, "damaged"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reopened_store_has_everything),
+        cmocka_unit_test(killed_store_keeps_every_acknowledged_commit),
+        cmocka_unit_test(index_of_settled_changes_is_rebuilt_after_eviction),
+        cmocka_unit_test(large_commit_is_split_in_the_log_and_read_back),
+        cmocka_unit_test(second_open_says_that_it_is_in_use),
+        cmocka_unit_test(folder_of_another_is_left_alone),
+        cmocka_unit_test(other_format_version_is_named),
+        cmocka_unit_test(folder_that_cannot_be_made_is_an_io_error),
+        cmocka_unit_test(damaged_store_does_not_open),
+    };
+    /* The crash test forks, so it goes before this process has threads of a store of its own. */
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    const struct store_factory factory = {.open = open_contract};
+    return failed + store_contract_run("rocks_store keeps the contract", &factory);
+}
