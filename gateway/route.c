@@ -1,0 +1,264 @@
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/memory.h"
+#include "gateway/route_template.h"
+#include "gateway/schema_types.h"
+
+enum { ROUTE_TABLE_BYTES_MAX = 64 << 20 };
+
+/* One rule of one method. */
+struct route_entry {
+    struct route_template path_template;
+    const struct schema_method *method;
+    const struct schema_http_rule *rule;
+};
+
+struct route_table {
+    struct arena arena;
+    struct route_entry *entries; /* in the order tried */
+    size_t count;
+};
+
+static int entry_compare(const void *a, const void *b) {
+    const struct route_entry *x = a, *y = b;
+    int order = route_template_compare(&x->path_template, &y->path_template);
+    if (order == 0)
+        order = slice_compare(x->rule->verb, y->rule->verb);
+    if (order == 0) /* those that Accept selects first */
+        order = (x->method->accept.size == 0) - (y->method->accept.size == 0);
+    return order ? order : slice_compare(x->method->accept, y->method->accept);
+}
+
+static enum sync_status rule_refuse(const struct route_entry *entry, struct sync_error *error,
+                                    struct slice name, const char *wrong) {
+    return sync_error_set(error, SYNC_ERR_INVALID, "HTTP_RULE", NULL,
+                          "the rule \"%.*s %.*s\" of %.*s is invalid: \"%.*s\" %s",
+                          (int)entry->rule->verb.size, entry->rule->verb.data,
+                          (int)entry->rule->path_template.size, entry->rule->path_template.data,
+                          (int)entry->method->path.size, entry->method->path.data, (int)name.size,
+                          name.data, wrong);
+}
+
+/* Whether a dotted path leads to a field that a path segment can fill. */
+static bool variable_is_valid(const struct schema_message *message, struct slice path) {
+    for (;;) {
+        const uint8_t *dot = memchr(path.data, '.', path.size);
+        struct slice name = slice_first(path, dot ? (size_t)(dot - path.data) : path.size);
+        const struct schema_field *field = message ? schema_field_find(message, name) : NULL;
+        if (!field || field->repeated || field->type == SCHEMA_GROUP)
+            return false;
+        if (!dot)
+            return !field->message || (field->message->form != SCHEMA_FORM_FIELDS &&
+                                       field->message->form != SCHEMA_FORM_ANY);
+        path = slice_after(path, name.size + 1);
+        message =
+            field->message && field->message->form == SCHEMA_FORM_FIELDS ? field->message : NULL;
+    }
+}
+
+static enum sync_status entry_check(const struct route_entry *entry, struct sync_error *error) {
+    const struct route_template *path_template = &entry->path_template;
+    const struct schema_http_rule *rule = entry->rule;
+    for (size_t i = 0; i < path_template->variable_count; i++)
+        if (!variable_is_valid(entry->method->request, path_template->variables[i].field_path))
+            return rule_refuse(entry, error, path_template->variables[i].field_path,
+                               "is no field that a path can fill");
+    if (rule->body.size > 0 && !slice_equal(rule->body, SLICE("*"))) {
+        const struct schema_field *body = schema_field_find(entry->method->request, rule->body);
+        if (!body || !body->message || body->repeated)
+            return rule_refuse(entry, error, rule->body, "is no message field of the request");
+    }
+    if (rule->response_body.size > 0 &&
+        !schema_field_find(entry->method->response, rule->response_body))
+        return rule_refuse(entry, error, rule->response_body, "is no field of the response");
+    return SYNC_OK;
+}
+
+static enum sync_status entry_add(struct route_table *table, const struct schema_method *method,
+                                  const struct schema_http_rule *rule, struct sync_error *error) {
+    struct route_entry *entry = &table->entries[table->count];
+    entry->method = method;
+    entry->rule = rule;
+    if (rule->verb.size == 0)
+        return SYNC_OK; /* a rule that only says what it would be */
+    enum sync_status status =
+        route_template_parse(rule->path_template, &table->arena, error, &entry->path_template);
+    if (status == SYNC_OK)
+        status = entry_check(entry, error);
+    if (status == SYNC_OK)
+        table->count++;
+    return status;
+}
+
+static enum sync_status conflicts_find(const struct route_table *table, struct sync_error *error) {
+    for (size_t i = 0; i + 1 < table->count; i++) {
+        const struct route_entry *a = &table->entries[i], *b = a + 1;
+        if (entry_compare(a, b) != 0)
+            continue;
+        return sync_error_set(
+            error, SYNC_ERR_INVALID, "HTTP_RULE", NULL,
+            "two rules match the same requests: \"%.*s %.*s\" of %.*s and of %.*s",
+            (int)a->rule->verb.size, a->rule->verb.data, (int)a->rule->path_template.size,
+            a->rule->path_template.data, (int)a->method->path.size, a->method->path.data,
+            (int)b->method->path.size, b->method->path.data);
+    }
+    return SYNC_OK;
+}
+
+static enum sync_status table_fill(struct route_table *table, const struct schema *schema,
+                                   struct sync_error *error) {
+    size_t max = 0;
+    for (size_t i = 0; i < schema_method_count(schema); i++)
+        max += schema_method_at(schema, i)->rule_count;
+    table->entries = arena_zalloc(&table->arena, max, sizeof *table->entries);
+    if (!table->entries)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL, "no memory");
+    for (size_t i = 0; i < schema_method_count(schema); i++) {
+        const struct schema_method *method = schema_method_at(schema, i);
+        for (size_t j = 0; j < method->rule_count; j++) {
+            enum sync_status status = entry_add(table, method, &method->rules[j], error);
+            if (status)
+                return status;
+        }
+    }
+    qsort(table->entries, table->count, sizeof *table->entries, entry_compare);
+    return conflicts_find(table, error);
+}
+
+enum sync_status route_table_open(const struct schema *schema, struct sync_error *error,
+                                  struct route_table **ret_table) {
+    assert(schema);
+    struct route_table *table = memory_zalloc(1, sizeof *table);
+    if (!table)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL, "no memory");
+    arena_init(&table->arena, ROUTE_TABLE_BYTES_MAX);
+    enum sync_status status = table_fill(table, schema, error);
+    if (status)
+        table = route_table_close(table);
+    else
+        *ret_table = table;
+    return status;
+}
+
+struct route_table *route_table_close(struct route_table *table) {
+    if (table)
+        arena_done(&table->arena);
+    memory_free(table);
+    return NULL;
+}
+
+/* Whether the Accept header names the media type literally. */
+static bool accept_names(struct slice accept, struct slice media_type) {
+    while (accept.size > 0) {
+        const uint8_t *comma = memchr(accept.data, ',', accept.size);
+        struct slice item =
+            slice_first(accept, comma ? (size_t)(comma - accept.data) : accept.size);
+        accept = slice_after(accept, item.size + (comma != NULL));
+        const uint8_t *semicolon = memchr(item.data, ';', item.size);
+        if (semicolon)
+            item.size = (size_t)(semicolon - item.data);
+        while (item.size > 0 && (item.data[0] == ' ' || item.data[0] == '\t'))
+            item = slice_after(item, 1);
+        while (item.size > 0 &&
+               (item.data[item.size - 1] == ' ' || item.data[item.size - 1] == '\t'))
+            item.size--;
+        if (item.size == media_type.size &&
+            strncasecmp((const char *)item.data, (const char *)media_type.data, item.size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Among the entries of one template and verb that begin at `first`, the one that Accept selects. */
+static const struct route_entry *entry_select(const struct route_table *table,
+                                              const struct route_entry *first,
+                                              struct slice accept) {
+    const struct route_entry *end = table->entries + table->count, *plain = NULL;
+    for (const struct route_entry *at = first; at < end; at++) {
+        if (route_template_compare(&at->path_template, &first->path_template) != 0 ||
+            !slice_equal(at->rule->verb, first->rule->verb))
+            break;
+        if (at->method->accept.size == 0)
+            plain = at;
+        else if (accept_names(accept, at->method->accept))
+            return at;
+    }
+    return plain ? plain : first;
+}
+
+static enum sync_status route_fill(const struct route_entry *entry, const struct route_path *path,
+                                   struct arena *arena, struct sync_error *error,
+                                   struct route *ret_route) {
+    struct route route = {.method = entry->method, .rule = entry->rule};
+    for (size_t i = 0; i < entry->path_template.variable_count; i++) {
+        const struct route_variable *variable = &entry->path_template.variables[i];
+        struct route_binding *binding = &route.bindings[route.binding_count++];
+        binding->field_path = variable->field_path;
+        enum sync_status status =
+            route_variable_value(&entry->path_template, variable, path, arena, &binding->value);
+        if (status)
+            return sync_error_set(error, status, "BAD_ENCODING", NULL,
+                                  "the address cannot be decoded");
+    }
+    *ret_route = route;
+    return SYNC_OK;
+}
+
+/* The verbs of all templates that match, comma-separated. */
+static bool allowed_list(const struct route_table *table, const struct route_path *path,
+                         struct arena *arena, struct slice *ret_allowed) {
+    char text[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        struct slice verb = table->entries[i].rule->verb;
+        if (!route_template_matches(&table->entries[i].path_template, path))
+            continue;
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)verb.size, verb.data);
+        if (strstr(text, name) || used + verb.size + 3 > sizeof text)
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", name);
+    }
+    return used > 0 && arena_copy(arena, slice_of(text, used), ret_allowed);
+}
+
+enum sync_status route_match(const struct route_table *table,
+                             const struct transcode_request *request, struct arena *arena,
+                             struct route *ret_route, struct slice *ret_allowed,
+                             struct sync_error *error) {
+    assert(table);
+    struct route_path path;
+    enum sync_status status = route_path_parse(request->path, arena, error, &path);
+    if (status == SYNC_ERR_INVALID || status == SYNC_ERR_NO_MEMORY)
+        return status;
+    for (size_t i = 0; status == SYNC_OK && i < table->count; i++) {
+        const struct route_entry *entry = &table->entries[i];
+        if (!slice_equal(entry->rule->verb, request->verb) &&
+            !slice_equal(entry->rule->verb, SLICE("*")))
+            continue;
+        if (route_template_matches(&entry->path_template, &path))
+            return route_fill(entry_select(table, entry, request->accept), &path, arena, error,
+                              ret_route);
+    }
+    if (status == SYNC_OK && allowed_list(table, &path, arena, ret_allowed))
+        return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "METHOD_NOT_ALLOWED", NULL,
+                              "the path does not take %.*s; it takes %.*s", (int)request->verb.size,
+                              request->verb.data, (int)ret_allowed->size, ret_allowed->data);
+    return sync_error_set(error, SYNC_ERR_NOT_FOUND, "PATH_NOT_FOUND", NULL,
+                          "there is nothing at this path");
+}
+
+void route_table_print(const struct route_table *table, struct buffer *out) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct route_entry *entry = &table->entries[i];
+        buffer_append(out, entry->rule->verb);
+        buffer_append_byte(out, ' ');
+        buffer_append(out, entry->rule->path_template);
+        buffer_append(out, SLICE(" -> "));
+        buffer_append(out, entry->method->path);
+        buffer_append_byte(out, '\n');
+    }
+}
