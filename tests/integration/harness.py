@@ -1,7 +1,7 @@
 """Runs the real service and gateway for a test, and speaks to them as a client does.
 
-A test module ends with `harness.main()`. Its cases derive from `harness.Case`, which keeps one stack
-of service and gateway for the module and gives each case a user of its own.
+A test module ends with `harness.main()`. Its cases derive from `harness.Case`, which keeps one
+stack of service and gateway for the module and gives each case a user of its own.
 """
 import atexit
 import base64
