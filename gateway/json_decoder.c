@@ -6,6 +6,8 @@
 
 #include "base/json_text.h"
 
+enum { SCRATCH_MIN = 1 << 16, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
+
 void json_decoder_init(struct json_decoder *decoder, const struct schema *schema,
                        const struct transcode_options *options, struct slice json,
                        struct buffer *out, struct sync_error *error) {
@@ -18,7 +20,7 @@ void json_decoder_init(struct json_decoder *decoder, const struct schema *schema
     decoder->options = options;
     decoder->error = error;
     decoder->names.seed = (uint64_t)(uintptr_t)decoder ^ (uint64_t)(uintptr_t)json.data << 17;
-    size_t bound = json.size < SIZE_MAX / 64 ? json.size * 32 + (1 << 16) : SIZE_MAX;
+    size_t bound = json.size < SCRATCH_MAX / 32 ? json.size * 32 + SCRATCH_MIN : SCRATCH_MAX;
     arena_init(&decoder->arena, bound);
     buffer_init(&decoder->text, json.size + 64);
 }
@@ -30,48 +32,14 @@ void json_decoder_done(struct json_decoder *decoder) {
     arena_done(&decoder->arena);
 }
 
-/* Whether a key can stand in a path as it is. */
-static bool key_is_plain(struct slice key) {
-    for (size_t i = 0; i < key.size; i++)
-        if (key.data[i] == '.' || key.data[i] == '[' || key.data[i] <= ' ')
-            return false;
-    return key.size > 0;
-}
-
-/* Prints the path to the value at hand. */
-static void path_print(const struct json_decoder *decoder, struct buffer *path) {
-    for (size_t i = 0; i < decoder->step_count; i++) {
-        const struct json_step *step = &decoder->steps[i];
-        if (!step->field && !step->key.data) {
-            buffer_append_format(path, "[%zu]", step->index);
-            continue;
-        }
-        struct slice name = step->field ? step->field->json_name : step->key;
-        if (!step->field && !key_is_plain(name)) {
-            buffer_append_format(path, "[\"%.*s\"]", (int)name.size, name.data);
-            continue;
-        }
-        if (path->size > 0)
-            buffer_append_byte(path, '.');
-        buffer_append(path, name);
-    }
-}
-
 /* Ends the reading with an error at the path at hand. */
 static bool decoder_end(struct json_decoder *decoder, enum sync_status status, const char *reason,
                         const char *description) {
     if (decoder->broken)
         return false;
-    struct buffer path;
-    buffer_init(&path, SYNC_ERROR_FIELD_MAX - 1);
-    path_print(decoder, &path);
-    char field[SYNC_ERROR_FIELD_MAX] = "";
-    if (path.size > 0)
-        memcpy(field, path.data, path.size);
-    field[path.size] = 0;
-    buffer_done(&path);
     decoder->broken = true;
-    decoder->status = sync_error_set(decoder->error, status, reason, field, "%s", description);
+    decoder->status = json_path_error(decoder->error, status, reason, decoder->steps,
+                                      decoder->step_count, description);
     return false;
 }
 
@@ -143,7 +111,7 @@ static bool fault_note(struct json_decoder *decoder) {
     struct transcode_fault fault = {.reason = decoder->reason};
     struct buffer path;
     buffer_init(&path, SYNC_ERROR_FIELD_MAX);
-    path_print(decoder, &path);
+    json_path_print(decoder->steps, decoder->step_count, &path);
     bool kept = arena_copy(faults->arena, buffer_slice(&path), &fault.path) &&
                 arena_copy(faults->arena, slice_text(decoder->description), &fault.description);
     buffer_done(&path);

@@ -10,19 +10,13 @@
 #include "base/limits.h"
 #include "base/wire.h"
 #include "gateway/json_names.h"
+#include "gateway/json_path.h"
 #include "gateway/json_scan.h"
 #include "gateway/schema_types.h"
 #include "gateway/transcode.h"
 #include "gateway/wire_frame.h"
 
 enum { JSON_STEPS_MAX = 3 * JSON_DEPTH_MAX };
-
-/* One step of the path to the value at hand: a field, a key, or else an index. */
-struct json_step {
-    const struct schema_field *field;
-    struct slice key;
-    size_t index;
-};
 
 /* A value that comes from beside the JSON text: path, query or header. */
 struct json_param {

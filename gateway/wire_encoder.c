@@ -1,0 +1,247 @@
+#include "gateway/wire_encoder.h"
+
+#include <math.h>
+
+#include "base/json_text.h"
+#include "gateway/json_scan.h"
+
+enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
+
+void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema, struct slice wire,
+                       struct buffer *out, struct sync_error *error) {
+    memset(encoder, 0, offsetof(struct wire_encoder, steps));
+    encoder->schema = schema;
+    encoder->out = out;
+    encoder->error = error;
+    encoder->names.seed = (uint64_t)(uintptr_t)encoder ^ (uint64_t)(uintptr_t)wire.data << 17;
+    arena_init(&encoder->arena,
+               wire.size < SCRATCH_MAX / 64 ? wire.size * 64 + SCRATCH_MIN : SCRATCH_MAX);
+}
+
+void wire_encoder_done(struct wire_encoder *encoder) {
+    json_names_done(&encoder->names);
+    arena_done(&encoder->arena);
+}
+
+bool wire_encode_fail(struct wire_encoder *encoder, const char *reason, const char *description) {
+    if (!encoder->status)
+        encoder->status = json_path_error(encoder->error, SYNC_ERR_INVALID, reason, encoder->steps,
+                                          encoder->step_count, description);
+    return false;
+}
+
+bool wire_encode_malformed(struct wire_encoder *encoder) {
+    return wire_encode_fail(encoder, "MALFORMED", "the protobuf bytes are malformed");
+}
+
+bool wire_encode_memory(struct wire_encoder *encoder) {
+    if (!encoder->status)
+        encoder->status = sync_error_set(encoder->error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL,
+                                         "%s", sync_status_text(SYNC_ERR_NO_MEMORY));
+    return false;
+}
+
+enum sync_status wire_encoder_finish(struct wire_encoder *encoder) {
+    enum sync_status status = encoder->status ? encoder->status : buffer_status(encoder->out);
+    if (status && !encoder->status)
+        sync_error_set(encoder->error, status, sync_status_name(status), NULL, "%s",
+                       sync_status_text(status));
+    return status;
+}
+
+bool wire_join(struct wire_encoder *encoder, struct slice a, struct slice b,
+               struct slice *ret_joined) {
+    uint8_t *bytes = arena_alloc(&encoder->arena, a.size + b.size);
+    if (!bytes)
+        return wire_encode_memory(encoder);
+    if (a.size > 0)
+        memcpy(bytes, a.data, a.size);
+    if (b.size > 0)
+        memcpy(bytes + a.size, b.data, b.size);
+    *ret_joined = slice_of(bytes, a.size + b.size);
+    return true;
+}
+
+/* Copies while every byte stands for itself; returns how many did. */
+static size_t copy_plain(uint8_t *to, struct slice text, bool *ret_non_ascii) {
+    const uint8_t *at = text.data, *end = at + text.size;
+    uint32_t high = 0;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  control = _mm_set1_epi8(0x1f);
+    for (; end - at >= 16; at += 16, to += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)at);
+        __m128i stop =
+            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash)),
+                         _mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
+        if (_mm_movemask_epi8(stop))
+            break;
+        high |= (uint32_t)_mm_movemask_epi8(block);
+        _mm_storeu_si128((__m128i *)to, block);
+    }
+#endif
+    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++) {
+        high |= *at & 0x80;
+        *to++ = *at;
+    }
+    *ret_non_ascii = high != 0;
+    return (size_t)(at - text.data);
+}
+
+bool wire_encode_string(struct wire_encoder *encoder, struct slice text) {
+    bool non_ascii;
+    uint8_t *room = buffer_reserve(encoder->out, text.size + 2);
+    if (!room)
+        return true;
+    room[0] = '"';
+    if (text.size == 0) {
+        room[1] = '"';
+        buffer_advance(encoder->out, 2);
+        return true;
+    }
+    size_t plain = copy_plain(room + 1, text, &non_ascii);
+    if (plain == text.size && !non_ascii) {
+        room[plain + 1] = '"';
+        buffer_advance(encoder->out, plain + 2);
+        return true;
+    }
+    if (!slice_is_utf8(text))
+        return wire_encode_fail(encoder, "INVALID_UTF8", "the string is not UTF-8");
+    if (plain < text.size) {
+        json_append_string(encoder->out, text);
+        return true;
+    }
+    room[plain + 1] = '"';
+    buffer_advance(encoder->out, plain + 2);
+    return true;
+}
+
+void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negative) {
+    uint8_t text[24], *at = text + sizeof text;
+    do {
+        *--at = (uint8_t)('0' + size % 10);
+        size /= 10;
+    } while (size > 0);
+    if (negative)
+        *--at = '-';
+    buffer_append(encoder->out, slice_of(at, (size_t)(text + sizeof text - at)));
+}
+
+void wire_encode_double(struct wire_encoder *encoder, double value) {
+    if (isnan(value))
+        buffer_append(encoder->out, SLICE("\"NaN\""));
+    else if (isinf(value))
+        buffer_append(encoder->out, value > 0 ? SLICE("\"Infinity\"") : SLICE("\"-Infinity\""));
+    else if (value == 0 && signbit(value))
+        buffer_append(encoder->out, SLICE("-0"));
+    else
+        json_append_number(encoder->out, value);
+}
+
+static void encode_float(struct wire_encoder *encoder, uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    if (isfinite(value) && value != 0)
+        json_append_float(encoder->out, value);
+    else
+        wire_encode_double(encoder, (double)value);
+}
+
+static bool encode_bytes(struct wire_encoder *encoder, struct slice bytes) {
+    wire_encode_byte(encoder, '"');
+    base64_append(encoder->out, bytes);
+    wire_encode_byte(encoder, '"');
+    return true;
+}
+
+static bool encode_enum(struct wire_encoder *encoder, const struct schema_field *field,
+                        int32_t number) {
+    if (field->enumeration->null_value) {
+        buffer_append(encoder->out, SLICE("null"));
+        return true;
+    }
+    const struct schema_enum_value *value = schema_enum_at(field->enumeration, number);
+    if (value)
+        return wire_encode_string(encoder, schema_enum_text(field, field->enumeration, value));
+    wire_encode_integer(encoder, number < 0 ? (uint64_t) - (int64_t)number : (uint64_t)number,
+                        number < 0);
+    return true;
+}
+
+bool wire_type_fits(const struct schema_field *field, enum wire_type type) {
+    static const uint8_t WIRE_TYPES[] = {0, 1, 5, 0, 0, 0, 1, 5, 0, 2, 3, 2, 2, 0, 0, 5, 1, 0, 0};
+    return WIRE_TYPES[field->type] == type ||
+           (type == WIRE_LEN && field->repeated && schema_type_packs(field->type));
+}
+
+static void encode_signed(struct wire_encoder *encoder, int64_t value) {
+    wire_encode_integer(encoder, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
+}
+
+/* Integers of 64 bits go in quotes. */
+static bool encode_quoted(struct wire_encoder *encoder, uint64_t bits, bool is_signed) {
+    wire_encode_byte(encoder, '"');
+    if (is_signed)
+        encode_signed(encoder, (int64_t)bits);
+    else
+        wire_encode_integer(encoder, bits, false);
+    wire_encode_byte(encoder, '"');
+    return true;
+}
+
+bool wire_encode_scalar(struct wire_encoder *encoder, const struct schema_field *field,
+                        const struct wire_field *value) {
+    double real;
+    switch (field->type) {
+    case SCHEMA_STRING:
+        return wire_encode_string(encoder, value->bytes);
+    case SCHEMA_BYTES:
+        return encode_bytes(encoder, value->bytes);
+    case SCHEMA_ENUM:
+        return encode_enum(encoder, field, (int32_t)value->bits);
+    case SCHEMA_BOOL:
+        buffer_append(encoder->out, value->bits ? SLICE("true") : SLICE("false"));
+        break;
+    case SCHEMA_DOUBLE:
+        memcpy(&real, &value->bits, sizeof real);
+        wire_encode_double(encoder, real);
+        break;
+    case SCHEMA_FLOAT:
+        encode_float(encoder, (uint32_t)value->bits);
+        break;
+    case SCHEMA_INT64:
+    case SCHEMA_SFIXED64:
+        return encode_quoted(encoder, value->bits, true);
+    case SCHEMA_UINT64:
+    case SCHEMA_FIXED64:
+        return encode_quoted(encoder, value->bits, false);
+    case SCHEMA_SINT64:
+        return encode_quoted(encoder, (uint64_t)wire_unzigzag(value->bits), true);
+    case SCHEMA_SINT32:
+        encode_signed(encoder, (int32_t)wire_unzigzag(value->bits & UINT32_MAX));
+        break;
+    case SCHEMA_UINT32:
+    case SCHEMA_FIXED32:
+        wire_encode_integer(encoder, (uint32_t)value->bits, false);
+        break;
+    default:
+        encode_signed(encoder, (int32_t)value->bits);
+        break;
+    }
+    return true;
+}
+
+bool wire_encode_key(struct wire_encoder *encoder, const struct schema_field *field,
+                     const struct wire_field *key) {
+    bool quoted = field->type == SCHEMA_STRING || field->type == SCHEMA_INT64 ||
+                  field->type == SCHEMA_UINT64 || field->type == SCHEMA_SINT64 ||
+                  field->type == SCHEMA_FIXED64 || field->type == SCHEMA_SFIXED64;
+    if (!quoted)
+        wire_encode_byte(encoder, '"');
+    if (!wire_encode_scalar(encoder, field, key))
+        return false;
+    if (!quoted)
+        wire_encode_byte(encoder, '"');
+    wire_encode_byte(encoder, ':');
+    return true;
+}

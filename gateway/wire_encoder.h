@@ -1,0 +1,155 @@
+/* Wire encoder: the state of one writing of wire bytes as JSON, and the parts that write it. For
+ * wire_*.c and transcode*.c only.
+ *
+ * A writer appends to `out` and returns true, or has ended the writing (`status`) and returns
+ * false. */
+#ifndef GATEWAY_WIRE_ENCODER_H
+#define GATEWAY_WIRE_ENCODER_H
+
+#include "base/limits.h"
+#include "base/wire.h"
+#include "gateway/json_names.h"
+#include "gateway/json_path.h"
+#include "gateway/schema_types.h"
+#include "gateway/transcode.h"
+
+enum { WIRE_STEPS_MAX = 3 * WIRE_DEPTH_MAX };
+
+struct wire_encoder {
+    struct buffer *out;
+    const struct schema *schema;
+    struct sync_error *error;
+    enum sync_status status;
+    unsigned depth;
+    struct json_names names;
+    struct arena arena; /* what has to be put together or in order first */
+    size_t step_count;
+    struct json_step steps[WIRE_STEPS_MAX];
+};
+
+/* The members of one object being written. */
+struct wire_members {
+    const struct schema_field *open; /* the list or map whose bracket is open */
+    size_t cursor;                   /* fields before it are done with, as to `always` */
+    bool some;                       /* a member has been written: a comma comes first */
+    bool bare;                       /* one field alone: its value without a name */
+    bool no_headers;                 /* fields that become response headers are left out */
+};
+
+/* Prepares and releases an encoder. */
+void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema,
+                       struct slice wire, struct buffer *out, struct sync_error *error);
+void wire_encoder_done(struct wire_encoder *encoder);
+
+/* Ends the writing; returns false. */
+bool wire_encode_fail(struct wire_encoder *encoder, const char *reason, const char *description)
+    __attribute__((cold));
+
+/* The same: the bytes are no message. */
+bool wire_encode_malformed(struct wire_encoder *encoder) __attribute__((cold));
+
+/* The same: no memory. */
+bool wire_encode_memory(struct wire_encoder *encoder) __attribute__((cold));
+
+/* The status of the whole. */
+enum sync_status wire_encoder_finish(struct wire_encoder *encoder);
+
+/* Counts one level of nesting; each true is matched by wire_encode_leave. */
+static inline bool wire_encode_enter(struct wire_encoder *encoder) {
+    return ++encoder->depth <= WIRE_DEPTH_MAX ||
+           wire_encode_fail(encoder, "TOO_DEEP", "messages are nested too deep");
+}
+
+static inline void wire_encode_leave(struct wire_encoder *encoder) {
+    encoder->depth--;
+}
+
+static inline struct json_step *wire_step_push(struct wire_encoder *encoder) {
+    struct json_step *step = &encoder->steps[encoder->step_count++];
+    step->field = NULL;
+    step->key = SLICE_EMPTY;
+    return step;
+}
+
+/* Reads the next field; false at the end and when malformed (then the status is set). */
+static inline bool wire_encode_next(struct wire_encoder *encoder, struct wire_reader *reader,
+                                    struct wire_field *ret_field) {
+    if (wire_at_end(reader))
+        return false;
+    return wire_read(reader, ret_field) || wire_encode_malformed(encoder);
+}
+
+static inline void wire_encode_byte(struct wire_encoder *encoder, uint8_t byte) {
+    struct buffer *out = encoder->out;
+    if (out->size < out->capacity && !out->failed)
+        out->data[out->size++] = byte;
+    else
+        buffer_append_byte(out, byte);
+}
+
+/* Writes a string with its quotes; it must be UTF-8. */
+bool wire_encode_string(struct wire_encoder *encoder, struct slice text);
+
+/* Writes a decimal integer. */
+void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negative);
+
+/* Writes a double, "NaN" and infinities in quotes. */
+void wire_encode_double(struct wire_encoder *encoder, double value);
+
+/* Whether a field as read can be one of `field`, unpacked or packed. */
+bool wire_type_fits(const struct schema_field *field, enum wire_type type);
+
+/* Writes one scalar: a field as read, or the bits of a packed element. */
+bool wire_encode_scalar(struct wire_encoder *encoder, const struct schema_field *field,
+                        const struct wire_field *value);
+
+/* Writes a map's key with its quotes and colon. */
+bool wire_encode_key(struct wire_encoder *encoder, const struct schema_field *field,
+                     const struct wire_field *key);
+
+/* Writes a message of any form. */
+bool wire_encode_message(struct wire_encoder *encoder, const struct schema_message *message,
+                         struct slice bytes);
+
+/* Writes the members of a message, without braces. */
+bool wire_encode_members(struct wire_encoder *encoder, const struct schema_message *message,
+                         struct slice bytes, struct wire_members *members);
+
+/* The same where fields come out of order, twice, or split. */
+bool wire_encode_unordered(struct wire_encoder *encoder, const struct schema_message *message,
+                           struct slice bytes, struct wire_members *members);
+
+/* Writes one field, or one element, of a message. */
+bool wire_encode_member(struct wire_encoder *encoder, const struct schema_message *message,
+                        const struct schema_field *field, const struct wire_field *value,
+                        struct wire_members *members);
+
+/* Closes the open bracket, if one is. */
+void wire_members_close(struct wire_encoder *encoder, struct wire_members *members);
+
+/* Writes the `always` fields up to the one with this index that have not been written. */
+void wire_members_defaults(struct wire_encoder *encoder, const struct schema_message *message,
+                           size_t until, struct wire_members *members);
+
+/* Takes a map's entry apart. */
+bool wire_entry_read(struct wire_encoder *encoder, const struct schema_message *entry,
+                     struct slice bytes, struct wire_field *ret_key, struct wire_field *ret_value);
+
+/* Notes a map's key; answers whether it is there already. */
+bool wire_key_note(struct wire_encoder *encoder, size_t object, const struct schema_field *field,
+                   const struct wire_field *key, bool *ret_twice);
+
+/* `a` and `b`, one behind the other. */
+bool wire_join(struct wire_encoder *encoder, struct slice a, struct slice b,
+               struct slice *ret_joined);
+
+/* Writes google.protobuf's own forms. */
+bool wire_encode_struct(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_value(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_list(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_any(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_timestamp(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_duration(struct wire_encoder *encoder, struct slice bytes);
+bool wire_encode_field_mask(struct wire_encoder *encoder, struct slice bytes);
+
+#endif

@@ -1,0 +1,315 @@
+/* Messages as JSON objects. Fields mostly come in order, each once: then they are written as they
+ * are read. */
+#include <assert.h>
+
+#include "base/json_text.h"
+#include "gateway/wire_encoder.h"
+
+bool wire_entry_read(struct wire_encoder *encoder, const struct schema_message *entry,
+                     struct slice bytes, struct wire_field *ret_key, struct wire_field *ret_value) {
+    const struct schema_field *key = schema_field_at(entry, 1), *value = schema_field_at(entry, 2);
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field field;
+    bool given = false;
+    *ret_key = *ret_value = (struct wire_field){.bytes = SLICE_EMPTY};
+    while (wire_encode_next(encoder, &reader, &field)) {
+        if (field.number == 1 && wire_type_fits(key, field.type)) {
+            *ret_key = field;
+        } else if (field.number == 2 && wire_type_fits(value, field.type)) {
+            if (given && value->message &&
+                !wire_join(encoder, ret_value->bytes, field.bytes, &field.bytes))
+                return false;
+            *ret_value = field;
+            given = true;
+        }
+    }
+    return !encoder->status;
+}
+
+bool wire_key_note(struct wire_encoder *encoder, size_t object, const struct schema_field *field,
+                   const struct wire_field *key, bool *ret_twice) {
+    struct slice name = key->bytes;
+    if (field->type != SCHEMA_STRING) {
+        uint64_t bits = key->bits;
+        if (field->type == SCHEMA_BOOL)
+            bits = bits != 0;
+        else if (field->type == SCHEMA_INT32 || field->type == SCHEMA_UINT32 ||
+                 field->type == SCHEMA_SINT32)
+            bits &= UINT32_MAX;
+        if (!arena_copy(&encoder->arena, slice_of(&bits, sizeof bits), &name))
+            return wire_encode_memory(encoder);
+    }
+    enum json_names_answer answer = json_names_add(&encoder->names, object, name);
+    *ret_twice = answer == JSON_NAMES_TWICE;
+    return answer != JSON_NAMES_NO_MEMORY || wire_encode_memory(encoder);
+}
+
+void wire_members_close(struct wire_encoder *encoder, struct wire_members *members) {
+    if (members->open) {
+        wire_encode_byte(encoder, members->open->map ? '}' : ']');
+        encoder->step_count -= !members->open->map;
+    }
+    members->open = NULL;
+}
+
+/* A comma, if need be, and the name. */
+static void write_label(struct wire_encoder *encoder, const struct schema_field *field,
+                        struct wire_members *members) {
+    if (!members->bare) {
+        if (members->some)
+            wire_encode_byte(encoder, ',');
+        buffer_append(encoder->out, field->json_label);
+    }
+    members->some = true;
+}
+
+/* The default value of a field that is no message. */
+static void write_default(struct wire_encoder *encoder, const struct schema_field *field) {
+    struct wire_field zero = {.bytes = SLICE_EMPTY};
+    if (field->map)
+        buffer_append(encoder->out, SLICE("{}"));
+    else if (field->repeated)
+        buffer_append(encoder->out, SLICE("[]"));
+    else
+        wire_encode_scalar(encoder, field, &zero);
+}
+
+void wire_members_defaults(struct wire_encoder *encoder, const struct schema_message *message,
+                           size_t until, struct wire_members *members) {
+    for (; members->cursor < until; members->cursor++) {
+        const struct schema_field *field = &message->fields[members->cursor];
+        if (!field->always || (field->presence && !field->repeated))
+            continue;
+        write_label(encoder, field, members);
+        write_default(encoder, field);
+    }
+}
+
+static bool write_single(struct wire_encoder *encoder, const struct schema_field *field,
+                         const struct wire_field *value) {
+    return field->message ? wire_encode_message(encoder, field->message, value->bytes)
+                          : wire_encode_scalar(encoder, field, value);
+}
+
+static bool write_entry(struct wire_encoder *encoder, const struct schema_field *field,
+                        struct slice bytes) {
+    const struct schema_message *entry = field->message;
+    struct wire_field key, value;
+    if (!wire_entry_read(encoder, entry, bytes, &key, &value) ||
+        !wire_encode_key(encoder, schema_field_at(entry, 1), &key))
+        return false;
+    struct json_step *step = wire_step_push(encoder);
+    step->key = key.bytes.size > 0 ? key.bytes : SLICE("?");
+    if (!write_single(encoder, schema_field_at(entry, 2), &value))
+        return false;
+    encoder->step_count--;
+    return true;
+}
+
+/* The elements of a packed field, with commas between. */
+static bool write_packed(struct wire_encoder *encoder, const struct schema_field *field,
+                         struct slice bytes, bool comma) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field element = {.bytes = SLICE_EMPTY};
+    bool eight = field->type == SCHEMA_DOUBLE || field->type == SCHEMA_FIXED64 ||
+                 field->type == SCHEMA_SFIXED64;
+    bool four = field->type == SCHEMA_FLOAT || field->type == SCHEMA_FIXED32 ||
+                field->type == SCHEMA_SFIXED32;
+    size_t size = eight ? 8 : 4;
+    while (!wire_at_end(&reader)) {
+        if (eight || four) {
+            if ((size_t)(reader.end - reader.next) < size)
+                return wire_encode_malformed(encoder);
+            element.bits = 0;
+            memcpy(&element.bits, reader.next, size);
+            reader.next += size;
+        } else if (!wire_read_varint(&reader, &element.bits)) {
+            return wire_encode_malformed(encoder);
+        }
+        if (comma)
+            wire_encode_byte(encoder, ',');
+        comma = true;
+        if (!wire_encode_scalar(encoder, field, &element))
+            return false;
+    }
+    return true;
+}
+
+static bool write_element(struct wire_encoder *encoder, const struct schema_field *field,
+                          const struct wire_field *value, struct wire_members *members) {
+    bool packed = value->type == WIRE_LEN && schema_type_packs(field->type);
+    bool first = members->open != field;
+    if (packed && value->bytes.size == 0)
+        return true;
+    if (first) {
+        write_label(encoder, field, members);
+        wire_encode_byte(encoder, field->map ? '{' : '[');
+        members->open = field;
+        if (!field->map)
+            wire_step_push(encoder)->index = 0;
+    } else if (!field->map) {
+        encoder->steps[encoder->step_count - 1].index++;
+    }
+    if (packed)
+        return write_packed(encoder, field, value->bytes, !first);
+    if (!first)
+        wire_encode_byte(encoder, ',');
+    return field->map ? write_entry(encoder, field, value->bytes)
+                      : write_single(encoder, field, value);
+}
+
+/* Whether a field of implicit presence has its default value, which is then not written. */
+static bool is_default(const struct schema_field *field, const struct wire_field *value) {
+    if (field->presence || field->always)
+        return false;
+    return field->type == SCHEMA_STRING || field->type == SCHEMA_BYTES ? value->bytes.size == 0
+                                                                       : value->bits == 0;
+}
+
+bool wire_encode_member(struct wire_encoder *encoder, const struct schema_message *message,
+                        const struct schema_field *field, const struct wire_field *value,
+                        struct wire_members *members) {
+    if (members->no_headers && field->response_header.size > 0)
+        return true;
+    if (members->open && members->open != field) {
+        wire_members_close(encoder, members);
+        encoder->step_count--;
+    }
+    if (message->has_always && !members->bare && members->open != field)
+        wire_members_defaults(encoder, message, field->index, members);
+    if (field->repeated) {
+        bool begun = members->open == field;
+        if (!begun)
+            wire_step_push(encoder)->field = field;
+        if (!write_element(encoder, field, value, members))
+            return false;
+        if (members->open == field)
+            members->cursor = field->index + 1;
+        else
+            encoder->step_count--;
+        return true;
+    }
+    if (is_default(field, value))
+        return true;
+    write_label(encoder, field, members);
+    members->cursor = field->index + 1;
+    wire_step_push(encoder)->field = field;
+    if (!write_single(encoder, field, value))
+        return false;
+    encoder->step_count--;
+    return true;
+}
+
+/* Whether the fields come in order, singular ones once, at most one of a oneof, no key twice. */
+static bool is_ordered(struct wire_encoder *encoder, const struct schema_message *message,
+                       struct slice bytes, bool *ret_ordered) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field part, key, value;
+    uint64_t oneofs = 0;
+    uint32_t last = 0;
+    size_t object = 0, names = encoder->names.count;
+    bool ordered = true, twice = false;
+    while (ordered && wire_encode_next(encoder, &reader, &part)) {
+        const struct schema_field *field = schema_field_at(message, part.number);
+        if (!field || !wire_type_fits(field, part.type))
+            continue;
+        ordered = part.number > last || (part.number == last && field->repeated);
+        if (field->oneof >= 0) {
+            uint64_t bit = (uint64_t)1 << (field->oneof % 64);
+            ordered = ordered && !(oneofs & bit) && field->oneof < 64;
+            oneofs |= bit;
+        }
+        if (field->map && ordered) {
+            if (part.number != last)
+                object = json_names_object(&encoder->names);
+            if (!wire_entry_read(encoder, field->message, part.bytes, &key, &value) ||
+                !wire_key_note(encoder, object, schema_field_at(field->message, 1), &key, &twice))
+                return false;
+            ordered = !twice;
+        }
+        last = part.number;
+    }
+    json_names_keep(&encoder->names, names);
+    *ret_ordered = ordered;
+    return !encoder->status;
+}
+
+bool wire_encode_members(struct wire_encoder *encoder, const struct schema_message *message,
+                         struct slice bytes, struct wire_members *members) {
+    bool ordered;
+    if (!is_ordered(encoder, message, bytes, &ordered))
+        return false;
+    if (!ordered) {
+        if (!wire_encode_unordered(encoder, message, bytes, members))
+            return false;
+    } else {
+        struct wire_reader reader = wire_reader_of(bytes);
+        struct wire_field part;
+        while (wire_encode_next(encoder, &reader, &part)) {
+            const struct schema_field *field = schema_field_at(message, part.number);
+            if (field && wire_type_fits(field, part.type) &&
+                !wire_encode_member(encoder, message, field, &part, members))
+                return false;
+        }
+    }
+    if (members->open) {
+        wire_members_close(encoder, members);
+        encoder->step_count--;
+    }
+    if (message->has_always && !members->bare)
+        wire_members_defaults(encoder, message, message->field_count, members);
+    return !encoder->status;
+}
+
+/* A wrapper's value, bare. */
+static bool write_wrapper(struct wire_encoder *encoder, const struct schema_message *message,
+                          struct slice bytes) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field part, last = {.bytes = SLICE_EMPTY};
+    while (wire_encode_next(encoder, &reader, &part))
+        if (part.number == 1 && wire_type_fits(&message->fields[0], part.type))
+            last = part;
+    return !encoder->status && wire_encode_scalar(encoder, &message->fields[0], &last);
+}
+
+bool wire_encode_message(struct wire_encoder *encoder, const struct schema_message *message,
+                         struct slice bytes) {
+    struct wire_members members = {0};
+    bool well;
+    if (!wire_encode_enter(encoder))
+        return false;
+    switch (message->form) {
+    case SCHEMA_FORM_STRUCT:
+        well = wire_encode_struct(encoder, bytes);
+        break;
+    case SCHEMA_FORM_VALUE:
+        well = wire_encode_value(encoder, bytes);
+        break;
+    case SCHEMA_FORM_LIST:
+        well = wire_encode_list(encoder, bytes);
+        break;
+    case SCHEMA_FORM_ANY:
+        well = wire_encode_any(encoder, bytes);
+        break;
+    case SCHEMA_FORM_TIMESTAMP:
+        well = wire_encode_timestamp(encoder, bytes);
+        break;
+    case SCHEMA_FORM_DURATION:
+        well = wire_encode_duration(encoder, bytes);
+        break;
+    case SCHEMA_FORM_FIELD_MASK:
+        well = wire_encode_field_mask(encoder, bytes);
+        break;
+    case SCHEMA_FORM_WRAPPER:
+        well = write_wrapper(encoder, message, bytes);
+        break;
+    case SCHEMA_FORM_FIELDS:
+    default:
+        wire_encode_byte(encoder, '{');
+        well = wire_encode_members(encoder, message, bytes, &members);
+        wire_encode_byte(encoder, '}');
+        break;
+    }
+    wire_encode_leave(encoder);
+    return well;
+}
