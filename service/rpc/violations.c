@@ -111,13 +111,11 @@ size_t violations_check_page_size(struct violations *violations, int32_t size, s
     return size == 0 ? size_default : (size_t)size;
 }
 
-void violations_check_types(struct violations *violations, const int *types, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (types[i] >= DATA_TYPE_FIRST && types[i] <= DATA_TYPE_LAST)
-            continue;
-        char field[32];
-        snprintf(field, sizeof field, "dataTypes[%zu]", i);
-        violations_add(violations, field, "INVALID_VALUE",
-                       "must be trips, bookings, profiles or preferences");
-    }
+void violations_check_type(struct violations *violations, size_t index, int type) {
+    if (type >= DATA_TYPE_FIRST && type <= DATA_TYPE_LAST)
+        return;
+    char field[32];
+    snprintf(field, sizeof field, "dataTypes[%zu]", index);
+    violations_add(violations, field, "INVALID_VALUE",
+                   "must be trips, bookings, profiles or preferences");
 }

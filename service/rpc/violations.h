@@ -45,7 +45,7 @@ void violations_check_uuid(struct violations *violations, const char *field, con
 size_t violations_check_page_size(struct violations *violations, int32_t size, size_t size_default,
                                   size_t size_max);
 
-/* Known data types under the path "dataTypes"; `types` are numbers. */
-void violations_check_types(struct violations *violations, const int *types, size_t count);
+/* A known data type, the one at `index` of "dataTypes". */
+void violations_check_type(struct violations *violations, size_t index, int type);
 
 #endif

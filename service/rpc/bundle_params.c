@@ -1,0 +1,106 @@
+#include "service/rpc/bundle_params.h"
+
+#include <stdio.h>
+
+#include "service/core/checksum.h"
+#include "service/rpc/device_binding.h"
+
+void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *call,
+                         struct violations *violations, struct bundle_params *ret_params) {
+    struct bundle_params params = {
+        .types = DATA_TYPES_ALL,
+        .compress = !fields->compress || fields->compress->value,
+        .sync_type = fields->sync_type,
+    };
+    for (size_t i = 0; i < fields->data_type_count; i++)
+        violations_check_type(violations, i, (int)fields->data_types[i]);
+    if (fields->data_type_count > 0)
+        params.types = message_type_set(fields->data_types, fields->data_type_count);
+    if (fields->since) {
+        params.has_since = message_time_us(fields->since, &params.since_us);
+        if (!params.has_since)
+            violations_add(violations, "since", "OUT_OF_RANGE", "must lie in the years 1 to 9999");
+    }
+    params.has_cursor = fields->cursor[0] != '\0';
+    if (params.has_cursor && cursor_parse(slice_text(fields->cursor), &params.cursor) != SYNC_OK)
+        violations_add(violations, "cursor", "INVALID_VALUE",
+                       "must be a cursor that this service has given out");
+    if (params.has_cursor && params.has_since)
+        violations_add(violations, "since", "NOT_TOGETHER", "must not be given with cursor");
+    if (params.sync_type < 0 || params.sync_type > SYNC_INCREMENTAL)
+        violations_add(violations, "syncType", "INVALID_VALUE",
+                       "must be full, delta or incremental");
+    params.device = device_check(call, violations, fields->device_id, false);
+    *ret_params = params;
+}
+
+enum sync_status bundle_params_check_epoch(const struct bundle_params *params, struct store *store,
+                                           struct sync_error *error) {
+    if (!params->has_cursor || params->cursor.epoch == store_epoch(store))
+        return SYNC_OK;
+    return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
+                          "the cursor is of an earlier store: get a full bundle (without since "
+                          "and cursor) and keep the unsent changes");
+}
+
+struct bundle_want bundle_params_want(const struct bundle_params *params, struct slice user,
+                                      const struct device *device) {
+    struct bundle_want want = {
+        .user = user, .types = params->types, .patches = params->sync_type == SYNC_DELTA};
+    if (params->sync_type == SYNC_FULL)
+        return want;
+    want.has_from = params->has_cursor;
+    want.from = params->cursor.sequence;
+    want.has_since = params->has_since;
+    want.since_us = params->since_us;
+    if (!params->has_cursor && !params->has_since && params->sync_type != 0 && device &&
+        device->has_acknowledged) {
+        want.has_from = true;
+        want.from = device->acknowledged;
+    }
+    return want;
+}
+
+/* A UUID (version 8, RFC 9562) of the name: its SHA-256, cut. */
+static char *uuid_of_name(struct slice name, struct arena *arena) {
+    uint8_t hash[SHA256_SIZE];
+    sha256_of(name, hash);
+    hash[6] = (uint8_t)((hash[6] & 0x0f) | 0x80);
+    hash[8] = (uint8_t)((hash[8] & 0x3f) | 0x80);
+    return arena_format(
+        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", hash[0],
+        hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7], hash[8], hash[9], hash[10],
+        hash[11], hash[12], hash[13], hash[14], hash[15]);
+}
+
+struct bundle bundle_params_bundle(const struct bundle_params *params,
+                                   const struct bundle_source *source, struct service *service,
+                                   int64_t now_us, struct arena *arena) {
+    const struct bundle_want *want = &source->want;
+    struct bundle bundle = {
+        .user = want->user,
+        .device = params->device,
+        .types = want->types,
+        .sync_type = !want->has_from ? SYNC_FULL
+                     : want->patches ? SYNC_DELTA
+                                     : SYNC_INCREMENTAL,
+        .has_from = want->has_from,
+        .from = want->from,
+        .sequence = source->head.sequence,
+        .compress = params->compress,
+        .created_us = now_us,
+        .expires_us = now_us + (int64_t)service->retention.bundle_us,
+    };
+    uint64_t half = service->retention.bundle_us / 2;
+    char checksum[2 * CHECKSUM_SIZE + 1];
+    checksum_format(source->head.checksum, checksum);
+    const char *name =
+        arena_format(arena, "%.*s|%x|%d|%d|%llu|%llu|%s|%d|%llx|%llu", (int)want->user.size,
+                     (const char *)want->user.data, bundle.types, bundle.sync_type, bundle.has_from,
+                     (unsigned long long)bundle.from, (unsigned long long)bundle.sequence, checksum,
+                     bundle.compress, (unsigned long long)store_epoch(source->store),
+                     (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
+    if (name)
+        bundle.id = slice_text(uuid_of_name(slice_text(name), arena));
+    return bundle;
+}

@@ -1,0 +1,279 @@
+#include "service/rpc/bundle_source.h"
+
+#include <assert.h>
+
+enum { ITEMS_FIRST = 64, LOAD_AT_ONCE = 128, SEEN_SLOTS = 4 * SOURCE_LOG_MAX };
+
+/* The first log entry behind a position. */
+struct log_probe {
+    bool found;
+    uint64_t sequence;
+    int64_t time_us;
+};
+
+static bool probe_visit(void *context, const struct scan_item *item) {
+    struct log_probe *probe = context;
+    probe->found = true;
+    probe->sequence = item->entry->sequence;
+    probe->time_us = item->entry->corrected_us;
+    return false;
+}
+
+static enum sync_status source_probe(struct bundle_source *source, uint64_t after,
+                                     struct log_probe *ret_probe) {
+    *ret_probe = (struct log_probe){0};
+    struct scan scan = {.kind = SCAN_LOG, .user = source->want.user, .after = after};
+    return store_scan(source->store, source->reader, &scan, probe_visit, ret_probe);
+}
+
+static enum sync_status fail_resync(struct sync_error *error) {
+    return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
+                          "the log no longer reaches back that far: get a full bundle (without "
+                          "since and cursor) and keep the unsent changes");
+}
+
+/* Finds the last sequence whose commit lies before the time, by halving: commit times grow with the
+ * sequence. */
+static enum sync_status source_find_since(struct bundle_source *source, struct sync_error *error) {
+    uint64_t low = source->head.log_floor, high = source->head.sequence;
+    while (low < high) {
+        /* entries up to `low` are before the time, or trimmed; those after `high` are not before */
+        uint64_t middle = low + (high - low + 1) / 2;
+        struct log_probe probe;
+        enum sync_status status = source_probe(source, middle - 1, &probe);
+        if (status != SYNC_OK)
+            return status;
+        if (probe.found && probe.time_us < source->want.since_us)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    /* Nothing that is left is before the time: what was trimmed may not be either. */
+    if (source->head.log_floor > 0 && low == source->head.log_floor)
+        return fail_resync(error);
+    source->want.has_from = true;
+    source->want.from = low;
+    return SYNC_OK;
+}
+
+static enum sync_status source_begin(struct bundle_source *source, struct sync_error *error) {
+    struct touched want = {.user = source->want.user};
+    struct user_view view;
+    enum sync_status status =
+        store_load(source->store, source->reader, &want, &source->arena, &view);
+    if (status != SYNC_OK)
+        return status;
+    source->head = view.head;
+    if (source->want.has_since)
+        return source_find_since(source, error);
+    if (source->want.has_from && source->want.from > source->head.sequence)
+        return sync_error_set(error, SYNC_ERR_INVALID, "INVALID_CURSOR", "cursor",
+                              "lies ahead of the user's data");
+    if (source->want.has_from && source->want.from < source->head.log_floor)
+        return fail_resync(error);
+    return SYNC_OK;
+}
+
+enum sync_status bundle_source_init(struct bundle_source *source, struct store *store,
+                                    const struct bundle_want *want, struct sync_error *error) {
+    assert(want->user.size > 0);
+    *source = (struct bundle_source){.store = store, .want = *want};
+    enum sync_status status = store_reader_open(store, &source->reader);
+    if (status != SYNC_OK)
+        return status;
+    arena_init(&source->arena, SOURCE_ARENA_MAX);
+    status = source_begin(source, error);
+    if (status != SYNC_OK)
+        bundle_source_done(source);
+    return status;
+}
+
+void bundle_source_release(struct bundle_source *source) {
+    store_reader_close(source->store, source->reader);
+    source->reader = NULL;
+}
+
+void bundle_source_done(struct bundle_source *source) {
+    bundle_source_release(source);
+    arena_done(&source->arena);
+}
+
+/* One more item, zeroed, or NULL. */
+static struct pulled *source_push(struct bundle_source *source) {
+    if (source->count == source->capacity) {
+        size_t capacity = source->capacity ? 2 * source->capacity : ITEMS_FIRST;
+        struct pulled *items = arena_zalloc(&source->arena, capacity, sizeof *items);
+        if (!items)
+            return NULL;
+        if (source->count > 0)
+            memcpy(items, source->items, source->count * sizeof *items);
+        source->items = items;
+        source->capacity = capacity;
+    }
+    return &source->items[source->count++];
+}
+
+/* Copies `bytes` while there is room for data; else leaves only their size. */
+static bool source_keep(struct bundle_source *source, struct slice *bytes) {
+    if (source->data_bytes + bytes->size > SOURCE_DATA_MAX) {
+        bytes->data = NULL;
+        return true;
+    }
+    source->data_bytes += bytes->size;
+    return arena_copy(&source->arena, *bytes, bytes);
+}
+
+/* Takes over an item whose slices live elsewhere. */
+static enum sync_status source_add(struct bundle_source *source, const struct pulled *from) {
+    struct pulled *item = source_push(source);
+    if (!item)
+        return SYNC_ERR_NO_MEMORY;
+    *item = *from;
+    item->rank = pull_rank(&from->record, source->rank_us);
+    if (!arena_copy(&source->arena, from->record.key.id, &item->record.key.id))
+        return SYNC_ERR_NO_MEMORY;
+    if (item->is_patch)
+        item->record.data = SLICE_EMPTY;
+    bool is_kept = item->is_patch ? arena_copy(&source->arena, from->patch, &item->patch)
+                                  : source_keep(source, &item->record.data);
+    return is_kept ? SYNC_OK : SYNC_ERR_NO_MEMORY;
+}
+
+static bool record_visit(void *context, const struct scan_item *item) {
+    struct bundle_source *source = context;
+    const struct record *record = item->record;
+    bool is_wanted = source->want.has_from ? record->version > source->want.from : !record->deleted;
+    if (is_wanted)
+        source->status = source_add(source, &(struct pulled){.record = *record});
+    return source->status == SYNC_OK;
+}
+
+/* Looks through all records of the types. */
+static enum sync_status source_scan_records(struct bundle_source *source) {
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++) {
+        if (!data_type_in(source->want.types, (enum data_type)type))
+            continue;
+        struct scan scan = {
+            .kind = SCAN_RECORDS, .user = source->want.user, .type = (enum data_type)type};
+        enum sync_status status =
+            store_scan(source->store, source->reader, &scan, record_visit, source);
+        if (status == SYNC_OK)
+            status = source->status;
+        if (status != SYNC_OK)
+            return status;
+    }
+    return SYNC_OK;
+}
+
+/* The records that the log names, each once. */
+struct changed_keys {
+    struct bundle_source *source;
+    struct record_want *wants;
+    size_t count;
+    uint16_t *slots; /* position + 1 by the key's hash */
+};
+
+static bool key_visit(void *context, const struct scan_item *item) {
+    struct changed_keys *keys = context;
+    struct bundle_source *source = keys->source;
+    const struct record_key *key = &item->entry->key;
+    if (!data_type_in(source->want.types, key->type))
+        return true;
+    size_t slot = slice_hash(key->id, key->type) % SEEN_SLOTS;
+    for (; keys->slots[slot]; slot = (slot + 1) % SEEN_SLOTS) {
+        const struct record_key *seen = &keys->wants[keys->slots[slot] - 1].key;
+        if (seen->type == key->type && slice_equal(seen->id, key->id))
+            return true;
+    }
+    assert(keys->count < SOURCE_LOG_MAX);
+    struct record_want *want = &keys->wants[keys->count];
+    *want = (struct record_want){.key = {.type = key->type},
+                                 .history = source->want.patches,
+                                 .history_after = source->want.from};
+    if (!arena_copy(&source->arena, key->id, &want->key.id)) {
+        source->status = SYNC_ERR_NO_MEMORY;
+        return false;
+    }
+    keys->slots[slot] = (uint16_t)++keys->count;
+    return true;
+}
+
+/* Adds a record that the log named, as a patch where that is wanted and possible. */
+static enum sync_status source_add_view(struct bundle_source *source,
+                                        const struct record_view *view, struct arena *scratch) {
+    if (!view->found || view->record.version <= source->want.from)
+        return SYNC_OK;
+    struct pulled item = {.record = view->record};
+    if (source->want.patches && !view->history_trimmed) {
+        enum sync_status status =
+            pull_make_patch(&item, view->history, view->history_count, scratch);
+        if (status != SYNC_OK)
+            return status;
+    }
+    return source_add(source, &item);
+}
+
+/* Loads what the log named, some at a time, so that what is loaded and not kept stays small. */
+static enum sync_status source_load_keys(struct bundle_source *source,
+                                         const struct changed_keys *keys) {
+    struct arena scratch;
+    arena_init(&scratch, SOURCE_ARENA_MAX);
+    enum sync_status status = SYNC_OK;
+    for (size_t i = 0; i < keys->count && status == SYNC_OK; i += LOAD_AT_ONCE) {
+        size_t count = keys->count - i < LOAD_AT_ONCE ? keys->count - i : LOAD_AT_ONCE;
+        struct touched want = {
+            .user = source->want.user, .records = &keys->wants[i], .record_count = count};
+        struct user_view view;
+        status = store_load(source->store, source->reader, &want, &scratch, &view);
+        for (size_t j = 0; j < count && status == SYNC_OK; j++)
+            status = source_add_view(source, &view.records[j], &scratch);
+        arena_reset(&scratch);
+    }
+    arena_done(&scratch);
+    return status;
+}
+
+static enum sync_status source_read_log(struct bundle_source *source) {
+    struct changed_keys keys = {.source = source};
+    size_t entries = (size_t)(source->head.sequence - source->want.from);
+    keys.wants = arena_zalloc(&source->arena, entries, sizeof *keys.wants);
+    keys.slots = arena_zalloc(&source->arena, SEEN_SLOTS, sizeof *keys.slots);
+    if (!keys.wants || !keys.slots)
+        return SYNC_ERR_NO_MEMORY;
+    struct scan scan = {.kind = SCAN_LOG, .user = source->want.user, .after = source->want.from};
+    enum sync_status status = store_scan(source->store, source->reader, &scan, key_visit, &keys);
+    if (status == SYNC_OK)
+        status = source->status;
+    return status == SYNC_OK ? source_load_keys(source, &keys) : status;
+}
+
+enum sync_status bundle_source_collect(struct bundle_source *source, int64_t rank_us) {
+    assert(source->reader && source->count == 0);
+    source->rank_us = rank_us;
+    const struct bundle_want *want = &source->want;
+    enum sync_status status = SYNC_OK;
+    if (!want->has_from || source->head.sequence - want->from > SOURCE_LOG_MAX)
+        status = source_scan_records(source);
+    else if (source->head.sequence > want->from)
+        status = source_read_log(source);
+    if (status == SYNC_OK && source->count > 1)
+        pull_sort(source->items, source->count);
+    return status;
+}
+
+enum sync_status bundle_source_fill(struct bundle_source *source, struct pulled *item,
+                                    struct arena *arena) {
+    if (item->is_patch || item->record.deleted || item->record.data.data ||
+        item->record.data.size == 0)
+        return SYNC_OK;
+    struct record_want wanted = {.key = item->record.key};
+    struct touched want = {.user = source->want.user, .records = &wanted, .record_count = 1};
+    struct user_view view;
+    enum sync_status status = store_load(source->store, source->reader, &want, arena, &view);
+    if (status != SYNC_OK)
+        return status;
+    if (!view.records[0].found || view.records[0].record.deleted)
+        return SYNC_ERR_CORRUPT;
+    item->record.data = view.records[0].record.data;
+    return SYNC_OK;
+}
