@@ -40,7 +40,11 @@ struct limit_decision {
     uint64_t reset_ms;       /* until the bucket is full, or the day ends */
 };
 
+/* Opens; rules have a positive rate and burst. Idle users are forgotten, the longest idle first,
+ * when more than `users_max` are remembered; a forgotten one begins anew. */
 enum sync_status limiter_open(const struct limiter_options *options, struct limiter **ret_limiter);
+
+/* Closes; returns NULL. */
 struct limiter *limiter_close(struct limiter *limiter);
 
 /* Takes `cost` from the user's bucket and quota, or refuses and takes nothing. */
