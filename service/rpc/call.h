@@ -26,6 +26,7 @@ struct rpc_policy {
     bool service_only;     /* role "service" */
     enum limit_kind limit; /* taken once per call with cost 1 */
     bool is_audited;       /* writes an audit line */
+    bool is_inline;        /* the handler never blocks and runs on the queue's own thread */
 };
 
 typedef void rpc_handler(struct rpc_call *call);
@@ -50,6 +51,9 @@ bool rpc_call_is_cancelled(const struct rpc_call *call);
 struct slice rpc_call_request(const struct rpc_call *call);
 /* Faults that the gateway found while reading JSON: a packed google.rpc.BadRequest, or empty. */
 struct slice rpc_call_faults(const struct rpc_call *call);
+
+/* Names the device that a call is about, for its audit line; without it the token's counts. */
+void rpc_call_set_device(struct rpc_call *call, struct slice device);
 
 /* Checks (base/wire.h wire_check) and unpacks the request into the arena; on failure the call has
  * ended and NULL is returned. */
@@ -92,6 +96,14 @@ typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
  * copied before the return. */
 void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
                       void *context);
+
+/* Called when a message of the client's stream has come: its bytes are rpc_call_request, until the
+ * next read. Not ok: the client has sent all it will, or has left. On a queue's thread: it does not
+ * block. */
+typedef void rpc_received(struct rpc_call *call, void *context, bool ok);
+
+/* Asks for the next message of a client's stream; one at a time. */
+void rpc_stream_read(struct rpc_call *call, rpc_received *received, void *context);
 
 /* Ends a server stream well. To end it with an error: rpc_call_fail. */
 void rpc_stream_end(struct rpc_call *call);

@@ -23,6 +23,9 @@ struct service_retention {
 
 struct sync_metrics;
 
+struct health;
+struct reflection_index;
+
 struct service {
     const struct clock *clock;
     const struct random_source *random;
@@ -37,6 +40,8 @@ struct service {
     struct limiter *limiter;
     const struct policy_set *policies;
     struct service_retention retention;
+    struct health *health;
+    struct reflection_index *reflection;
     unsigned operations_max; /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
 };
 

@@ -1,0 +1,85 @@
+/* Answers: messages and the end of a call. */
+#include <assert.h>
+#include <grpc/byte_buffer.h>
+#include <protobuf-c/protobuf-c.h>
+
+#include "service/rpc/call_private.h"
+
+#define DETAILS_KEY "grpc-status-details-bin"
+
+/* Fills an operation that sends the (empty) initial metadata, once in a call; returns how many. */
+static size_t ops_begin(struct rpc_call *call, grpc_op *op) {
+    if (call->is_begun)
+        return 0;
+    call->is_begun = true;
+    *op = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    return 1;
+}
+
+/* Takes over `message`. */
+static void op_message(struct rpc_call *call, grpc_op *op, grpc_slice message) {
+    call->outgoing = grpc_raw_byte_buffer_create(&message, 1);
+    grpc_slice_unref(message);
+    *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    op->data.send_message.send_message = call->outgoing;
+}
+
+static void op_status(struct rpc_call *call, grpc_op *op, enum rpc_code code) {
+    call->code = code;
+    *op = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    op->data.send_status_from_server.status = (grpc_status_code)code;
+}
+
+void call_finish(struct rpc_call *call, enum rpc_code code, struct slice message,
+                 struct slice details) {
+    grpc_op ops[2];
+    size_t count = ops_begin(call, ops);
+    op_status(call, &ops[count], code);
+    call->status_text = grpc_slice_from_copied_buffer((const char *)message.data, message.size);
+    ops[count].data.send_status_from_server.status_details = &call->status_text;
+    if (details.size > 0) {
+        call->trailer.key = grpc_slice_from_static_string(DETAILS_KEY);
+        call->trailer.value =
+            grpc_slice_from_copied_buffer((const char *)details.data, details.size);
+        ops[count].data.send_status_from_server.trailing_metadata = &call->trailer;
+        ops[count].data.send_status_from_server.trailing_metadata_count = 1;
+    }
+    call_start(call, &call->end, ops, count + 1);
+}
+
+void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *message) {
+    assert(message);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > GRPC_MESSAGE_MAX) {
+        rpc_call_fail_with(call, SYNC_ERR_TOO_LARGE, "ANSWER_TOO_LARGE",
+                           "The answer has %zu bytes, and a message at most %d: ask for pages.",
+                           size, GRPC_MESSAGE_MAX);
+        return;
+    }
+    grpc_slice bytes = grpc_slice_malloc(size);
+    size_t packed = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(bytes));
+    assert(packed == size);
+    (void)packed;
+    grpc_op ops[3];
+    size_t count = ops_begin(call, ops);
+    op_message(call, &ops[count], bytes);
+    op_status(call, &ops[count + 1], RPC_OK);
+    call_start(call, &call->end, ops, count + 2);
+}
+
+void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
+                      void *context) {
+    assert(written);
+    assert(!call->outgoing);
+    call->written = written;
+    call->written_context = context;
+    grpc_op ops[2];
+    size_t count = ops_begin(call, ops);
+    op_message(call, &ops[count],
+               grpc_slice_from_copied_buffer((const char *)message.data, message.size));
+    call_start(call, &call->write, ops, count + 1);
+}
+
+void rpc_stream_end(struct rpc_call *call) {
+    call_finish(call, RPC_OK, SLICE_EMPTY, SLICE_EMPTY);
+}

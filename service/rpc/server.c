@@ -1,0 +1,250 @@
+#include "service/rpc/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "service/rpc/call_private.h"
+#include "service/rpc/listen.h"
+
+enum {
+    STREAMS_MAX = 1000,          /* concurrent, per connection */
+    METADATA_MAX = 16 << 10,     /* of a request; the gateway holds its own clients to half of it */
+    FRAME_MAX = 256 << 10,       /* fewer slices per message */
+    PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
+    ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
+    ADDRESS_TEXT_MAX = 512,
+};
+
+/* The library's own complaints repeat what the status of its calls says. */
+static void library_log(gpr_log_func_args *arguments) {
+    (void)arguments;
+}
+
+static grpc_server *library_server(void) {
+    grpc_arg args[] = {
+        {GRPC_ARG_INTEGER, GRPC_ARG_ALLOW_REUSEPORT, {.integer = 0}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = GRPC_MESSAGE_MAX}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_CONCURRENT_STREAMS, {.integer = STREAMS_MAX}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_METADATA_SIZE, {.integer = METADATA_MAX}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, {.integer = FRAME_MAX}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_CHANNELZ, {.integer = 0}},
+        {GRPC_ARG_INTEGER,
+         GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+         {.integer = ALGORITHMS_IDENTITY}},
+        {GRPC_ARG_INTEGER,
+         GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+         {.integer = PING_INTERVAL_MIN_MS}},
+    };
+    return grpc_server_create(&(grpc_channel_args){sizeof args / sizeof args[0], args}, NULL);
+}
+
+/* Binds one address in the library's form. */
+static int library_bind(struct rpc_server *server, const char *target) {
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    int port = grpc_server_add_http2_port(server->server, target, credentials);
+    grpc_server_credentials_release(credentials);
+    return port;
+}
+
+static enum sync_status server_bind_unix(struct rpc_server *server, const char *path,
+                                         struct sync_error *error) {
+    char target[ADDRESS_TEXT_MAX];
+    enum sync_status status = listen_unix_prepare(path, error);
+    if (status != SYNC_OK)
+        return status;
+    snprintf(target, sizeof target, "unix:%s", path);
+    if (!library_bind(server, target))
+        return sync_error_set(error, SYNC_ERR_IO, "SOCKET_BIND", NULL, "cannot bind the socket %s",
+                              path);
+    server->unix_path = memory_copy_text(path, strlen(path));
+    return server->unix_path ? SYNC_OK
+                             : sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL,
+                                              "no memory for the socket's path");
+}
+
+static enum sync_status server_bind_address(struct rpc_server *server,
+                                            const struct rpc_server_options *options,
+                                            struct sync_error *error) {
+    struct slice address = slice_text(options->address);
+    if (!listen_address_is_valid(address) || address.size >= ADDRESS_TEXT_MAX)
+        return sync_error_set(error, SYNC_ERR_INVALID, "ADDRESS", NULL,
+                              "\"%s\" is no address of the form HOST:PORT", options->address);
+    if (!options->allow_remote && !listen_address_is_loopback(address))
+        return sync_error_set(error, SYNC_ERR_DENIED, "ADDRESS_REMOTE", NULL,
+                              "%s is not a loopback address; other machines should come through "
+                              "the gateway (--allow-remote lifts this)",
+                              options->address);
+    server->port = library_bind(server, options->address);
+    if (!server->port)
+        return sync_error_set(error, SYNC_ERR_IO, "ADDRESS_BUSY", NULL,
+                              "cannot listen on %s: the port is in use or not ours",
+                              options->address);
+    return SYNC_OK;
+}
+
+static void server_shut(struct rpc_server *server) {
+    pthread_mutex_lock(&server->lock);
+    server->is_shut = true;
+    pthread_cond_signal(&server->quiet);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void *queue_run(void *context) {
+    struct rpc_queue *queue = context;
+    for (;;) {
+        call_post(queue);
+        grpc_event event =
+            grpc_completion_queue_next(queue->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            break;
+        struct rpc_tag *tag = event.tag;
+        if (tag->kind == TAG_SHUTDOWN)
+            server_shut(queue->server);
+        else
+            call_event(tag, event.success);
+    }
+    queue->is_stopped = true;
+    call_free_all(queue);
+    return NULL;
+}
+
+static bool server_start(struct rpc_server *server) {
+    grpc_server_start(server->server);
+    for (unsigned i = 0; i < server->queue_count; i++) {
+        struct rpc_queue *queue = &server->queues[i];
+        if (pthread_create(&queue->thread, NULL, queue_run, queue) != 0)
+            return false;
+        char name[16];
+        snprintf(name, sizeof name, "rpc-%u", i % 1000);
+        pthread_setname_np(queue->thread, name);
+        queue->is_running = true;
+    }
+    return true;
+}
+
+/* Makes the parts that need no address. */
+static bool server_prepare(struct rpc_server *server, const struct rpc_server_options *options) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->quiet, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&server->lock, NULL);
+    server->service = options->service;
+    server->audit_log = options->audit_log;
+    server->queue_count = options->threads;
+    server->shutdown.kind = TAG_SHUTDOWN;
+    gpr_set_log_function(library_log);
+    grpc_init();
+    server->server = library_server();
+    for (unsigned i = 0; i < server->queue_count; i++) {
+        server->queues[i].server = server;
+        server->queues[i].queue = grpc_completion_queue_create_for_next(NULL);
+        grpc_server_register_completion_queue(server->server, server->queues[i].queue, NULL);
+    }
+    server->methods =
+        method_table_open(options->methods, options->method_count, options->service->metrics);
+    return server->methods;
+}
+
+enum sync_status rpc_server_open(const struct rpc_server_options *options, struct sync_error *error,
+                                 struct rpc_server **ret_server) {
+    assert(options->threads > 0);
+    assert(options->unix_path || options->address);
+    struct rpc_server *server =
+        memory_zalloc(1, sizeof *server + options->threads * sizeof(struct rpc_queue));
+    if (!server)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL,
+                              "no memory for the server");
+    enum sync_status status = SYNC_OK;
+    if (!server_prepare(server, options))
+        status = sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL,
+                                "no memory for the server");
+    if (status == SYNC_OK && options->unix_path)
+        status = server_bind_unix(server, options->unix_path, error);
+    if (status == SYNC_OK && options->address)
+        status = server_bind_address(server, options, error);
+    if (status == SYNC_OK && !server_start(server))
+        status = sync_error_set(error, SYNC_ERR_UNAVAILABLE, "THREADS", NULL,
+                                "cannot start the server's threads");
+    if (status != SYNC_OK) {
+        rpc_server_close(server);
+        return status;
+    }
+    *ret_server = server;
+    return SYNC_OK;
+}
+
+int rpc_server_port(const struct rpc_server *server) {
+    return server->port;
+}
+
+/* Waits until nothing is under way, at most `wait_ms`; with the lock held. */
+static bool server_wait_quiet(struct rpc_server *server, uint64_t wait_ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(wait_ms / 1000);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!server->is_shut || server->live > 0) {
+        if (pthread_cond_timedwait(&server->quiet, &server->lock, &until) == ETIMEDOUT)
+            return server->is_shut && server->live == 0;
+    }
+    return true;
+}
+
+bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms) {
+    pthread_mutex_lock(&server->lock);
+    server->is_draining = true;
+    pthread_mutex_unlock(&server->lock);
+    grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
+    pthread_mutex_lock(&server->lock);
+    bool quiet = server_wait_quiet(server, grace_ms);
+    pthread_mutex_unlock(&server->lock);
+    if (quiet)
+        return true;
+    grpc_server_cancel_all_calls(server->server);
+    pthread_mutex_lock(&server->lock);
+    quiet = server_wait_quiet(server, grace_ms);
+    pthread_mutex_unlock(&server->lock);
+    return quiet;
+}
+
+/* Ends a queue: its thread when it has one, otherwise by draining it here. */
+static void queue_close(struct rpc_queue *queue) {
+    grpc_completion_queue_shutdown(queue->queue);
+    if (queue->is_running)
+        pthread_join(queue->thread, NULL);
+    else
+        queue->is_stopped = true, queue_run(queue);
+    grpc_completion_queue_destroy(queue->queue);
+}
+
+struct rpc_server *rpc_server_close(struct rpc_server *server) {
+    if (!server)
+        return NULL;
+    bool is_running = server->queue_count > 0 && server->queues[0].is_running;
+    if (is_running)
+        assert(server->is_shut && server->live == 0);
+    else
+        grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
+    for (unsigned i = 0; i < server->queue_count; i++)
+        queue_close(&server->queues[i]);
+    grpc_server_destroy(server->server);
+    method_table_close(server->methods);
+    if (server->unix_path)
+        unlink(server->unix_path);
+    memory_free(server->unix_path);
+    pthread_cond_destroy(&server->quiet);
+    pthread_mutex_destroy(&server->lock);
+    memory_free(server);
+    grpc_shutdown();
+    return NULL;
+}

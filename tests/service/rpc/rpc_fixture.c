@@ -1,0 +1,187 @@
+#include "tests/service/rpc/rpc_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "google/protobuf/any.pb-c.h"
+#include "reflected_descriptor.h"
+#include "service/rpc/reflection.h"
+#include "sync_descriptor.h"
+#include "tests/service/auth/signer.h"
+
+/* Ends the test program when a step that must hold does not; on any thread. */
+static void must(bool holds) {
+    if (!holds)
+        abort();
+}
+
+static struct rpc_fixture *fixture_of(struct rpc_call *call) {
+    return (struct rpc_fixture *)((uint8_t *)rpc_call_service(call) -
+                                  offsetof(struct rpc_fixture, service));
+}
+
+static enum sync_status fixture_health(struct store *store) {
+    struct rpc_fixture *fixture =
+        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+    return (enum sync_status)atomic_load(&fixture->store_health);
+}
+
+static void echo_handle(struct rpc_call *call) {
+    const ProtobufCMessage *message = rpc_call_unpack(call, &google__protobuf__any__descriptor);
+    if (message)
+        rpc_call_reply(call, message);
+}
+
+static void count_written(struct rpc_call *call, void *context, bool ok) {
+    size_t sent = (size_t)context;
+    struct slice request = rpc_call_request(call);
+    if (!ok || sent == request.size)
+        rpc_stream_end(call);
+    else
+        rpc_stream_write(call, slice_of(request.data + sent, 1), count_written, (void *)(sent + 1));
+}
+
+static void count_handle(struct rpc_call *call) {
+    count_written(call, NULL, true);
+}
+
+/* The request's bytes as a decimal number. */
+static long request_number(struct rpc_call *call) {
+    char *text = arena_copy_text(rpc_call_arena(call), rpc_call_request(call));
+    must(text);
+    return strtol(text, NULL, 10);
+}
+
+static void fail_handle(struct rpc_call *call) {
+    struct sync_error error;
+    sync_error_set(&error, (enum sync_status)request_number(call), "SECRET_REASON", "secret.field",
+                   "a detail of the disk %s", "/dev/secret");
+    rpc_call_fail(call, &error);
+}
+
+static void fields_handle(struct rpc_call *call) {
+    size_t count = (size_t)request_number(call);
+    struct rpc_violation *violations =
+        arena_zalloc(rpc_call_arena(call), count + 1, sizeof *violations);
+    must(violations);
+    for (size_t i = 0; i < count; i++) {
+        violations[i].field =
+            slice_text(arena_format(rpc_call_arena(call), "changes[%zu].timestamp", i));
+        violations[i].description = SLICE("is no time in the form of RFC 3339");
+        violations[i].reason = "TIME_FORMAT";
+    }
+    rpc_call_fail_fields(call, violations, count, 7);
+}
+
+static void hold_handle(struct rpc_call *call) {
+    struct rpc_fixture *fixture = fixture_of(call);
+    atomic_fetch_add(&fixture->holding, 1);
+    while (!rpc_call_is_cancelled(call))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    atomic_fetch_sub(&fixture->holding, 1);
+    rpc_call_fail_with(call, SYNC_ERR_CANCELLED, "CANCELLED", "the client has left");
+}
+
+static const struct rpc_policy policy_user = {.limit = LIMIT_CALLS, .is_audited = true};
+static const struct rpc_policy policy_service = {.service_only = true};
+static const struct rpc_policy policy_public = {.is_public = true, .is_inline = true};
+
+static const struct rpc_method methods[] = {
+    {ECHO, RPC_UNARY, echo_handle, &policy_user},
+    {COUNT, RPC_SERVER_STREAM, count_handle, &policy_user},
+    {FAIL, RPC_UNARY, fail_handle, &policy_user},
+    {FIELDS, RPC_UNARY, fields_handle, &policy_user},
+    {HOLD, RPC_UNARY, hold_handle, &policy_user},
+    {SERVICE_ONLY, RPC_UNARY, echo_handle, &policy_service},
+    {LATER, RPC_UNARY, NULL, &policy_user},
+    {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &policy_public},
+    {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", RPC_BIDIRECTIONAL,
+     reflection_info_handle, &policy_public},
+};
+
+static void fixture_service(struct rpc_fixture *fixture, double burst) {
+    struct sync_error error;
+    struct service *service = &fixture->service;
+    static const struct store_calls calls = {.health = fixture_health};
+    fixture->store.calls = &calls;
+    service->clock = clock_system();
+    service->random = random_system();
+    service->metrics = metrics_open();
+    service->store = &fixture->store;
+    service->health = &fixture->health;
+    must(work_pool_open("test", 4, 1024, &service->pool) == SYNC_OK);
+    const struct limit_rule rule = {.per_second = 0.001, .burst = burst > 0 ? burst : 1};
+    const struct limiter_options limits = {.rules = {rule, rule, rule, rule},
+                                           .unlimited = burst == 0};
+    must(limiter_open(&limits, &service->limiter) == SYNC_OK);
+    must(token_verifier_open(
+             &(struct token_verifier_options){.jwks_path = fixture->keys, .clock = service->clock},
+             &error, &service->tokens) == SYNC_OK);
+    const struct slice sets[] = {slice_of(sync_descriptor, sync_descriptor_size),
+                                 slice_of(reflected_descriptor, reflected_descriptor_size)};
+    must(reflection_index_open(sets, 2, &service->reflection) == SYNC_OK);
+}
+
+void rpc_fixture_open(struct rpc_fixture *fixture, double burst) {
+    memset(fixture, 0, sizeof *fixture);
+    const char *base = getenv("TEST_TMPDIR");
+    snprintf(fixture->folder, sizeof fixture->folder, "%s/rpcXXXXXX",
+             base && strlen(base) < 40 ? base : "/tmp");
+    must(mkdtemp(fixture->folder));
+    snprintf(fixture->socket, sizeof fixture->socket, "%s/s", fixture->folder);
+    snprintf(fixture->keys, sizeof fixture->keys, "%s/keys", fixture->folder);
+    snprintf(fixture->target, sizeof fixture->target, "unix:%s", fixture->socket);
+    fixture->signer = signer_open(JWK_HS256, "k");
+    signers_write((const struct signer *const[]){fixture->signer}, 1, fixture->keys);
+    fixture_service(fixture, burst);
+    struct sync_error error;
+    enum sync_status status = rpc_server_open(
+        &(struct rpc_server_options){
+            .service = &fixture->service,
+            .methods = methods,
+            .method_count = sizeof methods / sizeof methods[0],
+            .threads = 2,
+            .unix_path = fixture->socket,
+        },
+        &error, &fixture->server);
+    if (status != SYNC_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        abort();
+    }
+    fixture->client = grpc_client_open(fixture->target);
+}
+
+void rpc_fixture_close(struct rpc_fixture *fixture) {
+    if (fixture->server) {
+        must(rpc_server_drain(fixture->server, 5000));
+        rpc_server_close(fixture->server);
+    }
+    grpc_client_close(fixture->client);
+    struct service *service = &fixture->service;
+    work_pool_close(service->pool);
+    limiter_close(service->limiter);
+    token_verifier_close(service->tokens);
+    reflection_index_close(service->reflection);
+    metrics_close(service->metrics);
+    signer_close(fixture->signer);
+    unlink(fixture->keys);
+    unlink(fixture->socket);
+    rmdir(fixture->folder);
+}
+
+void rpc_fixture_token(struct rpc_fixture *fixture, const char *user, const char *role,
+                       char token[FIXTURE_TOKEN_MAX]) {
+    char payload[256];
+    struct buffer text;
+    buffer_init(&text, FIXTURE_TOKEN_MAX - 1);
+    snprintf(payload, sizeof payload, "{\"sub\":\"%s\",\"exp\":99999999999%s%s%s}", user,
+             role ? ",\"role\":\"" : "", role ? role : "", role ? "\"" : "");
+    buffer_append(&text, SLICE("Bearer "));
+    signer_sign(fixture->signer, "{\"alg\":\"HS256\",\"kid\":\"k\"}", payload, &text);
+    must(!text.failed);
+    memcpy(token, text.data, text.size);
+    token[text.size] = 0;
+    buffer_done(&text);
+}

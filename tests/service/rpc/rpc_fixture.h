@@ -1,0 +1,42 @@
+/* Fixture: a server on a Unix socket of its own folder with a few methods that need no store, and a
+ * client to it. */
+#ifndef TESTS_SERVICE_RPC_RPC_FIXTURE_H
+#define TESTS_SERVICE_RPC_RPC_FIXTURE_H
+
+#include "service/rpc/health.h"
+#include "service/rpc/server.h"
+#include "service/rpc/service.h"
+#include "tests/service/rpc/grpc_client.h"
+
+enum { FIXTURE_TOKEN_MAX = 512 };
+
+/* The methods of the fixture, of the service "test.Echo". */
+#define ECHO "/test.Echo/Echo"         /* answers the request's fields: a google.protobuf.Any */
+#define COUNT "/test.Echo/Count"       /* streams one message per byte of the request */
+#define FAIL "/test.Echo/Fail"         /* fails with the status whose number is the request */
+#define FIELDS "/test.Echo/Fields"     /* fails with as many violations as the request says */
+#define HOLD "/test.Echo/Hold"         /* answers when it notices that the client left */
+#define SERVICE_ONLY "/test.Echo/Only" /* for services */
+#define LATER "/test.Echo/Later"       /* no handler */
+
+struct rpc_fixture {
+    char folder[64], socket[96], keys[96], target[128];
+    struct store store;
+    _Atomic int store_health; /* an enum sync_status */
+    struct health health;
+    struct service service;
+    struct rpc_server *server;
+    struct grpc_client *client;
+    struct signer *signer;
+    atomic_uint holding; /* calls inside HOLD */
+};
+
+/* Opens with limits of `burst` calls (0: none). */
+void rpc_fixture_open(struct rpc_fixture *fixture, double burst);
+void rpc_fixture_close(struct rpc_fixture *fixture);
+
+/* Writes "Bearer <token>" for a user, with a role when not NULL. */
+void rpc_fixture_token(struct rpc_fixture *fixture, const char *user, const char *role,
+                       char token[FIXTURE_TOKEN_MAX]);
+
+#endif

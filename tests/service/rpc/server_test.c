@@ -1,0 +1,413 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/wire.h"
+#include "tests/service/rpc/rpc_fixture.h"
+
+enum { ANY_TYPE = 1, ANY_VALUE = 2 };
+
+static int fixture_up(void **state) {
+    static struct rpc_fixture fixture;
+    rpc_fixture_open(&fixture, 0);
+    *state = &fixture;
+    return 0;
+}
+
+static int limited_up(void **state) {
+    static struct rpc_fixture fixture;
+    rpc_fixture_open(&fixture, 3);
+    *state = &fixture;
+    return 0;
+}
+
+static int fixture_down(void **state) {
+    rpc_fixture_close(*state);
+    return 0;
+}
+
+/* Calls as user "anna"; release the answer. */
+static void call_as_anna(struct rpc_fixture *fixture, const char *path, struct slice message,
+                         struct grpc_client_answer *answer) {
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    grpc_client_call(fixture->client,
+                     &(struct grpc_client_request){
+                         .path = path, .message = message, .headers = &header, .header_count = 1},
+                     answer);
+}
+
+static bool contains(struct slice bytes, const char *text) {
+    return bytes.size > 0 && memmem(bytes.data, bytes.size, text, strlen(text));
+}
+
+/* An Any whose value has `size` bytes. */
+static void any_make(size_t size, struct buffer *out) {
+    uint8_t *bytes = memory_zalloc(1, size + 1);
+    assert_non_null(bytes);
+    buffer_init(out, size + 100);
+    wire_write_bytes(out, ANY_TYPE, SLICE("x"));
+    wire_write_bytes(out, ANY_VALUE, slice_of(bytes, size));
+    memory_free(bytes);
+    assert_false(out->failed);
+}
+
+static void message_comes_back_as_it_was_sent(void **state) {
+    static const size_t sizes[] = {1, 5000, 50000, 3000000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct buffer message;
+        struct grpc_client_answer answer;
+        any_make(sizes[i], &message);
+        call_as_anna(*state, ECHO, buffer_slice(&message), &answer);
+        assert_int_equal(answer.code, 0);
+        assert_true(slice_equal(buffer_slice(&answer.messages), buffer_slice(&message)));
+        grpc_client_answer_done(&answer);
+        buffer_done(&message);
+    }
+}
+
+static void call_without_a_token_is_unauthenticated(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client, &(struct grpc_client_request){.path = ECHO}, &answer);
+    assert_int_equal(answer.code, 16);
+    assert_true(contains(buffer_slice(&answer.details), "TOKEN_MISSING"));
+    assert_true(contains(buffer_slice(&answer.details), "sync.travelsense"));
+    grpc_client_answer_done(&answer);
+    assert_int_equal(grpc_client_code(fixture->client, ECHO, "Bearer a.b.c", SLICE_EMPTY), 16);
+}
+
+static void unknown_method_is_unimplemented(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct grpc_client_answer answer;
+    call_as_anna(fixture, "/test.Echo/Nothing", SLICE_EMPTY, &answer);
+    assert_int_equal(answer.code, 12);
+    assert_non_null(strstr(answer.message, "/test.Echo/Nothing"));
+    grpc_client_answer_done(&answer);
+    call_as_anna(fixture, LATER, SLICE_EMPTY, &answer);
+    assert_int_equal(answer.code, 12);
+    grpc_client_answer_done(&answer);
+}
+
+static void method_for_services_denies_users(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    assert_int_equal(grpc_client_code(fixture->client, SERVICE_ONLY, token, SLICE_EMPTY), 7);
+    rpc_fixture_token(fixture, "trip", "service", token);
+    assert_int_equal(grpc_client_code(fixture->client, SERVICE_ONLY, token, SLICE_EMPTY), 0);
+}
+
+static void malformed_message_is_an_invalid_argument(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, ECHO, SLICE("\x0a\xff"), &answer);
+    assert_int_equal(answer.code, 3);
+    grpc_client_answer_done(&answer);
+    call_as_anna(*state, ECHO, SLICE("\x0a\x02\xc3\x28"), &answer);
+    assert_int_equal(answer.code, 3);
+    assert_true(contains(buffer_slice(&answer.details), "type_url"));
+    grpc_client_answer_done(&answer);
+}
+
+static void call_without_a_message_is_an_invalid_argument(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    struct grpc_client_answer answer;
+    grpc_client_call(
+        fixture->client,
+        &(struct grpc_client_request){
+            .path = ECHO, .headers = &header, .header_count = 1, .without_message = true},
+        &answer);
+    assert_int_equal(answer.code, 3);
+    grpc_client_answer_done(&answer);
+}
+
+static void stream_brings_every_message_in_order(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, COUNT, SLICE("abcdefghij"), &answer);
+    assert_int_equal(answer.code, 0);
+    assert_int_equal(answer.message_count, 10);
+    assert_true(slice_equal(buffer_slice(&answer.messages), SLICE("abcdefghij")));
+    grpc_client_answer_done(&answer);
+}
+
+static void internal_fault_leaks_no_detail(void **state) {
+    static const char *const ours[] = {"-40", "-41", "-42", "-43", "-101"};
+    static const int codes[] = {14, 13, 13, 13, 14};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        struct grpc_client_answer answer;
+        call_as_anna(*state, FAIL, slice_text(ours[i]), &answer);
+        assert_int_equal(answer.code, codes[i]);
+        assert_null(strstr(answer.message, "disk"));
+        assert_false(contains(buffer_slice(&answer.details), "disk"));
+        assert_false(contains(buffer_slice(&answer.details), "SECRET_REASON"));
+        assert_false(contains(buffer_slice(&answer.details), "secret"));
+        grpc_client_answer_done(&answer);
+    }
+}
+
+static void precondition_names_its_kind(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, FAIL, SLICE("-7"), &answer);
+    assert_int_equal(answer.code, 9);
+    assert_true(contains(buffer_slice(&answer.details), "google.rpc.PreconditionFailure"));
+    assert_true(contains(buffer_slice(&answer.details), "SECRET_REASON"));
+    grpc_client_answer_done(&answer);
+}
+
+static void violations_are_named_and_the_rest_counted(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, FIELDS, SLICE("3"), &answer);
+    assert_int_equal(answer.code, 3);
+    assert_true(contains(buffer_slice(&answer.details), "changes[2].timestamp"));
+    assert_true(contains(buffer_slice(&answer.details), "omitted"));
+    assert_non_null(strstr(answer.message, "10 faults"));
+    grpc_client_answer_done(&answer);
+}
+
+static void hundred_violations_stay_below_what_a_peer_accepts(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, FIELDS, SLICE("100"), &answer);
+    assert_int_equal(answer.code, 3);
+    assert_in_range(answer.details.size, 3000, 4300);
+    assert_true(contains(buffer_slice(&answer.details), "changes[0].timestamp"));
+    assert_false(contains(buffer_slice(&answer.details), "changes[99].timestamp"));
+    assert_true(contains(buffer_slice(&answer.details), "omitted"));
+    grpc_client_answer_done(&answer);
+}
+
+static void fourth_call_of_three_is_refused_with_its_headers(void **state) {
+    for (int i = 0; i < 4; i++) {
+        struct grpc_client_answer answer;
+        call_as_anna(*state, ECHO, SLICE_EMPTY, &answer);
+        assert_int_equal(answer.code, i < 3 ? 0 : 8);
+        if (i == 3) {
+            assert_true(contains(buffer_slice(&answer.details), "ratelimit-limit"));
+            assert_true(contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
+            assert_true(contains(buffer_slice(&answer.details), "google.rpc.QuotaFailure"));
+            assert_true(contains(buffer_slice(&answer.details), "user:anna"));
+        }
+        grpc_client_answer_done(&answer);
+    }
+}
+
+static void handler_sees_that_the_client_left(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    struct grpc_client_request request = {
+        .path = HOLD, .headers = &header, .header_count = 1, .cancel_ms = 100};
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client, &request, &answer);
+    assert_int_equal(answer.code, 1);
+    grpc_client_answer_done(&answer);
+    request.cancel_ms = 0;
+    request.deadline_ms = 100;
+    grpc_client_call(fixture->client, &request, &answer);
+    assert_int_equal(answer.code, 4);
+    grpc_client_answer_done(&answer);
+    while (atomic_load(&fixture->holding) > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* The packed HealthCheckResponse for a state. */
+static void assert_health(struct rpc_fixture *fixture, uint8_t state) {
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client,
+                     &(struct grpc_client_request){.path = "/grpc.health.v1.Health/Check"},
+                     &answer);
+    assert_int_equal(answer.code, 0);
+    const uint8_t expected[] = {0x08, state};
+    assert_true(slice_equal(buffer_slice(&answer.messages), slice_of(expected, 2)));
+    grpc_client_answer_done(&answer);
+}
+
+static void health_follows_the_store_and_the_drain(void **state) {
+    struct rpc_fixture *fixture = *state;
+    assert_health(fixture, 1);
+    atomic_store(&fixture->store_health, SYNC_ERR_STORE_BROKEN);
+    assert_health(fixture, 2);
+    atomic_store(&fixture->store_health, SYNC_OK);
+    atomic_store(&fixture->health.is_draining, true);
+    assert_health(fixture, 2);
+    assert_int_equal(
+        grpc_client_code(fixture->client, "/grpc.health.v1.Health/Check", NULL, SLICE("\x0a\x01x")),
+        5);
+}
+
+static void reflection_lists_the_services(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client,
+                     &(struct grpc_client_request){
+                         .path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                         .message = SLICE("\x3a\x01*")},
+                     &answer);
+    assert_int_equal(answer.code, 0);
+    assert_int_equal(answer.message_count, 1);
+    assert_true(contains(buffer_slice(&answer.messages), "travelsense.sync.v1.SyncService"));
+    assert_true(contains(buffer_slice(&answer.messages), "grpc.health.v1.Health"));
+    grpc_client_answer_done(&answer);
+}
+
+static void metrics_count_calls_by_code(void **state) {
+    struct rpc_fixture *fixture = *state;
+    assert_int_equal(grpc_client_code(fixture->client, ECHO, NULL, SLICE_EMPTY), 16);
+    assert_int_equal(grpc_client_code(fixture->client, "/x/y", NULL, SLICE_EMPTY), 12);
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    metrics_render(fixture->service.metrics, &text);
+    assert_true(
+        contains(buffer_slice(&text),
+                 "grpc_server_handled_total{grpc_service=\"test.Echo\",grpc_method=\"Echo\","
+                 "grpc_type=\"unary\",grpc_code=\"Unauthenticated\"} 1"));
+    assert_true(contains(buffer_slice(&text), "grpc_service=\"unknown\""));
+    assert_true(contains(buffer_slice(&text), "grpc_server_handling_seconds_count"));
+    buffer_done(&text);
+}
+
+static void *drain_thread(void *context) {
+    struct rpc_fixture *fixture = context;
+    return rpc_server_drain(fixture->server, 200) ? fixture : NULL;
+}
+
+static void drain_cancels_what_outlasts_its_grace(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    assert_int_equal(grpc_client_code(fixture->client, ECHO, token, SLICE_EMPTY), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, drain_thread, fixture), 0);
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client,
+                     &(struct grpc_client_request){
+                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 3000},
+                     &answer);
+    assert_int_not_equal(answer.code, 0);
+    grpc_client_answer_done(&answer);
+    void *is_drained;
+    pthread_join(thread, &is_drained);
+    assert_non_null(is_drained);
+    fixture->server = rpc_server_close(fixture->server);
+    assert_int_not_equal(access(fixture->socket, F_OK), 0);
+}
+
+struct burst {
+    struct rpc_fixture *fixture;
+    const char *token;
+    int failed;
+};
+
+static void *burst_thread(void *context) {
+    struct burst *burst = context;
+    struct grpc_client *client = grpc_client_open(burst->fixture->target);
+    struct buffer message;
+    any_make(20000, &message);
+    for (int i = 0; i < 200; i++)
+        burst->failed += grpc_client_code(client, ECHO, burst->token, buffer_slice(&message)) != 0;
+    buffer_done(&message);
+    grpc_client_close(client);
+    return NULL;
+}
+
+static void many_clients_at_once_are_all_answered(void **state) {
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(*state, "anna", NULL, token);
+    struct burst bursts[8];
+    pthread_t threads[8];
+    for (size_t i = 0; i < 8; i++) {
+        bursts[i] = (struct burst){.fixture = *state, .token = token};
+        assert_int_equal(pthread_create(&threads[i], NULL, burst_thread, &bursts[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(bursts[i].failed, 0);
+    }
+}
+
+static void second_server_on_a_live_socket_is_refused(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct sync_error error;
+    struct rpc_server *server = NULL;
+    static const struct rpc_policy policy = {.is_public = true};
+    static const struct rpc_method method = {ECHO, RPC_UNARY, NULL, &policy};
+    const struct rpc_server_options options = {.service = &fixture->service,
+                                               .methods = &method,
+                                               .method_count = 1,
+                                               .threads = 1,
+                                               .unix_path = fixture->socket};
+    assert_int_equal(rpc_server_open(&options, &error, &server), SYNC_ERR_BUSY);
+    assert_non_null(strstr(error.message, fixture->socket));
+    message_comes_back_as_it_was_sent(state);
+}
+
+static void remote_address_needs_to_be_allowed(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct sync_error error;
+    struct rpc_server *server = NULL;
+    static const struct rpc_policy policy = {.is_public = true};
+    static const struct rpc_method method = {ECHO, RPC_UNARY, NULL, &policy};
+    struct rpc_server_options options = {.service = &fixture->service,
+                                         .methods = &method,
+                                         .method_count = 1,
+                                         .threads = 1,
+                                         .address = "0.0.0.0:0"};
+    assert_int_equal(rpc_server_open(&options, &error, &server), SYNC_ERR_DENIED);
+    options.address = "nowhere";
+    assert_int_equal(rpc_server_open(&options, &error, &server), SYNC_ERR_INVALID);
+    options.address = "127.0.0.1:0";
+    assert_int_equal(rpc_server_open(&options, &error, &server), SYNC_OK);
+    assert_int_not_equal(rpc_server_port(server), 0);
+    char busy[32];
+    snprintf(busy, sizeof busy, "127.0.0.1:%d", rpc_server_port(server));
+    struct rpc_server *second = NULL;
+    options.address = busy;
+    assert_int_equal(rpc_server_open(&options, &error, &second), SYNC_ERR_IO);
+    assert_non_null(strstr(error.message, busy));
+    assert_true(rpc_server_drain(server, 1000));
+    rpc_server_close(server);
+}
+
+#define WITH(test) cmocka_unit_test_setup_teardown(test, fixture_up, fixture_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH(message_comes_back_as_it_was_sent),
+        WITH(call_without_a_token_is_unauthenticated),
+        WITH(unknown_method_is_unimplemented),
+        WITH(method_for_services_denies_users),
+        WITH(malformed_message_is_an_invalid_argument),
+        WITH(call_without_a_message_is_an_invalid_argument),
+        WITH(stream_brings_every_message_in_order),
+        WITH(internal_fault_leaks_no_detail),
+        WITH(precondition_names_its_kind),
+        WITH(violations_are_named_and_the_rest_counted),
+        WITH(hundred_violations_stay_below_what_a_peer_accepts),
+        cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
+                                        limited_up, fixture_down),
+        WITH(handler_sees_that_the_client_left),
+        WITH(health_follows_the_store_and_the_drain),
+        WITH(reflection_lists_the_services),
+        WITH(metrics_count_calls_by_code),
+        WITH(drain_cancels_what_outlasts_its_grace),
+        WITH(many_clients_at_once_are_all_answered),
+        WITH(second_server_on_a_live_socket_is_refused),
+        WITH(remote_address_needs_to_be_allowed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
