@@ -1,0 +1,94 @@
+#include <strings.h>
+
+#include "gateway/compress.h"
+
+static const struct slice coding_names[] = {
+    [CODING_IDENTITY] = {(const uint8_t *)"identity", 8},
+    [CODING_GZIP] = {(const uint8_t *)"gzip", 4},
+    [CODING_ZSTD] = {(const uint8_t *)"zstd", 4},
+};
+
+static bool text_is(struct slice text, struct slice lower) {
+    return text.size == lower.size &&
+           strncasecmp((const char *)text.data, (const char *)lower.data, lower.size) == 0;
+}
+
+static struct slice trimmed(struct slice text) {
+    while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = slice_after(text, 1);
+    while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+enum content_coding coding_parse(struct slice text) {
+    if (text.size == 0)
+        return CODING_IDENTITY;
+    if (text_is(text, SLICE("x-gzip")))
+        return CODING_GZIP;
+    for (int coding = CODING_IDENTITY; coding < CODING_UNKNOWN; coding++) {
+        if (text_is(text, coding_names[coding]))
+            return (enum content_coding)coding;
+    }
+    return CODING_UNKNOWN;
+}
+
+struct slice coding_name(enum content_coding coding) {
+    return coding < CODING_UNKNOWN ? coding_names[coding] : SLICE_EMPTY;
+}
+
+/* Cuts the text up to `mark` off the front, and the mark. */
+static struct slice cut(struct slice *rest, uint8_t mark) {
+    const uint8_t *found = rest->size ? memchr(rest->data, mark, rest->size) : NULL;
+    struct slice head = found ? slice_first(*rest, (size_t)(found - rest->data)) : *rest;
+    *rest = found ? slice_after(*rest, head.size + 1) : SLICE_EMPTY;
+    return trimmed(head);
+}
+
+/* A weight in thousandths; what is malformed counts as 0. */
+static int weight_of(struct slice parameters) {
+    int weight = 1000;
+    while (parameters.size) {
+        struct slice parameter = cut(&parameters, ';');
+        if (parameter.size < 3 || (parameter.data[0] | 32) != 'q' || parameter.data[1] != '=')
+            continue;
+        weight = 0;
+        for (size_t i = 2, unit = 1000; i < parameter.size && i < 7; i++) {
+            if (i == 3 && parameter.data[i] == '.')
+                continue;
+            if (parameter.data[i] < '0' || parameter.data[i] > '9')
+                return 0;
+            weight += (parameter.data[i] - '0') * (int)unit;
+            unit /= 10;
+        }
+    }
+    return weight > 1000 ? 1000 : weight;
+}
+
+enum content_coding coding_negotiate(struct slice accept_encoding) {
+    int weights[CODING_UNKNOWN] = {-1, -1, -1};
+    int others = -1;
+    while (accept_encoding.size) {
+        struct slice element = cut(&accept_encoding, ',');
+        struct slice name = cut(&element, ';');
+        int weight = weight_of(element);
+        enum content_coding coding = name.size ? coding_parse(name) : CODING_UNKNOWN;
+        if (slice_equal(name, SLICE("*")))
+            others = weight;
+        else if (coding != CODING_UNKNOWN)
+            weights[coding] = weight;
+    }
+    enum content_coding best = CODING_IDENTITY;
+    int best_weight = 0;
+    for (int coding = CODING_ZSTD; coding >= CODING_IDENTITY; coding--) {
+        int weight = weights[coding];
+        /* Identity without a weight of its own is acceptable, but anything named is better. */
+        if (weight < 0)
+            weight = others >= 0 ? others : 0;
+        if (weight > best_weight) {
+            best = (enum content_coding)coding;
+            best_weight = weight;
+        }
+    }
+    return best;
+}

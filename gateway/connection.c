@@ -1,0 +1,305 @@
+#include "gateway/connection.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+
+#include "base/memory.h"
+#include "gateway/http1_server.h"
+#include "gateway/http2_server.h"
+
+enum {
+    CONNECTION_OUT_MAX = 8 << 20,
+    CONNECTION_OUT_FILL = 256 << 10,
+    CONNECTION_OUT_KEEP = 64 << 10, /* more is given back when all is sent */
+    CONNECTION_READS_MAX = 4,       /* in one turn: others wait too */
+    CONNECTION_LINGER_US = 2000000,
+    CONNECTION_STALL_US = 60000000, /* a client that takes nothing for so long is gone */
+};
+
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+static struct connection *connection_of_timer(struct loop_timer *timer) {
+    return (struct connection *)((char *)timer - offsetof(struct connection, timer));
+}
+
+static size_t connection_waiting(const struct connection *connection) {
+    return connection->out.size - connection->out_sent;
+}
+
+bool connection_has_room(const struct connection *connection) {
+    return connection_waiting(connection) < CONNECTION_OUT_FILL && !connection->out.failed;
+}
+
+void connection_wake(struct connection *connection) {
+    if (!connection->closed)
+        loop_task_queue(connection->worker->loop, &connection->flush);
+}
+
+static void connection_free(struct loop_task *task) {
+    struct connection *connection =
+        (struct connection *)((char *)task - offsetof(struct connection, grave));
+    memory_free(connection);
+}
+
+void connection_close(struct connection *connection) {
+    if (connection->closed)
+        return;
+    connection->closed = true;
+    struct worker *worker = connection->worker;
+    if (connection->protocol)
+        connection->protocol->close(connection);
+    loop_timer_clear(&connection->timer);
+    loop_source_remove(worker->loop, &connection->source);
+    transport_done(&connection->transport);
+    buffer_done(&connection->out);
+    buffer_done(&connection->first);
+    *connection->link = connection->next;
+    if (connection->next)
+        connection->next->link = connection->link;
+    atomic_fetch_sub(&worker->gateway->connections, 1);
+    metric_add(gateway_metrics_series(worker->gateway->metrics)->connections, -1);
+    loop_bury(worker->loop, &connection->grave);
+}
+
+static enum connection_phase connection_phase_now(const struct connection *connection) {
+    if (!connection->protocol)
+        return CONNECTION_HEAD;
+    return connection->protocol->phase(connection);
+}
+
+static uint64_t connection_limit_us(const struct connection *connection) {
+    const struct gateway_limits *limits = &connection->worker->gateway->limits;
+    switch (connection->phase) {
+    case CONNECTION_IDLE:
+        return limits->idle_timeout_us;
+    case CONNECTION_HEAD:
+        return limits->header_timeout_us;
+    default:
+        return CONNECTION_STALL_US;
+    }
+}
+
+/* Notes a change of phase. The timer is set where its bound becomes nearer; otherwise it finds out
+ * when it fires, which spares setting it for every request. */
+static void connection_note_phase(struct connection *connection) {
+    enum connection_phase phase = connection_phase_now(connection);
+    if (phase == connection->phase)
+        return;
+    connection->phase = phase;
+    connection->phase_us = loop_now_us(connection->worker->loop);
+    if (phase == CONNECTION_HEAD)
+        loop_timer_set(connection->worker->loop, &connection->timer,
+                       connection_limit_us(connection));
+}
+
+static void connection_timer_fired(struct loop_timer *timer) {
+    struct connection *connection = connection_of_timer(timer);
+    if (connection->lingering) {
+        connection_close(connection);
+        return;
+    }
+    connection_note_phase(connection);
+    uint64_t now_us = loop_now_us(connection->worker->loop);
+    uint64_t limit_us = connection_limit_us(connection);
+    uint64_t since_us = connection->phase_us;
+    if (connection->phase == CONNECTION_BUSY)
+        since_us = connection_waiting(connection) ? connection->progress_us : now_us;
+    if (now_us - since_us >= limit_us) {
+        connection_close(connection);
+        return;
+    }
+    loop_timer_set(connection->worker->loop, timer, limit_us - (now_us - since_us));
+}
+
+/* Sends what waits; false when the connection was closed. */
+static bool connection_send(struct connection *connection) {
+    while (connection_waiting(connection)) {
+        struct slice rest = slice_after(buffer_slice(&connection->out), connection->out_sent);
+        ssize_t sent = transport_write(&connection->transport, rest);
+        if (sent == TRANSPORT_AGAIN)
+            return true;
+        if (sent < 0) {
+            connection_close(connection);
+            return false;
+        }
+        connection->out_sent += (size_t)sent;
+        connection->progress_us = loop_now_us(connection->worker->loop);
+    }
+    connection->out_sent = 0;
+    if (connection->out.capacity > CONNECTION_OUT_KEEP)
+        buffer_done(&connection->out);
+    else
+        buffer_clear(&connection->out);
+    return true;
+}
+
+static void connection_watch(struct connection *connection) {
+    uint32_t events = 0;
+    if (!connection->input_ended && (!connection->input_paused || connection->lingering))
+        events |= EPOLLIN;
+    if (connection_waiting(connection) || connection->transport.wants_write)
+        events |= EPOLLOUT;
+    loop_source_change(connection->worker->loop, &connection->source, events);
+}
+
+/* All is said. Where the client may still be sending, the socket is kept for a while: closing it
+ * now would make the system throw away what the client has not yet read. */
+static void connection_end(struct connection *connection) {
+    if (!connection->linger || connection->input_ended) {
+        connection_close(connection);
+        return;
+    }
+    connection->lingering = true;
+    transport_end_writing(&connection->transport);
+    loop_timer_set(connection->worker->loop, &connection->timer, CONNECTION_LINGER_US);
+    connection_watch(connection);
+}
+
+static void connection_flush(struct loop_task *task) {
+    struct connection *connection =
+        (struct connection *)((char *)task - offsetof(struct connection, flush));
+    if (connection->closed || connection->lingering)
+        return;
+    if (connection_waiting(connection) == 0)
+        connection->progress_us = loop_now_us(connection->worker->loop);
+    do {
+        if (connection->protocol)
+            connection->protocol->fill(connection);
+        if (connection->out.failed) {
+            connection_close(connection);
+            return;
+        }
+        if (connection_waiting(connection) == 0)
+            break;
+        if (!connection_send(connection))
+            return;
+    } while (connection_waiting(connection) == 0);
+    if (connection_waiting(connection) == 0 && connection->over) {
+        connection_end(connection);
+        return;
+    }
+    connection_note_phase(connection);
+    connection_watch(connection);
+}
+
+static void connection_start(struct connection *connection, bool http2) {
+    bool started = http2 ? http2_server_start(connection) : http1_server_start(connection);
+    if (!started) {
+        connection->over = true;
+        return;
+    }
+    if (connection->worker->draining)
+        connection->protocol->drain(connection);
+}
+
+/* Looks at the first bytes until they tell the protocol, then hands them on. */
+static void connection_detect(struct connection *connection, struct slice bytes) {
+    static const size_t size = sizeof(HTTP2_PREFACE) - 1;
+    if (connection->secure) {
+        connection_start(connection, transport_chose_http2(&connection->transport));
+    } else {
+        buffer_append(&connection->first, bytes);
+        struct slice first = buffer_slice(&connection->first);
+        size_t known = first.size < size ? first.size : size;
+        bool preface = memcmp(first.data, HTTP2_PREFACE, known) == 0;
+        if (preface && known < size)
+            return;
+        connection_start(connection, preface);
+        bytes = first;
+    }
+    if (connection->protocol)
+        connection->protocol->receive(connection, bytes);
+    buffer_done(&connection->first);
+}
+
+static void connection_receive(struct connection *connection, struct slice bytes) {
+    if (connection->lingering || connection->over)
+        return;
+    if (connection->protocol)
+        connection->protocol->receive(connection, bytes);
+    else
+        connection_detect(connection, bytes);
+}
+
+static void connection_read(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    for (int i = 0; i < CONNECTION_READS_MAX || transport_has_pending(&connection->transport);
+         i++) {
+        ssize_t got = transport_read(&connection->transport, worker->scratch, WORKER_SCRATCH_SIZE);
+        if (got == TRANSPORT_AGAIN)
+            break;
+        if (got == TRANSPORT_FAILED ||
+            (got < 0 && (connection->lingering || !connection->protocol))) {
+            connection_close(connection);
+            return;
+        }
+        if (got == TRANSPORT_CLOSED) {
+            connection->input_ended = true;
+            connection->protocol->end_of_input(connection);
+            break;
+        }
+        connection_receive(connection, slice_of(worker->scratch, (size_t)got));
+        /* A short read has emptied the socket; TLS may hold more. */
+        if (connection->input_paused || (!connection->secure && (size_t)got < WORKER_SCRATCH_SIZE))
+            break;
+    }
+    if (connection->closed)
+        return;
+    connection_note_phase(connection);
+    connection_wake(connection);
+}
+
+static void connection_ready(struct loop_source *source, uint32_t events) {
+    struct connection *connection =
+        (struct connection *)((char *)source - offsetof(struct connection, source));
+    /* Both directions are dead; what was still to be read does not matter. */
+    if ((events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLIN)) {
+        connection_close(connection);
+        return;
+    }
+    if ((events & EPOLLIN) || connection->transport.wants_write)
+        connection_read(connection);
+    if (!connection->closed && (events & EPOLLOUT))
+        connection_wake(connection);
+}
+
+void connection_drain(struct connection *connection) {
+    if (connection->protocol)
+        connection->protocol->drain(connection);
+    else
+        connection->over = true;
+    connection_wake(connection);
+}
+
+void connection_open(struct worker *worker, int fd, struct tls *tls) {
+    struct connection *connection = memory_zalloc(1, sizeof(*connection));
+    if (!connection || transport_init(&connection->transport, fd, tls) != SYNC_OK) {
+        memory_free(connection);
+        transport_done(&(struct transport){.fd = fd});
+        return;
+    }
+    connection->worker = worker;
+    connection->secure = tls != NULL;
+    connection->source = (struct loop_source){.fd = fd, .ready = connection_ready};
+    connection->timer.fire = connection_timer_fired;
+    connection->flush.run = connection_flush;
+    connection->grave.run = connection_free;
+    buffer_init(&connection->out, CONNECTION_OUT_MAX);
+    buffer_init(&connection->first, WORKER_SCRATCH_SIZE + sizeof(HTTP2_PREFACE));
+    if (loop_source_add(worker->loop, &connection->source, EPOLLIN) != SYNC_OK) {
+        transport_done(&connection->transport);
+        memory_free(connection);
+        return;
+    }
+    connection->phase = CONNECTION_HEAD;
+    connection->phase_us = connection->progress_us = loop_now_us(worker->loop);
+    loop_timer_set(worker->loop, &connection->timer, connection_limit_us(connection));
+    connection->next = worker->connections;
+    connection->link = &worker->connections;
+    if (connection->next)
+        connection->next->link = &connection->next;
+    worker->connections = connection;
+    atomic_fetch_add(&worker->gateway->connections, 1);
+    metric_add(gateway_metrics_series(worker->gateway->metrics)->connections, 1);
+}

@@ -1,0 +1,77 @@
+/* Connection: one client's socket, and the protocol spoken on it. One thread. */
+#ifndef GATEWAY_CONNECTION_H
+#define GATEWAY_CONNECTION_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "gateway/loop.h"
+#include "gateway/tls.h"
+#include "gateway/worker.h"
+
+struct connection;
+
+/* What a connection waits for; each has its own bound in time. */
+enum connection_phase {
+    CONNECTION_IDLE, /* for a request: the idle timeout */
+    CONNECTION_HEAD, /* for the rest of something small: the header timeout */
+    CONNECTION_BUSY, /* for a body or an answer, which keep their own time */
+};
+
+/* A protocol's side of a connection. */
+struct connection_protocol {
+    /* Takes bytes that the client sent. */
+    void (*receive)(struct connection *connection, struct slice bytes);
+    /* The client will send no more. */
+    void (*end_of_input)(struct connection *connection);
+    /* Puts what is to be sent into `out`, up to connection_has_room. */
+    void (*fill)(struct connection *connection);
+    /* What is waited for. */
+    enum connection_phase (*phase)(const struct connection *connection);
+    /* Finishes what is in flight, then ends. */
+    void (*drain)(struct connection *connection);
+    /* Frees the protocol's state. */
+    void (*close)(struct connection *connection);
+};
+
+/* Fields are for the protocols and connection.c. */
+struct connection {
+    struct worker *worker;
+    struct connection *next, **link;
+    struct loop_source source;
+    struct loop_timer timer;
+    struct loop_task flush, grave;
+    struct transport transport;
+    bool secure;
+    const struct connection_protocol *protocol; /* NULL until the first bytes tell */
+    void *state;                                /* the protocol's */
+    struct buffer out;                          /* for the socket, from out_sent on */
+    size_t out_sent;
+    struct buffer first; /* bytes that do not yet tell the protocol */
+    enum connection_phase phase;
+    uint64_t phase_us;    /* when it began */
+    uint64_t progress_us; /* when bytes last left, or none were waiting */
+    bool input_ended;     /* the client will send no more */
+    bool input_paused;    /* the protocol has no room for more */
+    bool over;            /* close once `out` is sent */
+    bool linger;          /* then read on for a while, so that the client sees the answer */
+    bool lingering;
+    bool closed;
+};
+
+/* Takes over an accepted socket; on failure it is closed. `tls` NULL is in clear. */
+void connection_open(struct worker *worker, int fd, struct tls *tls);
+
+/* Closes at once: exchanges are cancelled, memory goes at the end of the turn. */
+void connection_close(struct connection *connection);
+
+/* Asks for a flush at the end of the turn. */
+void connection_wake(struct connection *connection);
+
+/* Lets what is in flight finish, then closes. */
+void connection_drain(struct connection *connection);
+
+/* Tells whether `out` takes more before the socket must. */
+bool connection_has_room(const struct connection *connection);
+
+#endif

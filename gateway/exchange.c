@@ -1,0 +1,228 @@
+#include "gateway/exchange.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+#include "gateway/exchange_types.h"
+
+enum {
+    EXCHANGE_SPARES_MAX = 256,
+    EXCHANGE_BUFFER_KEEP = 256 << 10, /* larger buffers are not kept for the next request */
+    EXCHANGE_OUT_MAX = 80 << 20,
+    BODY_PACE_LOOK_US = 5000000,
+    BODY_PACE_BYTES_MIN = 1200, /* in that time */
+};
+
+static void exchange_timer_fired(struct loop_timer *timer);
+
+static struct exchange *exchange_take_spare(struct worker *worker) {
+    struct exchange *exchange = worker->spare_exchanges;
+    if (exchange) {
+        worker->spare_exchanges = exchange->spare_next;
+        worker->spare_exchange_count--;
+        return exchange;
+    }
+    exchange = memory_zalloc(1, sizeof(*exchange));
+    if (!exchange)
+        return NULL;
+    arena_init(&exchange->arena, EXCHANGE_ARENA_MAX);
+    buffer_init(&exchange->body, HTTP_BODY_MAX);
+    buffer_init(&exchange->wire, GRPC_MESSAGE_MAX + GRPC_PREFIX_SIZE);
+    buffer_init(&exchange->out, EXCHANGE_OUT_MAX);
+    return exchange;
+}
+
+struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
+                               void *context, bool secure) {
+    struct exchange *exchange = exchange_take_spare(worker);
+    if (!exchange)
+        return NULL;
+    struct arena arena = exchange->arena;
+    struct buffer body = exchange->body, wire = exchange->wire, out = exchange->out;
+    *exchange = (struct exchange){.worker = worker,
+                                  .sink = sink,
+                                  .context = context,
+                                  .secure = secure,
+                                  .state = EXCHANGE_OPEN,
+                                  .arena = arena,
+                                  .body = body,
+                                  .wire = wire,
+                                  .out = out,
+                                  .begun_us = loop_now_us(worker->loop),
+                                  .timer.fire = exchange_timer_fired};
+    return exchange;
+}
+
+void exchange_set_context(struct exchange *exchange, void *context) {
+    exchange->context = context;
+}
+
+static void exchange_report(struct exchange *exchange) {
+    struct gateway *gateway = exchange->worker->gateway;
+    /* 499: the client went away before there was an answer. */
+    bool whole = exchange_is_over(exchange);
+    int status = exchange->state >= EXCHANGE_ANSWERED ? exchange->answer.status : 499;
+    uint64_t duration_us = loop_now_us(exchange->worker->loop) - exchange->begun_us;
+    const struct schema_method *method = exchange->routed ? exchange->route.method : NULL;
+    gateway_metrics_request(gateway->metrics, method, status, duration_us, exchange->body_size,
+                            exchange->sent_bytes);
+    enum log_level level = status >= 500 ? LOG_WARN : LOG_INFO;
+    if (!gateway->access_log && level < LOG_WARN)
+        return;
+    log_line(gateway->log, level, "request", LOG_SLICE("method", exchange->method),
+             LOG_SLICE("path", exchange->request.path),
+             LOG_SLICE("rpc", method ? method->path : SLICE_EMPTY), LOG_INT("status", status),
+             LOG_INT("complete", whole), LOG_INT("duration_us", (int64_t)duration_us),
+             LOG_INT("bytes_in", (int64_t)exchange->body_size),
+             LOG_INT("bytes_out", (int64_t)exchange->sent_bytes),
+             LOG_SLICE("request_id", exchange->request_id),
+             LOG_SLICE("traceparent", exchange->known.traceparent));
+}
+
+static void exchange_buffer_empty(struct buffer *buffer) {
+    if (buffer->capacity > EXCHANGE_BUFFER_KEEP)
+        buffer_done(buffer);
+    else
+        buffer_clear(buffer);
+}
+
+static void exchange_free(struct exchange *exchange) {
+    buffer_done(&exchange->body);
+    buffer_done(&exchange->wire);
+    buffer_done(&exchange->out);
+    arena_done(&exchange->arena);
+    memory_free(exchange);
+}
+
+void exchange_close(struct exchange *exchange) {
+    struct worker *worker = exchange->worker;
+    exchange_report(exchange);
+    upstream_call_cancel(&exchange->call);
+    loop_timer_clear(&exchange->timer);
+    atomic_fetch_sub_explicit(&worker->gateway->buffered_bytes, exchange->buffered_bytes,
+                              memory_order_relaxed);
+    if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX) {
+        exchange_free(exchange);
+        return;
+    }
+    exchange_buffer_empty(&exchange->body);
+    exchange_buffer_empty(&exchange->wire);
+    exchange_buffer_empty(&exchange->out);
+    arena_reset(&exchange->arena);
+    exchange->spare_next = worker->spare_exchanges;
+    worker->spare_exchanges = exchange;
+    worker->spare_exchange_count++;
+}
+
+void exchange_spares_free(struct worker *worker) {
+    while (worker->spare_exchanges) {
+        struct exchange *exchange = worker->spare_exchanges;
+        worker->spare_exchanges = exchange->spare_next;
+        exchange_free(exchange);
+    }
+    worker->spare_exchange_count = 0;
+}
+
+bool exchange_copy(struct exchange *exchange, struct slice text, struct slice *ret_copy) {
+    return arena_copy(&exchange->arena, text, ret_copy);
+}
+
+void *exchange_alloc(struct exchange *exchange, size_t size) {
+    return arena_alloc(&exchange->arena, size);
+}
+
+/* A body that trickles in holds memory for nothing; a service that is late holds up its client. */
+static void exchange_timer_fired(struct loop_timer *timer) {
+    struct exchange *exchange =
+        (struct exchange *)((char *)timer - offsetof(struct exchange, timer));
+    if (exchange->state == EXCHANGE_BODY) {
+        if (exchange->body_size - exchange->body_size_before < BODY_PACE_BYTES_MIN) {
+            exchange_refuse_as(exchange, 408, GRPC_DEADLINE_EXCEEDED, SLICE("BODY_TOO_SLOW"),
+                               "the body came too slowly");
+            return;
+        }
+        exchange->body_size_before = exchange->body_size;
+        loop_timer_set(exchange->worker->loop, timer, BODY_PACE_LOOK_US);
+        return;
+    }
+    if (!upstream_call_is_active(&exchange->call))
+        return;
+    upstream_call_cancel(&exchange->call);
+    struct slice message = SLICE("the service did not answer in time");
+    if (exchange->is_health_check)
+        exchange_answer_health(exchange, false);
+    else if (exchange->state == EXCHANGE_CALL)
+        exchange_fail(exchange, GRPC_DEADLINE_EXCEEDED, message, SLICE_EMPTY);
+    else
+        exchange_fail_stream(exchange, GRPC_DEADLINE_EXCEEDED, message, SLICE_EMPTY);
+}
+
+/* Room for the body, of the process's as well; false when it was refused. */
+static bool exchange_make_room(struct exchange *exchange, size_t size) {
+    struct gateway *gateway = exchange->worker->gateway;
+    uint64_t all = atomic_fetch_add_explicit(&gateway->buffered_bytes, size, memory_order_relaxed);
+    exchange->buffered_bytes += size;
+    if (all + size > gateway->limits.buffered_bytes_max) {
+        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"),
+                           "the gateway holds as many request bodies as it may; try again");
+        return false;
+    }
+    return true;
+}
+
+void exchange_body(struct exchange *exchange, struct slice bytes) {
+    exchange->body_size += bytes.size;
+    if (exchange->state != EXCHANGE_BODY || bytes.size == 0)
+        return;
+    if (exchange->body.size + bytes.size > HTTP_BODY_MAX) {
+        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"),
+                           "the body is larger than %d bytes", HTTP_BODY_MAX);
+        return;
+    }
+    if (!exchange_make_room(exchange, bytes.size))
+        return;
+    buffer_append(&exchange->body, bytes);
+    if (exchange->body.failed)
+        exchange_fail_memory(exchange);
+}
+
+void exchange_end(struct exchange *exchange) {
+    if (exchange->state != EXCHANGE_BODY)
+        return;
+    loop_timer_clear(&exchange->timer);
+    exchange_call_method(exchange);
+}
+
+void exchange_refuse(struct exchange *exchange, int http_status, const char *message) {
+    if (exchange->state >= EXCHANGE_ANSWERED)
+        return;
+    if (exchange->request_id.size == 0)
+        exchange_give_id(exchange);
+    int code = http_status == 503   ? GRPC_UNAVAILABLE
+               : http_status == 501 ? GRPC_UNIMPLEMENTED
+               : http_status == 413 ? GRPC_RESOURCE_EXHAUSTED
+                                    : GRPC_INVALID_ARGUMENT;
+    exchange_refuse_as(exchange, http_status, code, SLICE("MALFORMED_HTTP"), "%s", message);
+}
+
+bool exchange_is_answered(const struct exchange *exchange) {
+    return exchange->state >= EXCHANGE_ANSWERED;
+}
+
+const struct exchange_answer *exchange_answer(const struct exchange *exchange) {
+    assert(exchange->state >= EXCHANGE_ANSWERED);
+    return &exchange->answer;
+}
+
+struct slice exchange_ready(const struct exchange *exchange) {
+    return slice_after(buffer_slice(&exchange->out), exchange->out_taken);
+}
+
+bool exchange_is_complete(const struct exchange *exchange) {
+    return exchange->state == EXCHANGE_OVER;
+}
+
+bool exchange_is_over(const struct exchange *exchange) {
+    return exchange->state == EXCHANGE_OVER && exchange->out_taken == exchange->out.size;
+}

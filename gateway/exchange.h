@@ -1,0 +1,96 @@
+/* Exchange: one request's life, from its head to the last byte of its answer, whatever HTTP it came
+ * by.
+ *
+ * A protocol (http1_server, http2_server) opens an exchange, feeds it the request and takes the
+ * answer; the exchange routes, transcodes, calls the service and transcodes back. One thread. A
+ * sink is never called within the function that closes the exchange, and never closes it itself. */
+#ifndef GATEWAY_EXCHANGE_H
+#define GATEWAY_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "gateway/transcode.h"
+#include "gateway/worker.h"
+
+struct exchange;
+
+/* What an exchange tells the protocol. */
+struct exchange_sink {
+    /* The answer's head is known; some or all of the body may be there. Once. */
+    void (*answered)(struct exchange *exchange, void *context);
+    /* There is more of the body, or its end. */
+    void (*more)(struct exchange *exchange, void *context);
+    /* The answer cannot be completed: break it off so that the client sees it. */
+    void (*broken)(struct exchange *exchange, void *context);
+};
+
+/* A request's head. Slices outlive the exchange, but for those given to exchange_copy. */
+struct exchange_head {
+    struct slice method, path, query;
+    struct transcode_header *headers; /* names in lower case */
+    size_t header_count;
+    bool has_body;
+    uint64_t content_length; /* UINT64_MAX when the body's length is not told */
+};
+
+/* The head of an answer. Slices live as long as the exchange. */
+struct exchange_answer {
+    int status;
+    const struct transcode_header *headers;
+    size_t header_count;
+    bool has_length; /* content-length is among the headers */
+    bool has_body;   /* false: no body may be sent, whatever content-length says */
+};
+
+/* Opens an exchange for one request, or NULL without memory. `secure`: it came by TLS. */
+struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
+                               void *context, bool secure);
+
+/* Sets what the sink is given, where it was not yet known. */
+void exchange_set_context(struct exchange *exchange, void *context);
+
+/* Ends it at any moment; a call to the service is cancelled, the request is counted and logged. */
+void exchange_close(struct exchange *exchange);
+
+/* Copies text to live as long as the exchange. False without memory. */
+bool exchange_copy(struct exchange *exchange, struct slice text, struct slice *ret_copy);
+
+/* `size` bytes that live as long as the exchange, or NULL. */
+void *exchange_alloc(struct exchange *exchange, size_t size);
+
+/* Takes the request's head. */
+void exchange_begin(struct exchange *exchange, const struct exchange_head *head);
+
+/* Takes some of the request's body. Ignored once an answer stands. */
+void exchange_body(struct exchange *exchange, struct slice bytes);
+
+/* The request is complete. */
+void exchange_end(struct exchange *exchange);
+
+/* Answers a request that is malformed as HTTP, instead of beginning it or in the middle of it. */
+void exchange_refuse(struct exchange *exchange, int http_status, const char *message);
+
+/* Tells whether the answer stands, that is `answered` was called. */
+bool exchange_is_answered(const struct exchange *exchange);
+
+/* The answer's head, once answered. */
+const struct exchange_answer *exchange_answer(const struct exchange *exchange);
+
+/* The bytes of the body that are ready. They live until exchange_take. */
+struct slice exchange_ready(const struct exchange *exchange);
+
+/* Counts bytes of exchange_ready as sent. */
+void exchange_take(struct exchange *exchange, size_t size);
+
+/* Tells whether all of the body was taken and no more will come. */
+bool exchange_is_over(const struct exchange *exchange);
+
+/* Tells whether no more of the body will come, though some may be ready. */
+bool exchange_is_complete(const struct exchange *exchange);
+
+/* Gives back the exchanges that a worker keeps. */
+void exchange_spares_free(struct worker *worker);
+
+#endif

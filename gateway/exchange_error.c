@@ -1,0 +1,159 @@
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/json_text.h"
+#include "gateway/exchange_types.h"
+
+/* A client that has met a service away may try again after so long. */
+#define RETRY_AFTER_UNAVAILABLE_S "1"
+
+static void exchange_add_authenticate(struct exchange *exchange) {
+    exchange_header(exchange, SLICE("www-authenticate"),
+                    exchange->known.authorization.size
+                        ? SLICE("Bearer realm=\"travelsense\", error=\"invalid_token\"")
+                        : SLICE("Bearer realm=\"travelsense\""));
+}
+
+/* Copies the headers of a ResponseHead, which borrow from the details, into the answer. */
+static void exchange_add_head(struct exchange *exchange, const struct response_head *head) {
+    for (size_t i = 0; i < head->header_count; i++) {
+        struct slice name, value;
+        if (exchange_copy(exchange, head->headers[i].name, &name) &&
+            exchange_copy(exchange, head->headers[i].value, &value))
+            exchange_header(exchange, name, value);
+    }
+}
+
+static void exchange_add_hints(struct exchange *exchange, int http_status,
+                               const struct error_hints *hints) {
+    exchange_add_head(exchange, &hints->head);
+    if (http_status == 405)
+        exchange_header(exchange, SLICE("allow"), exchange->allowed);
+    if (http_status == 401)
+        exchange_add_authenticate(exchange);
+    if (exchange_header_find(exchange, SLICE("retry-after")))
+        return;
+    int seconds = hints->retry_after_s;
+    if (seconds == 0 && (http_status == 429 || http_status == 503))
+        seconds = 1;
+    char *text = seconds ? arena_format(&exchange->arena, "%d", seconds) : NULL;
+    if (text)
+        exchange_header(exchange, SLICE("retry-after"), slice_text(text));
+}
+
+/* What a client may know of an error that is ours: nothing but how to name it to us. */
+static struct slice exchange_hide(struct exchange *exchange) {
+    char *text =
+        arena_format(&exchange->arena, "internal error; request id %.*s",
+                     (int)exchange->request_id.size, (const char *)exchange->request_id.data);
+    return text ? slice_text(text) : SLICE("internal error");
+}
+
+static bool code_is_ours(int code) {
+    return http_status_of_grpc(code) == 500;
+}
+
+static void exchange_fail_as(struct exchange *exchange, int http_status, int code,
+                             struct slice message, struct slice details) {
+    if (exchange->state >= EXCHANGE_ANSWERED)
+        return;
+    upstream_call_cancel(&exchange->call);
+    buffer_clear(&exchange->out);
+    exchange->out_taken = 0;
+    exchange->header_count = 0;
+    struct error_hints hints;
+    error_body_write(&exchange->out, exchange->worker->gateway->schema, http_status,
+                     grpc_code_name(code), message, details, &hints);
+    exchange_add_hints(exchange, http_status, &hints);
+    exchange_answer_json(exchange, http_status);
+}
+
+void exchange_fail(struct exchange *exchange, int code, struct slice message,
+                   struct slice details) {
+    if (code_is_ours(code)) {
+        log_line(exchange->worker->gateway->log, LOG_WARN, "the service failed",
+                 LOG_SLICE("rpc", exchange->routed ? exchange->route.method->path : SLICE_EMPTY),
+                 LOG_SLICE("code", grpc_code_name(code)), LOG_SLICE("error", message),
+                 LOG_SLICE("request_id", exchange->request_id));
+        message = exchange_hide(exchange);
+        details = SLICE_EMPTY;
+    }
+    exchange_fail_as(exchange, http_status_of_grpc(code), code, message, details);
+}
+
+void exchange_refuse_as(struct exchange *exchange, int http_status, int code, struct slice reason,
+                        const char *format, ...) {
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (size < 0 || (size_t)size >= sizeof(message))
+        size = (int)sizeof(message) - 1;
+    struct buffer details;
+    buffer_init(&details, 1024);
+    error_info_details(&details, reason);
+    exchange_fail_as(exchange, http_status, code, slice_of(message, (size_t)size),
+                     buffer_slice(&details));
+    buffer_done(&details);
+}
+
+void exchange_fail_faults(struct exchange *exchange, const struct transcode_faults *faults) {
+    assert(faults->count > 0);
+    struct buffer details;
+    buffer_init(&details, EXCHANGE_ARENA_MAX);
+    bad_request_details(&details, faults);
+    const struct transcode_fault *first = &faults->list[0];
+    size_t others = faults->count - 1 + faults->omitted;
+    char message[512];
+    int size = snprintf(message, sizeof(message), "%.*s%s%.*s", (int)first->path.size,
+                        (const char *)first->path.data, first->path.size ? ": " : "",
+                        (int)first->description.size, (const char *)first->description.data);
+    if (others > 0 && size >= 0 && (size_t)size < sizeof(message))
+        snprintf(message + size, sizeof(message) - (size_t)size, " (and %zu more)", others);
+    exchange_fail_as(exchange, 400, GRPC_INVALID_ARGUMENT, slice_text(message),
+                     buffer_slice(&details));
+    buffer_done(&details);
+}
+
+void exchange_fail_memory(struct exchange *exchange) {
+    static const char body[] = "{\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\",\"message\":"
+                               "\"the gateway is out of memory\",\"details\":[]}}";
+    if (exchange->state >= EXCHANGE_ANSWERED)
+        return;
+    upstream_call_cancel(&exchange->call);
+    buffer_clear(&exchange->out);
+    exchange->header_count = 0;
+    buffer_append(&exchange->out, slice_text(body));
+    exchange_header(exchange, SLICE("retry-after"), SLICE(RETRY_AFTER_UNAVAILABLE_S));
+    /* Without memory even for this, the head goes alone. */
+    if (exchange->out.failed)
+        buffer_clear(&exchange->out);
+    exchange_answer_whole(exchange, 503, SLICE("application/json"));
+}
+
+void exchange_fail_stream(struct exchange *exchange, int code, struct slice message,
+                          struct slice details) {
+    if (exchange->state != EXCHANGE_ANSWERED)
+        return;
+    if (exchange->stream == EXCHANGE_STREAM_RAW) {
+        loop_timer_clear(&exchange->timer);
+        exchange->state = EXCHANGE_OVER;
+        exchange->sink->broken(exchange, exchange->context);
+        return;
+    }
+    if (code_is_ours(code)) {
+        message = exchange_hide(exchange);
+        details = SLICE_EMPTY;
+    }
+    bool events = exchange->stream == EXCHANGE_STREAM_SSE;
+    struct error_hints hints;
+    if (events)
+        buffer_append(&exchange->out, SLICE("event: error\ndata: "));
+    error_body_write(&exchange->out, exchange->worker->gateway->schema, http_status_of_grpc(code),
+                     grpc_code_name(code), message, details, &hints);
+    buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
+    exchange_grow(exchange);
+    exchange_finish(exchange);
+}

@@ -1,0 +1,128 @@
+#include <assert.h>
+#include <strings.h>
+
+#include "gateway/exchange_types.h"
+
+enum { HEALTH_TIMEOUT_US = 2000000, HEALTH_MESSAGE_MAX = 1024, METRICS_MAX = 8 << 20 };
+
+static void serve_alive(struct exchange *exchange) {
+    buffer_append(&exchange->out, SLICE("{\"status\":\"ok\"}"));
+    exchange_answer_whole(exchange, 200, SLICE("application/json"));
+}
+
+void exchange_answer_health(struct exchange *exchange, bool serving) {
+    buffer_clear(&exchange->out);
+    if (serving) {
+        buffer_append(&exchange->out, SLICE("{\"status\":\"ready\"}"));
+        exchange_answer_whole(exchange, 200, SLICE("application/json"));
+        return;
+    }
+    exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("NOT_READY"),
+                       "the service is not ready");
+}
+
+/* A fresh check each time: what was true a moment ago may not be now. */
+static void serve_ready(struct exchange *exchange) {
+    if (atomic_load_explicit(&exchange->worker->gateway->draining, memory_order_relaxed)) {
+        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("DRAINING"),
+                           "the gateway is about to stop");
+        return;
+    }
+    static const uint8_t prefix[GRPC_PREFIX_SIZE];
+    buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
+    if (exchange->wire.failed) {
+        exchange_fail_memory(exchange);
+        return;
+    }
+    exchange->is_health_check = true;
+    exchange_call(exchange, SLICE("/grpc.health.v1.Health/Check"), HEALTH_TIMEOUT_US,
+                  HEALTH_MESSAGE_MAX);
+}
+
+static void serve_metrics(struct exchange *exchange) {
+    gateway_metrics_render(exchange->worker->gateway->metrics, &exchange->out);
+    exchange_answer_whole(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"));
+}
+
+static void serve_openapi(struct exchange *exchange) {
+    buffer_append(&exchange->out, exchange->worker->gateway->openapi);
+    exchange_header(exchange, SLICE("cache-control"), SLICE("no-cache"));
+    exchange_answer_json(exchange, 200);
+}
+
+static void serve_index(struct exchange *exchange) {
+    buffer_append(&exchange->out,
+                  SLICE("{\"links\":{\"openapi\":\"/openapi.json\",\"alive\":\"/healthz\","
+                        "\"ready\":\"/readyz\",\"metrics\":\"/metrics\"}}"));
+    exchange_answer_whole(exchange, 200, SLICE("application/json"));
+}
+
+static bool origin_is_allowed(const struct exchange *exchange) {
+    const struct gateway *gateway = exchange->worker->gateway;
+    if (exchange->known.origin.size == 0)
+        return false;
+    for (size_t i = 0; i < gateway->cors_origin_count; i++) {
+        if (slice_equal(gateway->cors_origins[i], SLICE("*")) ||
+            slice_equal(gateway->cors_origins[i], exchange->known.origin))
+            return true;
+    }
+    return false;
+}
+
+void exchange_add_cors(struct exchange *exchange) {
+    if (exchange->worker->gateway->cors_origin_count == 0)
+        return;
+    exchange_header(exchange, SLICE("vary"), SLICE("origin"));
+    if (!origin_is_allowed(exchange))
+        return;
+    exchange_header(exchange, SLICE("access-control-allow-origin"), exchange->known.origin);
+    exchange_header(exchange, SLICE("access-control-expose-headers"),
+                    SLICE("etag, retry-after, x-request-id, content-range, digest, "
+                          "www-authenticate, ratelimit, ratelimit-policy"));
+}
+
+static bool is_preflight(const struct exchange *exchange) {
+    return slice_equal(exchange->method, SLICE("OPTIONS")) && exchange->known.origin.size &&
+           exchange->known.access_control_method.size &&
+           exchange->worker->gateway->cors_origin_count > 0;
+}
+
+static void serve_preflight(struct exchange *exchange) {
+    if (origin_is_allowed(exchange)) {
+        exchange_header(exchange, SLICE("access-control-allow-methods"),
+                        SLICE("GET, HEAD, POST, PUT, PATCH, DELETE"));
+        exchange_header(exchange, SLICE("access-control-allow-headers"),
+                        SLICE("authorization, content-type, content-encoding, accept, "
+                              "accept-language, if-none-match, if-range, range, traceparent, "
+                              "x-request-id, x-request-timeout"));
+        exchange_header(exchange, SLICE("access-control-max-age"), SLICE("86400"));
+    }
+    exchange_answer_whole(exchange, 204, SLICE_EMPTY);
+}
+
+bool exchange_serve_own(struct exchange *exchange) {
+    static const struct {
+        const char *path;
+        void (*serve)(struct exchange *exchange);
+    } paths[] = {
+        {"/healthz", serve_alive},        {"/readyz", serve_ready}, {"/metrics", serve_metrics},
+        {"/openapi.json", serve_openapi}, {"/", serve_index},
+    };
+    if (is_preflight(exchange)) {
+        serve_preflight(exchange);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (!slice_equal(exchange->request.path, slice_text(paths[i].path)))
+            continue;
+        if (slice_equal(exchange->request.verb, SLICE("GET"))) {
+            paths[i].serve(exchange);
+        } else {
+            exchange->allowed = SLICE("GET, HEAD");
+            exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
+                               "this path takes GET, HEAD");
+        }
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,300 @@
+#include <assert.h>
+#include <strings.h>
+
+#include "base/json_text.h"
+#include "gateway/exchange_types.h"
+#include "gateway/schema_types.h"
+
+enum {
+    BODY_PACE_LOOK_US = 5000000,
+    FAULTS_METADATA_MAX = 6 << 10, /* bytes of base64 */
+    TIMEOUT_US_MIN = 1000,
+};
+
+/* Where a header of this name is noted, or NULL. */
+static struct slice *known_place(struct exchange_known *known, struct slice name) {
+    const struct {
+        struct slice name;
+        struct slice *place;
+    } places[] = {
+        {SLICE("accept"), &known->accept},
+        {SLICE("origin"), &known->origin},
+        {SLICE("user-agent"), &known->user_agent},
+        {SLICE("tracestate"), &known->tracestate},
+        {SLICE("traceparent"), &known->traceparent},
+        {SLICE("content-type"), &known->content_type},
+        {SLICE("x-request-id"), &known->request_id},
+        {SLICE("grpc-timeout"), &known->grpc_timeout},
+        {SLICE("authorization"), &known->authorization},
+        {SLICE("cache-control"), &known->cache_control},
+        {SLICE("if-none-match"), &known->if_none_match},
+        {SLICE("accept-encoding"), &known->accept_encoding},
+        {SLICE("accept-language"), &known->accept_language},
+        {SLICE("content-encoding"), &known->content_encoding},
+        {SLICE("x-request-timeout"), &known->request_timeout},
+        {SLICE("access-control-request-method"), &known->access_control_method},
+    };
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        if (slice_equal(name, places[i].name))
+            return places[i].place;
+    }
+    return NULL;
+}
+
+static bool request_id_is_valid(struct slice text) {
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (!((byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'z') ||
+              byte == '-' || byte == '_' || byte == '.' || byte == ':'))
+            return false;
+    }
+    return text.size > 0 && text.size <= EXCHANGE_REQUEST_ID_MAX;
+}
+
+void exchange_give_id(struct exchange *exchange) {
+    if (request_id_is_valid(exchange->known.request_id)) {
+        exchange->request_id = exchange->known.request_id;
+        return;
+    }
+    struct gateway *gateway = exchange->worker->gateway;
+    char text[UUID_TEXT_SIZE + 1];
+    uuid_v7(clock_now_us(gateway->clock), gateway->random, text);
+    if (!exchange_copy(exchange, slice_of(text, UUID_TEXT_SIZE), &exchange->request_id))
+        exchange->request_id = SLICE_EMPTY;
+}
+
+static void exchange_note_head(struct exchange *exchange, const struct exchange_head *head) {
+    exchange->method = head->method;
+    exchange->head_only = slice_equal(head->method, SLICE("HEAD"));
+    for (size_t i = 0; i < head->header_count; i++) {
+        struct slice *place = known_place(&exchange->known, head->headers[i].name);
+        if (place && place->size == 0)
+            *place = head->headers[i].value;
+    }
+    exchange->request = (struct transcode_request){
+        .verb = exchange->head_only ? SLICE("GET") : head->method,
+        .path = head->path,
+        .query = head->query,
+        .accept = exchange->known.accept,
+        .content_type = exchange->known.content_type,
+        .headers = head->headers,
+        .header_count = head->header_count,
+    };
+}
+
+/* Finds the method; false when the answer stands. */
+static bool exchange_route(struct exchange *exchange) {
+    struct gateway *gateway = exchange->worker->gateway;
+    struct sync_error error = {.status = SYNC_OK};
+    struct slice allowed = SLICE_EMPTY;
+    enum sync_status status = route_match(gateway->routes, &exchange->request, &exchange->arena,
+                                          &exchange->route, &allowed, &error);
+    exchange->routed = status == SYNC_OK;
+    if (status == SYNC_OK)
+        return true;
+    if (status == SYNC_ERR_UNIMPLEMENTED) {
+        exchange->allowed = allowed;
+        exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
+                           "this path takes %.*s", (int)allowed.size, (const char *)allowed.data);
+    } else if (status == SYNC_ERR_INVALID) {
+        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("MALFORMED_PATH"), "%s",
+                           error.message);
+    } else if (status == SYNC_ERR_NO_MEMORY) {
+        exchange_fail_memory(exchange);
+    } else {
+        exchange_refuse_as(exchange, 404, GRPC_NOT_FOUND, SLICE("NO_SUCH_PATH"),
+                           "there is nothing at this path");
+    }
+    return false;
+}
+
+static bool type_is(struct slice type, const char *lower) {
+    size_t size = strlen(lower);
+    return type.size >= size && strncasecmp((const char *)type.data, lower, size) == 0 &&
+           (type.size == size || type.data[size] == ';' || type.data[size] == ' ');
+}
+
+/* application/json, application/anything+json, or not said. */
+static bool type_is_json(struct slice type) {
+    if (type.size == 0 || type_is(type, "application/json"))
+        return true;
+    if (type.size < 12 || strncasecmp((const char *)type.data, "application/", 12) != 0)
+        return false;
+    size_t end = 0;
+    while (end < type.size && type.data[end] != ';' && type.data[end] != ' ')
+        end++;
+    return end > 5 && strncasecmp((const char *)type.data + end - 5, "+json", 5) == 0;
+}
+
+/* The message that the body fills is google.api.HttpBody: any content type goes. */
+static bool body_is_raw(const struct route *route) {
+    const struct schema_message *message = route->method->request;
+    if (!slice_equal(route->rule->body, SLICE("*"))) {
+        const struct schema_field *field = schema_field_find(message, route->rule->body);
+        message = field ? field->message : NULL;
+    }
+    return message && slice_equal(message->full_name, SLICE("google.api.HttpBody"));
+}
+
+/* Looks at what the head says of the body; false when the answer stands. */
+static bool exchange_accept_body(struct exchange *exchange, const struct exchange_head *head) {
+    if (head->content_length != UINT64_MAX && head->content_length > HTTP_BODY_MAX) {
+        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"),
+                           "the body is larger than %d bytes", HTTP_BODY_MAX);
+        return false;
+    }
+    if (!head->has_body)
+        return true;
+    if (exchange->route.rule->body.size && !body_is_raw(&exchange->route) &&
+        !type_is_json(exchange->known.content_type)) {
+        exchange_refuse_as(exchange, 415, GRPC_INVALID_ARGUMENT, SLICE("CONTENT_TYPE"),
+                           "the body must be application/json");
+        return false;
+    }
+    if (coding_parse(exchange->known.content_encoding) == CODING_UNKNOWN) {
+        exchange_refuse_as(exchange, 415, GRPC_INVALID_ARGUMENT, SLICE("CONTENT_ENCODING"),
+                           "the body's content coding must be identity, gzip or zstd");
+        return false;
+    }
+    return true;
+}
+
+void exchange_begin(struct exchange *exchange, const struct exchange_head *head) {
+    assert(exchange->state == EXCHANGE_OPEN);
+    exchange_note_head(exchange, head);
+    exchange_give_id(exchange);
+    if (exchange_serve_own(exchange))
+        return;
+    if (!exchange_route(exchange))
+        return;
+    if (exchange->route.method->client_streaming) {
+        exchange_refuse_as(exchange, 501, GRPC_UNIMPLEMENTED, SLICE("CLIENT_STREAMING"),
+                           "a method that takes a stream has no REST form");
+        return;
+    }
+    if (!exchange_accept_body(exchange, head))
+        return;
+    exchange->state = EXCHANGE_BODY;
+    if (head->has_body)
+        loop_timer_set(exchange->worker->loop, &exchange->timer, BODY_PACE_LOOK_US);
+}
+
+/* Replaces the body by what its content coding holds; false when the answer stands. */
+static bool exchange_decode(struct exchange *exchange) {
+    enum content_coding coding = coding_parse(exchange->known.content_encoding);
+    if (coding == CODING_IDENTITY || exchange->body.size == 0)
+        return true;
+    struct buffer plain;
+    buffer_init(&plain, HTTP_BODY_MAX);
+    enum sync_status status = compressor_unpack(exchange->worker->compressor, coding,
+                                                buffer_slice(&exchange->body), &plain);
+    if (status == SYNC_OK) {
+        buffer_done(&exchange->body);
+        exchange->body = plain;
+        return true;
+    }
+    buffer_done(&plain);
+    if (status == SYNC_ERR_TOO_LARGE)
+        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"),
+                           "the body is larger than %d bytes once decoded, or than a hundredfold",
+                           HTTP_BODY_MAX);
+    else if (status == SYNC_ERR_INVALID)
+        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("CONTENT_ENCODING"),
+                           "the body is not whole and well-formed in its content coding");
+    else
+        exchange_fail_memory(exchange);
+    return false;
+}
+
+/* Hands faults on to a service that names them together with its own. */
+static void exchange_pass_faults(struct exchange *exchange, const struct transcode_faults *faults) {
+    size_t room = exchange_metadata_room(exchange);
+    size_t taken = exchange->route.method->faults_metadata.size + 32;
+    room = room > taken ? room - taken : 0;
+    if (room > FAULTS_METADATA_MAX)
+        room = FAULTS_METADATA_MAX;
+    struct buffer wire, text;
+    buffer_init(&wire, EXCHANGE_ARENA_MAX);
+    buffer_init(&text, EXCHANGE_ARENA_MAX);
+    bad_request_write(&wire, faults, room / 4 * 3);
+    base64_append(&text, buffer_slice(&wire));
+    struct slice encoded = buffer_slice(&text), value;
+    while (encoded.size && encoded.data[encoded.size - 1] == '=')
+        encoded.size--;
+    if (text.failed || wire.size == 0 || !exchange_copy(exchange, encoded, &value))
+        exchange_fail_faults(exchange, faults);
+    else
+        exchange_metadata_add(exchange, exchange->route.method->faults_metadata, value);
+    buffer_done(&text);
+    buffer_done(&wire);
+}
+
+/* Makes the request message in `wire`; false when the answer stands. */
+static bool exchange_transcode(struct exchange *exchange) {
+    struct gateway *gateway = exchange->worker->gateway;
+    struct transcode_faults faults = {.arena = &exchange->arena};
+    const struct transcode_options options = {.check_required = true, .faults = &faults};
+    struct sync_error error = {.status = SYNC_OK};
+    exchange->request.body = buffer_slice(&exchange->body);
+    static const uint8_t prefix[GRPC_PREFIX_SIZE];
+    buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
+    enum sync_status status = transcode_request_to_wire(
+        gateway->schema, &exchange->route, &exchange->request, &options, &exchange->wire, &error);
+    if (status == SYNC_OK)
+        status = buffer_status(&exchange->wire);
+    if (status == SYNC_ERR_TOO_LARGE) {
+        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"), "%s",
+                           error.message[0] ? error.message : "the request is too large");
+    } else if (status == SYNC_ERR_INVALID) {
+        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT,
+                           slice_text(error.reason[0] ? error.reason : "MALFORMED_BODY"), "%s%s%s",
+                           error.field, error.field[0] ? ": " : "", error.message);
+    } else if (status != SYNC_OK) {
+        exchange_fail_memory(exchange);
+    } else if (faults.count > 0 && exchange->route.method->faults_metadata.size) {
+        exchange_pass_faults(exchange, &faults);
+    } else if (faults.count > 0) {
+        exchange_fail_faults(exchange, &faults);
+    }
+    return exchange->state == EXCHANGE_BODY;
+}
+
+/* The time the call may take: the gateway's bound, or less where the client says so. */
+static uint64_t exchange_timeout_us(const struct exchange *exchange) {
+    const struct gateway_limits *limits = &exchange->worker->gateway->limits;
+    uint64_t timeout_us = exchange->route.method->server_streaming ? limits->stream_timeout_us
+                                                                   : limits->call_timeout_us;
+    uint64_t asked_us;
+    if (grpc_timeout_parse(exchange->known.grpc_timeout, &asked_us) && asked_us < timeout_us)
+        timeout_us = asked_us;
+    double asked_s;
+    if (json_parse_number(exchange->known.request_timeout, &asked_s) && asked_s >= 0 &&
+        asked_s * 1e6 < (double)timeout_us)
+        timeout_us = (uint64_t)(asked_s * 1e6);
+    return timeout_us > TIMEOUT_US_MIN ? timeout_us : TIMEOUT_US_MIN;
+}
+
+/* Whether a streamed answer comes as events, lines or bytes. */
+static enum exchange_stream exchange_stream_form(const struct exchange *exchange) {
+    const struct schema_method *method = exchange->route.method;
+    if (!method->server_streaming)
+        return EXCHANGE_STREAM_NONE;
+    if (slice_equal(method->response->full_name, SLICE("google.api.HttpBody")))
+        return EXCHANGE_STREAM_RAW;
+    struct slice accept = exchange->known.accept;
+    static const char events[] = "text/event-stream";
+    if (accept.size && memmem(accept.data, accept.size, events, sizeof(events) - 1))
+        return EXCHANGE_STREAM_SSE;
+    return EXCHANGE_STREAM_NDJSON;
+}
+
+void exchange_call_method(struct exchange *exchange) {
+    if (!exchange_decode(exchange))
+        return;
+    exchange_gather_metadata(exchange);
+    if (!exchange_transcode(exchange))
+        return;
+    exchange->stream = exchange_stream_form(exchange);
+    exchange_call(exchange, exchange->route.method->path, exchange_timeout_us(exchange),
+                  GRPC_MESSAGE_MAX);
+}

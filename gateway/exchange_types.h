@@ -1,0 +1,166 @@
+/* Exchange types: the inside of an exchange, for the exchange_*.c files alone. */
+#ifndef GATEWAY_EXCHANGE_TYPES_H
+#define GATEWAY_EXCHANGE_TYPES_H
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "gateway/compress.h"
+#include "gateway/error_body.h"
+#include "gateway/exchange.h"
+#include "gateway/grpc_status.h"
+
+enum {
+    EXCHANGE_HEADERS_MAX = 48,  /* of an answer */
+    EXCHANGE_METADATA_MAX = 12, /* of a call */
+    EXCHANGE_ARENA_MAX = 8 << 20,
+    EXCHANGE_REQUEST_ID_MAX = 128,
+};
+
+enum exchange_state {
+    EXCHANGE_OPEN,     /* next: BODY, ANSWERED */
+    EXCHANGE_BODY,     /* routed, the body is coming; next: CALL, ANSWERED */
+    EXCHANGE_CALL,     /* waits for the service; next: ANSWERED */
+    EXCHANGE_ANSWERED, /* the head stands; the body may still grow; next: OVER */
+    EXCHANGE_OVER,     /* the body is complete */
+};
+
+/* How a streamed answer is written. */
+enum exchange_stream {
+    EXCHANGE_STREAM_NONE, /* a unary answer */
+    EXCHANGE_STREAM_RAW,  /* google.api.HttpBody */
+    EXCHANGE_STREAM_NDJSON,
+    EXCHANGE_STREAM_SSE,
+};
+
+/* The request headers that the gateway itself looks at. */
+struct exchange_known {
+    struct slice authorization, content_type, content_encoding, accept, accept_encoding;
+    struct slice if_none_match, cache_control, origin, access_control_method;
+    struct slice traceparent, tracestate, request_id, user_agent, accept_language;
+    struct slice grpc_timeout, request_timeout;
+};
+
+struct exchange {
+    struct worker *worker;
+    const struct exchange_sink *sink;
+    void *context;
+    struct exchange *spare_next;
+    bool secure;
+    enum exchange_state state;
+    struct arena arena;
+    uint64_t begun_us;
+    struct loop_timer timer; /* BODY: pace of the body; CALL: deadline */
+
+    /* the request */
+    struct transcode_request request;
+    struct exchange_known known;
+    struct slice method; /* as sent; request.verb has GET for HEAD */
+    struct slice request_id;
+    bool head_only;
+    bool routed;
+    struct route route;
+    struct slice allowed; /* methods that the path takes, where the request's is none of them */
+    struct buffer body;
+    uint64_t body_size;        /* received, decoded or not */
+    uint64_t body_size_before; /* at the last look at its pace */
+    uint64_t buffered_bytes;   /* counted in the gateway's */
+
+    /* the call */
+    struct buffer wire; /* the request message with its prefix */
+    struct upstream_call call;
+    struct transcode_header metadata[EXCHANGE_METADATA_MAX];
+    size_t metadata_count;
+    bool is_health_check;
+    bool retried;
+    bool has_message;
+    enum exchange_stream stream;
+
+    /* the answer */
+    struct exchange_answer answer;
+    struct transcode_header headers[EXCHANGE_HEADERS_MAX];
+    size_t header_count;
+    struct buffer out;
+    size_t out_taken;
+    uint64_t sent_bytes;
+};
+
+/* exchange_request.c */
+
+/* Gives the exchange the request's id, or a new one. */
+void exchange_give_id(struct exchange *exchange);
+
+/* The body is complete: decodes, transcodes and calls. */
+void exchange_call_method(struct exchange *exchange);
+
+/* exchange_call.c */
+
+/* Starts a call of the message in `wire`, with the metadata gathered, or answers why it cannot. */
+void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeout_us,
+                   size_t response_max);
+
+/* Gathers what is handed on of the request's headers. */
+void exchange_gather_metadata(struct exchange *exchange);
+
+/* Bytes that metadata may still take, as the service counts. */
+size_t exchange_metadata_room(const struct exchange *exchange);
+
+/* Adds metadata; both live as long as the exchange. */
+void exchange_metadata_add(struct exchange *exchange, struct slice name, struct slice value);
+
+/* exchange_answer.c */
+
+/* Adds a header to the answer. Both live as long as the exchange; beyond the bound it is
+ * dropped. */
+void exchange_header(struct exchange *exchange, struct slice name, struct slice value);
+
+/* The value of an answer's header, or NULL. */
+const struct slice *exchange_header_find(const struct exchange *exchange, struct slice name);
+
+/* Answers with what is in `out`, all of it. `type` may be empty when `out` is. */
+void exchange_answer_whole(struct exchange *exchange, int status, struct slice type);
+
+/* Answers with JSON in `out`, compressed where the client takes it, 304 where it has it already. */
+void exchange_answer_json(struct exchange *exchange, int status);
+
+/* Answers with a head; the body follows by exchange_grow and exchange_finish. */
+void exchange_answer_stream(struct exchange *exchange, int status, struct slice type);
+
+/* More was put into `out`: tells the protocol, and holds the service back where the client is
+ * slow. */
+void exchange_grow(struct exchange *exchange);
+
+/* The body of a streamed answer is complete. */
+void exchange_finish(struct exchange *exchange);
+
+/* exchange_error.c */
+
+/* Answers with an error of the gateway's own. `reason` is a stable word. */
+void exchange_refuse_as(struct exchange *exchange, int http_status, int code, struct slice reason,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Answers with a gRPC status and its details (a google.rpc.Status in wire form, or empty). */
+void exchange_fail(struct exchange *exchange, int code, struct slice message, struct slice details);
+
+/* Answers 400 with all faults found in the body. */
+void exchange_fail_faults(struct exchange *exchange, const struct transcode_faults *faults);
+
+/* Answers that the gateway has no memory. */
+void exchange_fail_memory(struct exchange *exchange);
+
+/* Writes an error into a streamed answer that has begun, or breaks it off where its form has no
+ * place for one. */
+void exchange_fail_stream(struct exchange *exchange, int code, struct slice message,
+                          struct slice details);
+
+/* exchange_own.c */
+
+/* Serves the gateway's own paths and CORS preflights; false when the request is none of them. */
+bool exchange_serve_own(struct exchange *exchange);
+
+/* Answers a health check by what the service said. */
+void exchange_answer_health(struct exchange *exchange, bool serving);
+
+/* Adds the CORS headers that the request's origin is given. */
+void exchange_add_cors(struct exchange *exchange);
+
+#endif

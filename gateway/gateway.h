@@ -1,0 +1,50 @@
+/* Gateway: what all threads share. Filled by main before the threads start, then only read, but for
+ * the atomics. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "gateway/address.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/schema.h"
+#include "gateway/tls.h"
+#include "gateway/transcode.h"
+
+enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
+
+/* Times and bounds that the operator may set. */
+struct gateway_limits {
+    uint64_t header_timeout_us;  /* from a request's first byte to its head's end */
+    uint64_t idle_timeout_us;    /* of a connection without requests */
+    uint64_t call_timeout_us;    /* of a unary call */
+    uint64_t stream_timeout_us;  /* of a streamed answer */
+    uint64_t drain_timeout_us;   /* for what is in flight when the process ends */
+    unsigned connections_max;    /* in the process */
+    unsigned upstream_sessions;  /* per thread */
+    uint64_t buffered_bytes_max; /* of request bodies, in the process */
+};
+
+struct gateway {
+    const struct clock *clock;
+    const struct random_source *random;
+    struct log *log;
+    bool access_log;
+    struct schema *schema;
+    struct route_table *routes;
+    struct tls *tls; /* NULL without https */
+    struct gateway_metrics *metrics;
+    struct slice openapi; /* JSON */
+    struct address upstream;
+    struct gateway_limits limits;
+    struct slice cors_origins[GATEWAY_CORS_ORIGINS_MAX]; /* one "*" allows all */
+    size_t cors_origin_count;
+    atomic_uint connections;
+    atomic_ullong buffered_bytes;
+    atomic_bool draining;
+};
+
+#endif

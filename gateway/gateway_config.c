@@ -1,0 +1,228 @@
+#include "gateway/gateway_config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/sync_descriptor.h"
+
+enum { DESCRIPTOR_SET_MAX = 16 << 20, OPENAPI_MAX = 32 << 20, THREADS_DEFAULT_MAX = 2 };
+
+const struct config_program *gateway_program(void) {
+    static const struct config_option options[] = {
+        {"http", CONFIG_TEXT, "127.0.0.1:8080", "HOST:PORT",
+         "Where to serve in clear; empty: nowhere.", 0, 0},
+        {"https", CONFIG_TEXT, NULL, "HOST:PORT", "Where to serve by TLS.", 0, 0},
+        {"cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain for https, PEM.", 0, 0},
+        {"key", CONFIG_TEXT, NULL, "FILE", "The certificate's private key, PEM.", 0, 0},
+        {"allow-cleartext", CONFIG_FLAG, "false", NULL,
+         "Serve in clear on an address that others can reach.", 0, 0},
+        {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESS",
+         "The gRPC service: unix:PATH or HOST:PORT.", 0, 0},
+        {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to the service per thread.", 1, 8},
+        {"descriptor-set", CONFIG_TEXT, NULL, "FILE",
+         "The FileDescriptorSet of the service; by default that of TravelSense Sync.", 0, 0},
+        {"title", CONFIG_TEXT, "TravelSense Sync", "TEXT", "The title of /openapi.json.", 0, 0},
+        {"cors-origin", CONFIG_TEXT, NULL, "ORIGINS",
+         "Origins whose pages may call, separated by commas, or *.", 0, 0},
+        {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one per core, at most 2.", 0, 64},
+        {"max-connections", CONFIG_INT, "10000", "N", "Client connections at one time.", 1,
+         1000000},
+        {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
+         "Bytes of request bodies held at one time.", 1 << 20, INT64_C(1) << 40},
+        {"header-timeout-ms", CONFIG_INT, "10000", "MS", "For a request's head to come.", 100,
+         3600000},
+        {"idle-timeout-ms", CONFIG_INT, "60000", "MS", "For the next request to come.", 100,
+         86400000},
+        {"call-timeout-ms", CONFIG_INT, "30000", "MS", "For the service to answer.", 10, 3600000},
+        {"stream-timeout-ms", CONFIG_INT, "3600000", "MS", "For a streamed answer to end.", 10,
+         86400000},
+        {"drain-timeout-ms", CONFIG_INT, "10000", "MS",
+         "For requests in flight when the program is told to end.", 0, 3600000},
+        {"ready-file", CONFIG_TEXT, NULL, "FILE",
+         "Written once listening: a line per address, such as \"http 127.0.0.1:8080\".", 0, 0},
+        {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error.", 0, 0},
+        {"access-log", CONFIG_FLAG, "false", NULL, "Log every request.", 0, 0},
+    };
+    static const struct config_program program = {
+        .name = "sync_gateway",
+        .summary = "Serves a gRPC service as REST over HTTP/1.1 and HTTP/2.",
+        .version = "0.1.0",
+        .environment_prefix = "SYNC_GATEWAY",
+        .options = options,
+        .options_count = sizeof(options) / sizeof(options[0]),
+    };
+    return &program;
+}
+
+static bool is_set(const char *text) {
+    return text && text[0] != '\0';
+}
+
+static enum sync_status bad_option(struct sync_error *error, const char *name, const char *why) {
+    return sync_error_set(error, SYNC_ERR_INVALID, "CONFIG", NULL, "--%s: %s", name, why);
+}
+
+static enum sync_status read_file(const char *path, struct buffer *out, struct sync_error *error) {
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return sync_error_set(error, SYNC_ERR_INVALID, "FILE", NULL, "cannot open %s: %s", path,
+                              strerror(errno));
+    size_t got = 1;
+    while (got > 0 && !out->failed) {
+        uint8_t *room = buffer_reserve(out, 64 << 10);
+        got = room ? fread(room, 1, 64 << 10, file) : 0;
+        buffer_advance(out, got);
+    }
+    bool failed = ferror(file);
+    fclose(file);
+    if (failed || out->failed)
+        return sync_error_set(error, SYNC_ERR_INVALID, "FILE", NULL, "cannot read %s: %s", path,
+                              failed ? strerror(errno) : "it is too large");
+    return SYNC_OK;
+}
+
+static enum sync_status setup_log(struct gateway_setup *setup, struct sync_error *error) {
+    enum log_level level;
+    const char *text = config_text(setup->config, "log-level");
+    if (!log_level_parse(slice_text(text), &level))
+        return bad_option(error, "log-level", "expected debug, info, warn or error");
+    setup->gateway.access_log = config_flag(setup->config, "access-log");
+    setup->gateway.log = log_open(STDERR_FILENO, level, "gateway", setup->gateway.clock);
+    return setup->gateway.log
+               ? SYNC_OK
+               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for the log");
+}
+
+static void setup_limits(struct gateway_setup *setup) {
+    const struct config *config = setup->config;
+    setup->gateway.limits = (struct gateway_limits){
+        .header_timeout_us = (uint64_t)config_int(config, "header-timeout-ms") * 1000,
+        .idle_timeout_us = (uint64_t)config_int(config, "idle-timeout-ms") * 1000,
+        .call_timeout_us = (uint64_t)config_int(config, "call-timeout-ms") * 1000,
+        .stream_timeout_us = (uint64_t)config_int(config, "stream-timeout-ms") * 1000,
+        .drain_timeout_us = (uint64_t)config_int(config, "drain-timeout-ms") * 1000,
+        .connections_max = (unsigned)config_int(config, "max-connections"),
+        .upstream_sessions = (unsigned)config_int(config, "upstream-sessions"),
+        .buffered_bytes_max = (uint64_t)config_int(config, "buffer-bytes-max"),
+    };
+    setup->threads = (unsigned)config_int(config, "threads");
+    if (setup->threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        setup->threads = cores < 1                     ? 1
+                         : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                                       : (unsigned)cores;
+    }
+    const char *ready_file = config_text(config, "ready-file");
+    setup->ready_file = is_set(ready_file) ? ready_file : NULL;
+}
+
+static enum sync_status setup_origins(struct gateway_setup *setup, struct sync_error *error) {
+    const char *text = config_text(setup->config, "cors-origin");
+    while (is_set(text)) {
+        size_t size = strcspn(text, ",");
+        if (size > 0 && setup->gateway.cors_origin_count == GATEWAY_CORS_ORIGINS_MAX)
+            return bad_option(error, "cors-origin", "too many origins");
+        if (size > 0)
+            setup->gateway.cors_origins[setup->gateway.cors_origin_count++] = slice_of(text, size);
+        text += size + (text[size] == ',');
+    }
+    return SYNC_OK;
+}
+
+static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync_error *error) {
+    const char *http = config_text(setup->config, "http");
+    const char *https = config_text(setup->config, "https");
+    setup->has_http = is_set(http);
+    setup->has_https = is_set(https);
+    if (!setup->has_http && !setup->has_https)
+        return bad_option(error, "http", "neither --http nor --https says where to serve");
+    enum sync_status status = SYNC_OK;
+    if (setup->has_http)
+        status = address_parse(http, error, &setup->http);
+    if (status == SYNC_OK && setup->has_https)
+        status = address_parse(https, error, &setup->https);
+    if (status == SYNC_OK)
+        status =
+            address_parse(config_text(setup->config, "upstream"), error, &setup->gateway.upstream);
+    if (status != SYNC_OK)
+        return status;
+    if (setup->has_http && !address_is_loopback(&setup->http) &&
+        !config_flag(setup->config, "allow-cleartext"))
+        return bad_option(error, "http",
+                          "others can reach this address, and it would serve them in clear: use "
+                          "--https, or say --allow-cleartext");
+    return SYNC_OK;
+}
+
+static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error *error) {
+    if (!setup->has_https)
+        return SYNC_OK;
+    const char *cert = config_text(setup->config, "cert");
+    const char *key = config_text(setup->config, "key");
+    if (!is_set(cert) || !is_set(key))
+        return bad_option(error, "https", "it needs --cert and --key");
+    return tls_open(cert, key, error, &setup->gateway.tls);
+}
+
+static enum sync_status setup_schema(struct gateway_setup *setup, struct sync_error *error) {
+    struct gateway *gateway = &setup->gateway;
+    const char *path = config_text(setup->config, "descriptor-set");
+    struct slice set = slice_of(sync_descriptor, sync_descriptor_size);
+    enum sync_status status = SYNC_OK;
+    if (is_set(path)) {
+        status = read_file(path, &setup->descriptor_set, error);
+        set = buffer_slice(&setup->descriptor_set);
+    }
+    if (status == SYNC_OK)
+        status = schema_open(set, error, &gateway->schema);
+    if (status == SYNC_OK)
+        status = route_table_open(gateway->schema, error, &gateway->routes);
+    if (status != SYNC_OK)
+        return status;
+    status = openapi_render(gateway->schema, config_text(setup->config, "title"),
+                            gateway_program()->version, &setup->openapi);
+    if (status != SYNC_OK)
+        return sync_error_set(error, status, "OPENAPI", NULL, "cannot describe the API: %s",
+                              sync_status_text(status));
+    gateway->openapi = buffer_slice(&setup->openapi);
+    gateway->metrics = gateway_metrics_open(gateway->schema);
+    return gateway->metrics
+               ? SYNC_OK
+               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for metrics");
+}
+
+enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *config,
+                                    struct sync_error *error) {
+    assert(setup && config && error);
+    memset(setup, 0, sizeof(*setup));
+    setup->config = config;
+    setup->gateway.clock = clock_system();
+    setup->gateway.random = random_system();
+    buffer_init(&setup->descriptor_set, DESCRIPTOR_SET_MAX);
+    buffer_init(&setup->openapi, OPENAPI_MAX);
+    setup_limits(setup);
+    enum sync_status status = setup_log(setup, error);
+    if (status == SYNC_OK)
+        status = setup_origins(setup, error);
+    if (status == SYNC_OK)
+        status = setup_addresses(setup, error);
+    if (status == SYNC_OK)
+        status = setup_tls(setup, error);
+    if (status == SYNC_OK)
+        status = setup_schema(setup, error);
+    return status;
+}
+
+void gateway_setup_done(struct gateway_setup *setup) {
+    struct gateway *gateway = &setup->gateway;
+    gateway->metrics = gateway_metrics_close(gateway->metrics);
+    gateway->routes = route_table_close(gateway->routes);
+    gateway->schema = schema_close(gateway->schema);
+    gateway->tls = tls_close(gateway->tls);
+    gateway->log = log_close(gateway->log);
+    buffer_done(&setup->openapi);
+    buffer_done(&setup->descriptor_set);
+    setup->config = config_close(setup->config);
+}

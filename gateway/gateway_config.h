@@ -1,0 +1,32 @@
+/* Gateway configuration: the options of the program, and the gateway built from them. */
+#ifndef GATEWAY_GATEWAY_CONFIG_H
+#define GATEWAY_GATEWAY_CONFIG_H
+
+#include "base/config.h"
+#include "gateway/gateway.h"
+
+/* The program's options; static. */
+const struct config_program *gateway_program(void);
+
+/* A gateway with what it owns, for main. */
+struct gateway_setup {
+    struct gateway gateway;
+    struct config *config;
+    struct buffer descriptor_set; /* read from a file; empty: the embedded one */
+    struct buffer openapi;
+    bool has_http, has_https;
+    struct address http, https; /* as configured */
+    unsigned threads;
+    const char *ready_file; /* or NULL */
+};
+
+/* Builds everything that needs no socket: schema, routes, TLS, metrics, OpenAPI document. Takes
+ * `config` over in any case. On error `error` holds one clear line. The setup is in the caller's
+ * memory; gateway_setup_done releases it, also after a failure. */
+enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *config,
+                                    struct sync_error *error);
+
+/* Releases everything; no thread uses it any more. */
+void gateway_setup_done(struct gateway_setup *setup);
+
+#endif

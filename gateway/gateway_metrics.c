@@ -1,0 +1,153 @@
+#include "gateway/gateway_metrics.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+enum { STATUS_FIRST = 100, STATUS_COUNT = 500 };
+
+/* The series of one method, looked up when first needed. */
+struct method_series {
+    char *label;
+    _Atomic(struct metric *) seconds;
+    _Atomic(struct metric *) requests[STATUS_COUNT];
+};
+
+struct gateway_metrics {
+    struct metrics *registry;
+    struct metric_family *requests, *seconds;
+    struct metric *bytes_in, *bytes_out;
+    struct gateway_series series;
+    const struct schema *schema;
+    const struct schema_method *first; /* methods lie in one array */
+    size_t method_count;
+    struct method_series *methods; /* one more than methods: the gateway's own */
+};
+
+static struct metric_family *family(struct gateway_metrics *metrics, enum metric_kind kind,
+                                    const char *name, const char *help, const char *const *labels) {
+    static const double bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                    0.1,    0.25,  0.5,    1,     2.5,  5,     10};
+    struct metric_options options = {
+        .kind = kind, .name = name, .help = help, .labels = labels, .bounds = bounds};
+    if (kind == METRIC_HISTOGRAM)
+        options.bounds_count = sizeof(bounds) / sizeof(bounds[0]);
+    return metric_family_add(metrics->registry, &options);
+}
+
+static struct metric *single(struct gateway_metrics *metrics, enum metric_kind kind,
+                             const char *name, const char *help) {
+    static const char *const none[] = {NULL};
+    return metric_series(family(metrics, kind, name, help, none), none);
+}
+
+static void register_families(struct gateway_metrics *metrics) {
+    static const char *const request_labels[] = {"method", "code", NULL};
+    static const char *const second_labels[] = {"method", NULL};
+    metrics->requests =
+        family(metrics, METRIC_COUNTER, "gateway_requests_total",
+               "Requests answered, by gRPC method and HTTP status.", request_labels);
+    metrics->seconds = family(metrics, METRIC_HISTOGRAM, "gateway_request_seconds",
+                              "Time from a request's head to its answer's end.", second_labels);
+    metrics->bytes_in = single(metrics, METRIC_COUNTER, "gateway_received_bytes_total",
+                               "Bytes of request bodies received.");
+    metrics->bytes_out =
+        single(metrics, METRIC_COUNTER, "gateway_sent_bytes_total", "Bytes of answer bodies sent.");
+    struct gateway_series *series = &metrics->series;
+    series->connections =
+        single(metrics, METRIC_GAUGE, "gateway_connections", "Open client connections.");
+    series->connections_refused =
+        single(metrics, METRIC_COUNTER, "gateway_connections_refused_total",
+               "Client connections refused at the bound.");
+    series->streams_reset = single(metrics, METRIC_COUNTER, "gateway_streams_reset_total",
+                                   "HTTP/2 streams that the gateway reset.");
+    series->upstream_up = single(metrics, METRIC_GAUGE, "gateway_upstream_up",
+                                 "Connections to the service that are up.");
+    series->upstream_connects = single(metrics, METRIC_COUNTER, "gateway_upstream_connects_total",
+                                       "Attempts to connect to the service.");
+    metrics_add_process(metrics->registry);
+}
+
+static bool name_methods(struct gateway_metrics *metrics) {
+    for (size_t i = 0; i <= metrics->method_count; i++) {
+        struct slice label = SLICE("gateway");
+        if (i < metrics->method_count)
+            label = slice_after(schema_method_at(metrics->schema, i)->path, 1);
+        metrics->methods[i].label = memory_copy_text(label.data, label.size);
+        if (!metrics->methods[i].label)
+            return false;
+    }
+    return true;
+}
+
+struct gateway_metrics *gateway_metrics_open(const struct schema *schema) {
+    struct gateway_metrics *metrics = memory_zalloc(1, sizeof(*metrics));
+    if (!metrics)
+        return NULL;
+    metrics->schema = schema;
+    metrics->method_count = schema_method_count(schema);
+    if (metrics->method_count > 0)
+        metrics->first = schema_method_at(schema, 0);
+    metrics->registry = metrics_open();
+    metrics->methods = memory_zalloc(metrics->method_count + 1, sizeof(*metrics->methods));
+    if (!metrics->registry || !metrics->methods || !name_methods(metrics))
+        return gateway_metrics_close(metrics);
+    register_families(metrics);
+    return metrics;
+}
+
+struct gateway_metrics *gateway_metrics_close(struct gateway_metrics *metrics) {
+    if (!metrics)
+        return NULL;
+    for (size_t i = 0; metrics->methods && i <= metrics->method_count; i++)
+        memory_free(metrics->methods[i].label);
+    memory_free(metrics->methods);
+    metrics_close(metrics->registry);
+    memory_free(metrics);
+    return NULL;
+}
+
+static struct metric *requests_of(struct gateway_metrics *metrics, struct method_series *method,
+                                  int http_status) {
+    assert(http_status >= STATUS_FIRST && http_status < STATUS_FIRST + STATUS_COUNT);
+    _Atomic(struct metric *) *place = &method->requests[http_status - STATUS_FIRST];
+    struct metric *metric = atomic_load_explicit(place, memory_order_acquire);
+    if (!metric) {
+        char code[16];
+        snprintf(code, sizeof(code), "%d", http_status);
+        metric = metric_series(metrics->requests, (const char *const[]){method->label, code, NULL});
+        atomic_store_explicit(place, metric, memory_order_release);
+    }
+    return metric;
+}
+
+static struct metric *seconds_of(struct gateway_metrics *metrics, struct method_series *method) {
+    struct metric *metric = atomic_load_explicit(&method->seconds, memory_order_acquire);
+    if (!metric) {
+        metric = metric_series(metrics->seconds, (const char *const[]){method->label, NULL});
+        atomic_store_explicit(&method->seconds, metric, memory_order_release);
+    }
+    return metric;
+}
+
+void gateway_metrics_request(struct gateway_metrics *metrics, const struct schema_method *method,
+                             int http_status, uint64_t duration_us, uint64_t bytes_in,
+                             uint64_t bytes_out) {
+    size_t index = method ? (size_t)(method - metrics->first) : metrics->method_count;
+    assert(index <= metrics->method_count);
+    struct method_series *series = &metrics->methods[index];
+    metric_add(requests_of(metrics, series, http_status), 1);
+    metric_observe(seconds_of(metrics, series), (double)duration_us / 1e6);
+    metric_add(metrics->bytes_in, (double)bytes_in);
+    metric_add(metrics->bytes_out, (double)bytes_out);
+}
+
+void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out) {
+    metrics_render(metrics->registry, out);
+}
+
+const struct gateway_series *gateway_metrics_series(const struct gateway_metrics *metrics) {
+    return &metrics->series;
+}

@@ -1,0 +1,35 @@
+/* Gateway metrics: the series that the gateway keeps. All functions are thread-safe. */
+#ifndef GATEWAY_GATEWAY_METRICS_H
+#define GATEWAY_GATEWAY_METRICS_H
+
+#include "base/metrics.h"
+#include "gateway/schema.h"
+
+struct gateway_metrics;
+
+/* Registers everything, process_* included. The schema's methods are the values of the label
+ * "method"; the schema outlives the metrics. NULL without memory. */
+struct gateway_metrics *gateway_metrics_open(const struct schema *schema);
+
+/* Closes; returns NULL. */
+struct gateway_metrics *gateway_metrics_close(struct gateway_metrics *metrics);
+
+/* Counts one answered request. `method` NULL: the gateway's own answers. */
+void gateway_metrics_request(struct gateway_metrics *metrics, const struct schema_method *method,
+                             int http_status, uint64_t duration_us, uint64_t bytes_in,
+                             uint64_t bytes_out);
+
+/* Appends all series as text. */
+void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out);
+
+/* Single series, for those who count for themselves. */
+struct gateway_series {
+    struct metric *connections;         /* gauge */
+    struct metric *connections_refused; /* counter */
+    struct metric *streams_reset;       /* counter: RST_STREAM that the gateway sent */
+    struct metric *upstream_up;         /* gauge */
+    struct metric *upstream_connects;   /* counter */
+};
+const struct gateway_series *gateway_metrics_series(const struct gateway_metrics *metrics);
+
+#endif

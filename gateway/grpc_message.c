@@ -1,0 +1,146 @@
+#include "gateway/grpc_message.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void grpc_prefix_put(uint8_t out[GRPC_PREFIX_SIZE], size_t message_size) {
+    assert(message_size <= UINT32_MAX);
+    out[0] = 0;
+    for (int i = 0; i < 4; i++)
+        out[1 + i] = (uint8_t)(message_size >> (24 - 8 * i));
+}
+
+void grpc_reader_init(struct grpc_reader *reader, size_t message_max) {
+    *reader = (struct grpc_reader){.prefix_size = 0};
+    buffer_init(&reader->held, message_max);
+}
+
+void grpc_reader_done(struct grpc_reader *reader) {
+    buffer_done(&reader->held);
+}
+
+static size_t grpc_reader_size(const struct grpc_reader *reader) {
+    const uint8_t *prefix = reader->prefix;
+    return (size_t)prefix[1] << 24 | (size_t)prefix[2] << 16 | (size_t)prefix[3] << 8 | prefix[4];
+}
+
+static bool grpc_reader_take_prefix(struct grpc_reader *reader, struct slice *input) {
+    size_t size = GRPC_PREFIX_SIZE - reader->prefix_size;
+    if (size > input->size)
+        size = input->size;
+    if (size)
+        memcpy(reader->prefix + reader->prefix_size, input->data, size);
+    reader->prefix_size += (unsigned)size;
+    *input = slice_after(*input, size);
+    return reader->prefix_size == GRPC_PREFIX_SIZE;
+}
+
+enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
+                                struct slice *ret_message) {
+    if (reader->given) {
+        buffer_clear(&reader->held);
+        reader->given = false;
+    }
+    if (!grpc_reader_take_prefix(reader, input))
+        return GRPC_READ_MORE;
+    size_t size = grpc_reader_size(reader);
+    if (reader->prefix[0] != 0 || size > reader->held.size_max)
+        return GRPC_READ_BROKEN;
+    if (reader->held.size == 0 && input->size >= size) {
+        *ret_message = slice_first(*input, size);
+        *input = slice_after(*input, size);
+        reader->prefix_size = 0;
+        return GRPC_READ_MESSAGE;
+    }
+    if (reader->held.size == 0)
+        buffer_reserve(&reader->held, size);
+    size_t missing = size - reader->held.size;
+    size_t taken = missing < input->size ? missing : input->size;
+    buffer_append(&reader->held, slice_first(*input, taken));
+    *input = slice_after(*input, taken);
+    if (reader->held.failed)
+        return GRPC_READ_BROKEN;
+    if (taken < missing)
+        return GRPC_READ_MORE;
+    *ret_message = buffer_slice(&reader->held);
+    reader->prefix_size = 0;
+    reader->given = true;
+    return GRPC_READ_MESSAGE;
+}
+
+bool grpc_reader_at_boundary(const struct grpc_reader *reader) {
+    return reader->prefix_size == 0;
+}
+
+static int hex_value(uint8_t byte) {
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 32;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+struct slice grpc_message_decode(struct slice encoded, struct arena *arena) {
+    uint8_t *text = arena_alloc(arena, encoded.size);
+    if (!text)
+        return SLICE_EMPTY;
+    size_t size = 0;
+    for (size_t i = 0; i < encoded.size; i++) {
+        uint8_t byte = encoded.data[i];
+        if (byte == '%' && encoded.size - i > 2) {
+            int high = hex_value(encoded.data[i + 1]), low = hex_value(encoded.data[i + 2]);
+            if (high >= 0 && low >= 0) {
+                byte = (uint8_t)(high << 4 | low);
+                i += 2;
+            }
+        }
+        text[size++] = byte;
+    }
+    struct slice decoded = slice_of(text, size);
+    return slice_is_utf8(decoded) ? decoded : SLICE_EMPTY;
+}
+
+void grpc_timeout_format(uint64_t timeout_us, char text[GRPC_TIMEOUT_TEXT_MAX]) {
+    /* At most eight digits. */
+    if (timeout_us < 100000000)
+        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "u", timeout_us);
+    else if (timeout_us / 1000 < 100000000)
+        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "m", timeout_us / 1000);
+    else
+        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "S", timeout_us / 1000000 % 100000000);
+}
+
+static uint64_t grpc_timeout_unit_us(uint8_t unit) {
+    switch (unit) {
+    case 'H':
+        return UINT64_C(3600000000);
+    case 'M':
+        return 60000000;
+    case 'S':
+        return 1000000;
+    case 'm':
+        return 1000;
+    case 'u':
+    case 'n': /* rounded up to microseconds below */
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+bool grpc_timeout_parse(struct slice text, uint64_t *ret_timeout_us) {
+    if (text.size < 2 || text.size > 9)
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i + 1 < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    uint8_t unit = text.data[text.size - 1];
+    uint64_t unit_us = grpc_timeout_unit_us(unit);
+    if (!unit_us)
+        return false;
+    *ret_timeout_us = unit == 'n' ? (value + 999) / 1000 : value * unit_us;
+    return true;
+}

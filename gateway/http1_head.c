@@ -1,0 +1,242 @@
+#include "gateway/http1_head.h"
+
+#include <assert.h>
+#include <strings.h>
+
+#define REFUSE(status_, message_) ((struct http1_refusal){(status_), (message_)})
+static const struct http1_refusal HTTP1_FINE = {0, NULL};
+
+bool http1_is_token(uint8_t byte) {
+    static const uint8_t marks[256] = {
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
+        ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1,
+    };
+    return (byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'z') ||
+           marks[byte];
+}
+
+bool http1_is_field(uint8_t byte) {
+    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+static bool text_is(struct slice text, const char *lower) {
+    size_t size = strlen(lower);
+    return text.size == size && strncasecmp((const char *)text.data, lower, size) == 0;
+}
+
+static struct slice trimmed(struct slice text) {
+    while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = slice_after(text, 1);
+    while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+/* Cuts the next element off a comma-separated list. */
+static bool list_next(struct slice *list, struct slice *ret_element) {
+    if (list->size == 0)
+        return false;
+    const uint8_t *comma = memchr(list->data, ',', list->size);
+    size_t size = comma ? (size_t)(comma - list->data) : list->size;
+    *ret_element = trimmed(slice_first(*list, size));
+    *list = slice_after(*list, comma ? size + 1 : size);
+    return true;
+}
+
+static struct http1_refusal read_version(struct slice version, struct http1_request *request) {
+    if (version.size != 8 || memcmp(version.data, "HTTP/", 5) != 0 || version.data[6] != '.' ||
+        version.data[5] < '0' || version.data[5] > '9' || version.data[7] < '0' ||
+        version.data[7] > '9')
+        return REFUSE(400, "the request line does not end in an HTTP version");
+    if (version.data[5] != '1' || version.data[7] > '1')
+        return REFUSE(505, "this port speaks HTTP/1.0, HTTP/1.1 and HTTP/2");
+    request->minor_version = version.data[7] - '0';
+    return HTTP1_FINE;
+}
+
+/* Strips scheme and authority off the absolute form. */
+static struct slice target_to_origin(struct slice target) {
+    size_t scheme = 0;
+    if (target.size >= 7 && strncasecmp((const char *)target.data, "http://", 7) == 0)
+        scheme = 7;
+    else if (target.size >= 8 && strncasecmp((const char *)target.data, "https://", 8) == 0)
+        scheme = 8;
+    if (!scheme)
+        return target;
+    struct slice rest = slice_after(target, scheme);
+    size_t i = 0;
+    while (i < rest.size && rest.data[i] != '/' && rest.data[i] != '?')
+        i++;
+    return i < rest.size && rest.data[i] == '/' ? slice_after(rest, i) : SLICE("/");
+}
+
+static struct http1_refusal read_target(struct slice target, struct http1_request *request) {
+    if (target.size == 0)
+        return REFUSE(400, "the request line has no target");
+    for (size_t i = 0; i < target.size; i++) {
+        if (target.data[i] <= 0x20 || target.data[i] >= 0x7f || target.data[i] == '#')
+            return REFUSE(400, "the request target holds a byte that must be percent-encoded");
+    }
+    struct slice origin = target_to_origin(target);
+    bool asterisk =
+        slice_equal(origin, SLICE("*")) && slice_equal(request->method, SLICE("OPTIONS"));
+    if (origin.data[0] != '/' && !asterisk)
+        return REFUSE(400, "the request target does not begin with '/'");
+    const uint8_t *mark = memchr(origin.data, '?', origin.size);
+    size_t size = mark ? (size_t)(mark - origin.data) : origin.size;
+    request->path = slice_first(origin, size);
+    request->query = mark ? slice_after(origin, size + 1) : SLICE_EMPTY;
+    return HTTP1_FINE;
+}
+
+static struct http1_refusal read_request_line(struct slice line, struct http1_request *request) {
+    size_t i = 0;
+    while (i < line.size && http1_is_token(line.data[i]))
+        i++;
+    if (i == 0 || i == line.size || line.data[i] != ' ')
+        return REFUSE(400, "the request line does not begin with a method");
+    if (i > 32)
+        return REFUSE(501, "no such method");
+    request->method = slice_first(line, i);
+    if (slice_equal(request->method, SLICE("CONNECT")))
+        return REFUSE(501, "this is not a proxy");
+    struct slice rest = slice_after(line, i + 1);
+    const uint8_t *space = memchr(rest.data, ' ', rest.size);
+    if (!space)
+        return REFUSE(400, "the request line has no HTTP version");
+    size_t size = (size_t)(space - rest.data);
+    struct http1_refusal refusal = read_version(slice_after(rest, size + 1), request);
+    return refusal.status ? refusal : read_target(slice_first(rest, size), request);
+}
+
+static struct http1_refusal read_header(uint8_t *line, size_t size,
+                                        struct transcode_header *ret_header) {
+    if (line[0] == ' ' || line[0] == '\t')
+        return REFUSE(400, "a header is folded over two lines");
+    size_t i = 0;
+    for (; i < size && http1_is_token(line[i]); i++) {
+        if (line[i] >= 'A' && line[i] <= 'Z')
+            line[i] |= 32;
+    }
+    if (i == 0 || i == size || line[i] != ':')
+        return REFUSE(400, "a header line is not a name, a colon and a value");
+    for (size_t j = i + 1; j < size; j++) {
+        if (!http1_is_field(line[j]))
+            return REFUSE(400, "a header value holds a control character");
+    }
+    ret_header->name = slice_of(line, i);
+    ret_header->value = trimmed(slice_of(line + i + 1, size - i - 1));
+    return HTTP1_FINE;
+}
+
+static struct http1_refusal read_length(struct slice value, struct http1_request *request) {
+    if (value.size == 0)
+        return REFUSE(400, "Content-Length is empty");
+    uint64_t length = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return REFUSE(400, "Content-Length is not a decimal number");
+        if (length > UINT64_MAX / 20)
+            return REFUSE(413, "the body is larger than this service takes");
+        length = length * 10 + (uint64_t)(value.data[i] - '0');
+    }
+    if (length > HTTP_BODY_MAX)
+        return REFUSE(413, "the body is larger than this service takes");
+    request->content_length = length;
+    return HTTP1_FINE;
+}
+
+static struct http1_refusal read_coding(struct slice value, struct http1_request *request) {
+    struct slice element;
+    while (list_next(&value, &element)) {
+        if (!text_is(element, "chunked"))
+            return REFUSE(501, "the only transfer coding taken is chunked");
+        if (request->chunked)
+            return REFUSE(400, "the transfer coding chunked is named twice");
+        request->chunked = true;
+    }
+    if (!request->chunked)
+        return REFUSE(400, "Transfer-Encoding is empty");
+    return HTTP1_FINE;
+}
+
+static void read_connection(struct slice value, struct http1_request *request) {
+    struct slice element;
+    while (list_next(&value, &element)) {
+        if (text_is(element, "close"))
+            request->keep_alive = false;
+        else if (text_is(element, "keep-alive") && request->minor_version == 0)
+            request->keep_alive = true;
+    }
+}
+
+static bool host_is_valid(struct slice host) {
+    for (size_t i = 0; i < host.size; i++) {
+        uint8_t byte = host.data[i];
+        if (!http1_is_token(byte) && byte != ':' && byte != '[' && byte != ']')
+            return false;
+    }
+    return host.size <= 255;
+}
+
+/* How often the headers occur that may occur once. */
+struct framing {
+    int lengths, codings, hosts;
+};
+
+static struct http1_refusal read_framing(const struct transcode_header *header,
+                                         struct framing *seen, struct http1_request *request) {
+    if (slice_equal(header->name, SLICE("content-length"))) {
+        if (seen->lengths++)
+            return REFUSE(400, "Content-Length is given twice");
+        return read_length(header->value, request);
+    }
+    if (slice_equal(header->name, SLICE("transfer-encoding"))) {
+        seen->codings++;
+        return read_coding(header->value, request);
+    }
+    if (slice_equal(header->name, SLICE("host"))) {
+        if (seen->hosts++ || !host_is_valid(header->value))
+            return REFUSE(400, "the Host header is malformed or given twice");
+        request->host = header->value;
+    } else if (slice_equal(header->name, SLICE("connection"))) {
+        read_connection(header->value, request);
+    } else if (slice_equal(header->name, SLICE("expect"))) {
+        if (!text_is(header->value, "100-continue"))
+            return REFUSE(417, "the only expectation taken is 100-continue");
+        request->expects_continue = request->minor_version > 0;
+    }
+    return HTTP1_FINE;
+}
+
+static struct http1_refusal check_framing(const struct framing *seen,
+                                          const struct http1_request *request) {
+    if (seen->codings && seen->lengths)
+        return REFUSE(400, "Content-Length and Transfer-Encoding are both given");
+    if (seen->codings && request->minor_version == 0)
+        return REFUSE(400, "HTTP/1.0 has no transfer codings");
+    if (!seen->hosts && request->minor_version > 0)
+        return REFUSE(400, "the Host header is missing");
+    return HTTP1_FINE;
+}
+
+struct http1_refusal http1_head_read(uint8_t *head, size_t size, struct http1_request *request) {
+    assert(size >= 4 && memcmp(head + size - 2, "\r\n", 2) == 0);
+    struct transcode_header *headers = request->headers;
+    *request = (struct http1_request){.headers = headers};
+    uint8_t *end = head + size - 2;
+    uint8_t *newline = memchr(head, '\n', size);
+    struct http1_refusal refusal =
+        read_request_line(slice_of(head, (size_t)(newline - head) - 1), request);
+    request->keep_alive = request->minor_version > 0;
+    struct framing seen = {0, 0, 0};
+    for (uint8_t *line = newline + 1; line < end && !refusal.status; line = newline + 1) {
+        newline = memchr(line, '\n', (size_t)(end - line));
+        assert(newline && request->header_count < HTTP_HEADERS_COUNT_MAX);
+        struct transcode_header *header = &headers[request->header_count++];
+        refusal = read_header(line, (size_t)(newline - line) - 1, header);
+        if (!refusal.status)
+            refusal = read_framing(header, &seen, request);
+    }
+    return refusal.status ? refusal : check_framing(&seen, request);
+}

@@ -1,0 +1,304 @@
+#include "gateway/http1_server.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "gateway/connection.h"
+#include "gateway/exchange.h"
+#include "gateway/grpc_status.h"
+#include "gateway/http1.h"
+
+enum {
+    HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
+    HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
+    HTTP1_CHUNK_MAX = 128 << 10,
+    HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
+};
+
+struct http1_server {
+    struct connection *connection;
+    struct http1_parser *parser;
+    struct exchange *exchange; /* the request being served, or NULL */
+    struct buffer held;        /* what came after it */
+    struct loop_timer gone;
+    bool request_done; /* all of it was received */
+    bool head_sent;    /* of the answer */
+    bool chunked;      /* the answer */
+    bool keep_alive;   /* after the answer; known when head_sent */
+    bool broken;       /* the answer cannot be completed */
+    bool malformed;    /* nothing more is parsed */
+    bool draining;
+};
+
+static struct http1_server *server_of(const struct connection *connection) {
+    return connection->state;
+}
+
+static void on_answered(struct exchange *exchange, void *context) {
+    (void)exchange;
+    connection_wake(((struct http1_server *)context)->connection);
+}
+
+static void on_broken(struct exchange *exchange, void *context) {
+    (void)exchange;
+    struct http1_server *server = context;
+    server->broken = true;
+    connection_wake(server->connection);
+}
+
+static const struct exchange_sink http1_sink = {on_answered, on_answered, on_broken};
+
+static bool open_exchange(struct http1_server *server) {
+    struct connection *connection = server->connection;
+    server->exchange = exchange_open(connection->worker, &http1_sink, server, connection->secure);
+    server->request_done = false;
+    server->head_sent = false;
+    server->broken = false;
+    if (!server->exchange)
+        connection->over = true;
+    return server->exchange != NULL;
+}
+
+static void on_head(struct http1_server *server) {
+    const struct http1_request *request = http1_request(server->parser);
+    if (!open_exchange(server))
+        return;
+    const struct exchange_head head = {
+        .method = request->method,
+        .path = request->path,
+        .query = request->query,
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .has_body = request->chunked || request->content_length > 0,
+        .content_length = request->chunked ? UINT64_MAX : request->content_length,
+    };
+    exchange_begin(server->exchange, &head);
+    if (request->expects_continue && head.has_body && !exchange_is_answered(server->exchange))
+        buffer_append(&server->connection->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static void on_malformed(struct http1_server *server, const struct http1_event *event) {
+    server->malformed = true;
+    if (!server->exchange && !open_exchange(server))
+        return;
+    exchange_refuse(server->exchange, event->status, event->message);
+    connection_wake(server->connection);
+}
+
+/* Parses until the input is used up or a request is complete. */
+static void parse(struct http1_server *server, struct slice *input) {
+    while (!server->connection->over && !server->malformed &&
+           !(server->exchange && server->request_done)) {
+        struct http1_event event;
+        http1_feed(server->parser, input, &event);
+        switch (event.kind) {
+        case HTTP1_NEED_MORE:
+            return;
+        case HTTP1_HEAD:
+            on_head(server);
+            break;
+        case HTTP1_BODY:
+            exchange_body(server->exchange, event.body);
+            break;
+        case HTTP1_END:
+            server->request_done = true;
+            exchange_end(server->exchange);
+            break;
+        case HTTP1_ERROR:
+            on_malformed(server, &event);
+            break;
+        }
+    }
+}
+
+/* Keeps what came after the request that is being served. */
+static void hold(struct http1_server *server, struct slice rest) {
+    if (rest.size == 0 || server->malformed)
+        return;
+    buffer_append(&server->held, rest);
+    if (server->held.failed)
+        server->connection->over = true;
+    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX;
+}
+
+static void http1_receive(struct connection *connection, struct slice bytes) {
+    struct http1_server *server = server_of(connection);
+    if (server->held.size == 0)
+        parse(server, &bytes);
+    hold(server, bytes);
+}
+
+/* Goes on with what was held, once a request is over. */
+static void parse_held(struct http1_server *server) {
+    struct slice input = buffer_slice(&server->held);
+    parse(server, &input);
+    buffer_consume(&server->held, server->held.size - input.size);
+    if (server->held.size == 0)
+        buffer_done(&server->held);
+    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX;
+}
+
+/* Whether the connection lives on after this answer. */
+static bool may_keep(const struct http1_server *server) {
+    if (server->malformed || server->draining)
+        return false;
+    if (server->connection->input_ended && server->held.size == 0)
+        return false;
+    const struct http1_request *request = http1_request(server->parser);
+    if (!request->keep_alive)
+        return false;
+    return server->request_done ||
+           (http1_body_left(server->parser) <= HTTP1_DISCARD_MAX && !request->expects_continue);
+}
+
+static void put_head(struct http1_server *server) {
+    const struct exchange_answer *answer = exchange_answer(server->exchange);
+    const struct http1_request *request = http1_request(server->parser);
+    struct buffer *out = &server->connection->out;
+    bool old = request->minor_version == 0 && !server->malformed;
+    server->chunked = answer->has_body && !answer->has_length && !old;
+    server->keep_alive = may_keep(server) && (!old || !answer->has_body || answer->has_length);
+    buffer_append_format(out, "HTTP/1.1 %d %s\r\n", answer->status,
+                         http_status_phrase(answer->status));
+    for (size_t i = 0; i < answer->header_count; i++) {
+        buffer_append(out, answer->headers[i].name);
+        buffer_append(out, SLICE(": "));
+        buffer_append(out, answer->headers[i].value);
+        buffer_append(out, SLICE("\r\n"));
+    }
+    if (server->chunked)
+        buffer_append(out, SLICE("transfer-encoding: chunked\r\n"));
+    if (!server->keep_alive)
+        buffer_append(out, SLICE("connection: close\r\n"));
+    else if (old)
+        buffer_append(out, SLICE("connection: keep-alive\r\n"));
+    buffer_append(out, SLICE("\r\n"));
+    server->head_sent = true;
+}
+
+static void put_body(struct http1_server *server) {
+    struct connection *connection = server->connection;
+    while (connection_has_room(connection)) {
+        struct slice ready = exchange_ready(server->exchange);
+        if (ready.size > HTTP1_CHUNK_MAX)
+            ready.size = HTTP1_CHUNK_MAX;
+        if (ready.size == 0)
+            return;
+        if (server->chunked)
+            buffer_append_format(&connection->out, "%zx\r\n", ready.size);
+        buffer_append(&connection->out, ready);
+        if (server->chunked)
+            buffer_append(&connection->out, SLICE("\r\n"));
+        exchange_take(server->exchange, ready.size);
+    }
+}
+
+/* The answer is out: on to the next request, or to the end. False when there is nothing to do. */
+static bool finish(struct http1_server *server) {
+    struct connection *connection = server->connection;
+    if (server->chunked)
+        buffer_append(&connection->out, SLICE("0\r\n\r\n"));
+    server->chunked = false;
+    if (server->keep_alive && !server->request_done)
+        return false; /* the rest of a refused body is still to come */
+    bool keep_alive = server->keep_alive;
+    loop_timer_clear(&server->gone);
+    exchange_close(server->exchange);
+    server->exchange = NULL;
+    if (!keep_alive) {
+        connection->over = true;
+        connection->linger = !server->request_done || server->malformed;
+        return false;
+    }
+    parse_held(server);
+    if (connection->input_ended && server->exchange)
+        loop_timer_set(connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
+    else if (connection->input_ended)
+        connection->over = true;
+    return true;
+}
+
+static void http1_fill(struct connection *connection) {
+    struct http1_server *server = server_of(connection);
+    while (server->exchange && exchange_is_answered(server->exchange)) {
+        if (server->broken) {
+            /* An answer that stops in the middle must not look complete. */
+            server->chunked = false;
+            connection->over = true;
+            return;
+        }
+        if (!server->head_sent)
+            put_head(server);
+        put_body(server);
+        if (!exchange_is_over(server->exchange) || !finish(server))
+            return;
+    }
+}
+
+static enum connection_phase http1_phase(const struct connection *connection) {
+    const struct http1_server *server = server_of(connection);
+    if (server->exchange) {
+        bool discarding =
+            server->head_sent && !server->request_done && exchange_is_over(server->exchange);
+        return discarding ? CONNECTION_HEAD : CONNECTION_BUSY;
+    }
+    return http1_is_idle(server->parser) ? CONNECTION_IDLE : CONNECTION_HEAD;
+}
+
+static void http1_gone(struct loop_timer *timer) {
+    struct http1_server *server =
+        (struct http1_server *)((char *)timer - offsetof(struct http1_server, gone));
+    connection_close(server->connection);
+}
+
+static void http1_end_of_input(struct connection *connection) {
+    struct http1_server *server = server_of(connection);
+    if (!server->exchange || (!server->request_done && !exchange_is_answered(server->exchange))) {
+        connection_close(connection);
+        return;
+    }
+    if (!server->request_done)
+        server->keep_alive = false;
+    if (!exchange_is_answered(server->exchange))
+        loop_timer_set(connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
+}
+
+static void http1_drain(struct connection *connection) {
+    struct http1_server *server = server_of(connection);
+    server->draining = true;
+    if (!server->exchange)
+        connection->over = true;
+}
+
+static void http1_close_state(struct connection *connection) {
+    struct http1_server *server = server_of(connection);
+    if (server->exchange)
+        exchange_close(server->exchange);
+    loop_timer_clear(&server->gone);
+    buffer_done(&server->held);
+    http1_close(server->parser);
+    memory_free(server);
+    connection->state = NULL;
+}
+
+bool http1_server_start(struct connection *connection) {
+    static const struct connection_protocol protocol = {
+        http1_receive, http1_end_of_input, http1_fill, http1_phase, http1_drain, http1_close_state,
+    };
+    struct http1_server *server = memory_zalloc(1, sizeof(*server));
+    struct http1_parser *parser = http1_open();
+    if (!server || !parser) {
+        http1_close(parser);
+        memory_free(server);
+        return false;
+    }
+    server->connection = connection;
+    server->parser = parser;
+    server->gone.fire = http1_gone;
+    buffer_init(&server->held, HTTP1_HELD_MAX + WORKER_SCRATCH_SIZE);
+    connection->protocol = &protocol;
+    connection->state = server;
+    return true;
+}

@@ -1,0 +1,455 @@
+#include "gateway/http2_server.h"
+
+#include <assert.h>
+#include <nghttp2/nghttp2.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "gateway/connection.h"
+#include "gateway/exchange.h"
+
+enum {
+    HTTP2_STREAMS_MAX = 128,
+    HTTP2_STREAM_WINDOW = 1 << 20,
+    HTTP2_CONNECTION_WINDOW = 4 << 20,
+    HTTP2_RESET_BURST = 200, /* of streams that the client resets */
+    HTTP2_RESET_RATE = 33,   /* a second, beyond the burst */
+    HTTP2_OUTBOUND_ACK_MAX = 1000,
+    HTTP2_SETTINGS_MAX = 32,
+    HTTP2_CONTINUATIONS_MAX = 8,
+    HTTP2_OUR_RESETS_MAX = 100, /* that the client provokes within the time below */
+    HTTP2_OUR_RESETS_TIME_US = 10000000,
+    HTTP2_ANSWER_HEADERS_MAX = 64,
+};
+
+struct http2_server {
+    struct connection *connection;
+    nghttp2_session *session;
+    struct http2_stream *stream_list;
+    size_t streams;
+    bool draining;
+    bool failed;         /* nothing more is received */
+    unsigned our_resets; /* since resets_us */
+    uint64_t resets_us;
+};
+
+/* One request while its head is read; lives in its exchange's memory. */
+struct http2_stream {
+    struct exchange *exchange;
+    struct http2_server *server;
+    struct http2_stream *next, **link;
+    int32_t id;
+    struct slice method, path;
+    struct transcode_header *headers;
+    size_t header_count;
+    size_t header_bytes;
+    uint64_t content_length;
+    bool too_large, no_memory;
+};
+
+static struct http2_server *server_of(const struct connection *connection) {
+    return connection->state;
+}
+
+static void on_answered(struct exchange *exchange, void *context);
+static void on_more(struct exchange *exchange, void *context);
+static void on_broken(struct exchange *exchange, void *context);
+static const struct exchange_sink http2_sink = {on_answered, on_more, on_broken};
+
+static void stream_attach(struct http2_stream *stream) {
+    struct http2_server *server = stream->server;
+    stream->next = server->stream_list;
+    stream->link = &server->stream_list;
+    if (stream->next)
+        stream->next->link = &stream->next;
+    server->stream_list = stream;
+    server->streams++;
+}
+
+/* Ends the exchange, and with it the stream's memory. */
+static void stream_close(struct http2_stream *stream) {
+    *stream->link = stream->next;
+    if (stream->next)
+        stream->next->link = stream->link;
+    stream->server->streams--;
+    exchange_close(stream->exchange);
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
+    struct http2_server *server = context;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    struct connection *connection = server->connection;
+    struct exchange *exchange =
+        exchange_open(connection->worker, &http2_sink, NULL, connection->secure);
+    if (!exchange)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    struct http2_stream *stream = exchange_alloc(exchange, sizeof(*stream));
+    size_t headers_size = HTTP_HEADERS_COUNT_MAX * sizeof(struct transcode_header);
+    struct transcode_header *headers = exchange_alloc(exchange, headers_size);
+    if (!stream || !headers) {
+        exchange_close(exchange);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    *stream = (struct http2_stream){.exchange = exchange,
+                                    .server = server,
+                                    .id = frame->hd.stream_id,
+                                    .headers = headers,
+                                    .content_length = UINT64_MAX};
+    exchange_set_context(exchange, stream);
+    stream_attach(stream);
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    return 0;
+}
+
+static void note_length(struct http2_stream *stream, struct slice value) {
+    uint64_t length = 0;
+    for (size_t i = 0; i < value.size && i < 19; i++)
+        length = length * 10 + (uint64_t)(value.data[i] - '0'); /* nghttp2 has checked digits */
+    stream->content_length = length;
+}
+
+static void add_header(struct http2_stream *stream, struct slice name, struct slice value) {
+    if (stream->header_count == HTTP_HEADERS_COUNT_MAX) {
+        stream->too_large = true;
+        return;
+    }
+    struct transcode_header *header = &stream->headers[stream->header_count];
+    if (!exchange_copy(stream->exchange, name, &header->name) ||
+        !exchange_copy(stream->exchange, value, &header->value)) {
+        stream->no_memory = true;
+        return;
+    }
+    stream->header_count++;
+    if (slice_equal(name, SLICE("content-length")))
+        note_length(stream, value);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_data,
+                     size_t name_size, const uint8_t *data, size_t size, uint8_t flags,
+                     void *context) {
+    (void)flags;
+    (void)context;
+    struct http2_stream *stream =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (!stream || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0; /* trailers say nothing to us */
+    struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
+    stream->header_bytes += name_size + size + 32;
+    if (stream->header_bytes > HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX ||
+        stream->too_large) {
+        stream->too_large = true;
+        return 0;
+    }
+    bool copied = true;
+    if (slice_equal(name, SLICE(":method")))
+        copied = exchange_copy(stream->exchange, value, &stream->method);
+    else if (slice_equal(name, SLICE(":path")))
+        copied = exchange_copy(stream->exchange, value, &stream->path);
+    else if (name_size && name_data[0] != ':')
+        add_header(stream, name, value);
+    stream->no_memory |= !copied;
+    return 0;
+}
+
+static bool path_is_valid(struct slice path) {
+    for (size_t i = 0; i < path.size; i++) {
+        if (path.data[i] <= 0x20 || path.data[i] >= 0x7f || path.data[i] == '#')
+            return false;
+    }
+    return path.size > 0;
+}
+
+static void begin_exchange(struct http2_stream *stream, bool has_body) {
+    struct exchange *exchange = stream->exchange;
+    if (stream->no_memory) {
+        exchange_refuse(exchange, 503, "no memory");
+        return;
+    }
+    if (stream->too_large) {
+        exchange_refuse(exchange, 431, "the headers are too large");
+        return;
+    }
+    if (stream->path.size > HTTP_REQUEST_LINE_MAX) {
+        exchange_refuse(exchange, 414, "the path is too long");
+        return;
+    }
+    if (slice_equal(stream->method, SLICE("CONNECT")) || !path_is_valid(stream->path)) {
+        exchange_refuse(exchange, slice_equal(stream->method, SLICE("CONNECT")) ? 501 : 400,
+                        "the request target is not one that this gateway serves");
+        return;
+    }
+    const uint8_t *mark = memchr(stream->path.data, '?', stream->path.size);
+    size_t size = mark ? (size_t)(mark - stream->path.data) : stream->path.size;
+    const struct exchange_head head = {
+        .method = stream->method,
+        .path = slice_first(stream->path, size),
+        .query = mark ? slice_after(stream->path, size + 1) : SLICE_EMPTY,
+        .headers = stream->headers,
+        .header_count = stream->header_count,
+        .has_body = has_body,
+        .content_length = stream->content_length,
+    };
+    exchange_begin(exchange, &head);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
+    (void)context;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    struct http2_stream *stream =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (!stream)
+        return 0;
+    bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        begin_exchange(stream, !ended);
+    if (ended)
+        exchange_end(stream->exchange);
+    return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+                   size_t size, void *context) {
+    (void)flags;
+    (void)context;
+    struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+    if (stream)
+        exchange_body(stream->exchange, slice_of(data, size));
+    return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code,
+                    void *context) {
+    (void)error_code;
+    (void)context;
+    struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+    if (!stream)
+        return 0;
+    nghttp2_session_set_stream_user_data(session, stream_id, NULL);
+    stream_close(stream);
+    return 0;
+}
+
+/* Streams that the client makes us reset cost us a request each and him a frame (CVE-2025-8671):
+ * beyond a bound the connection ends. */
+static void count_reset(struct http2_server *server, uint32_t error_code) {
+    if (error_code == NGHTTP2_NO_ERROR)
+        return;
+    struct worker *worker = server->connection->worker;
+    metric_add(gateway_metrics_series(worker->gateway->metrics)->streams_reset, 1);
+    uint64_t now_us = loop_now_us(worker->loop);
+    if (now_us - server->resets_us > HTTP2_OUR_RESETS_TIME_US) {
+        server->resets_us = now_us;
+        server->our_resets = 0;
+    }
+    if (++server->our_resets > HTTP2_OUR_RESETS_MAX)
+        nghttp2_session_terminate_session(server->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
+    struct http2_server *server = context;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        count_reset(server, frame->rst_stream.error_code);
+        return 0;
+    }
+    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    /* Answered before the request was complete: the rest of it is not wanted. */
+    if (ends && nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_NO_ERROR);
+    return 0;
+}
+
+static ssize_t on_data_source(nghttp2_session *session, int32_t stream_id, uint8_t *out,
+                              size_t size, uint32_t *flags, nghttp2_data_source *source,
+                              void *context) {
+    (void)out;
+    (void)source;
+    (void)context;
+    struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+    if (!stream)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    size_t ready = exchange_ready(stream->exchange).size;
+    bool complete = exchange_is_complete(stream->exchange);
+    if (ready == 0 && !complete)
+        return NGHTTP2_ERR_DEFERRED;
+    size_t taken = ready < size ? ready : size;
+    if (complete && taken == ready)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    return (ssize_t)taken;
+}
+
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head,
+                        size_t size, nghttp2_data_source *source, void *context) {
+    (void)source;
+    struct http2_server *server = context;
+    struct http2_stream *stream =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    assert(stream && frame->data.padlen == 0);
+    struct buffer *out = &server->connection->out;
+    buffer_append(out, slice_of(frame_head, 9));
+    buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
+    exchange_take(stream->exchange, size);
+    return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static nghttp2_nv nv_of(struct slice name, struct slice value) {
+    return (nghttp2_nv){(uint8_t *)name.data, (uint8_t *)value.data, name.size, value.size,
+                        NGHTTP2_NV_FLAG_NONE};
+}
+
+static void on_answered(struct exchange *exchange, void *context) {
+    struct http2_stream *stream = context;
+    struct http2_server *server = stream->server;
+    const struct exchange_answer *answer = exchange_answer(exchange);
+    char status[16];
+    snprintf(status, sizeof(status), "%d", answer->status);
+    nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX] = {nv_of(SLICE(":status"), slice_text(status))};
+    size_t count = 1;
+    for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
+        headers[count++] = nv_of(answer->headers[i].name, answer->headers[i].value);
+    const nghttp2_data_provider provider = {.read_callback = on_data_source};
+    if (nghttp2_submit_response(server->session, stream->id, headers, count,
+                                answer->has_body ? &provider : NULL) != 0)
+        nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id,
+                                  NGHTTP2_INTERNAL_ERROR);
+    connection_wake(server->connection);
+}
+
+static void on_more(struct exchange *exchange, void *context) {
+    (void)exchange;
+    struct http2_stream *stream = context;
+    nghttp2_session_resume_data(stream->server->session, stream->id);
+    connection_wake(stream->server->connection);
+}
+
+static void on_broken(struct exchange *exchange, void *context) {
+    (void)exchange;
+    struct http2_stream *stream = context;
+    nghttp2_submit_rst_stream(stream->server->session, NGHTTP2_FLAG_NONE, stream->id,
+                              NGHTTP2_INTERNAL_ERROR);
+    connection_wake(stream->server->connection);
+}
+
+static nghttp2_session_callbacks *callbacks_made;
+
+static void callbacks_make(void) {
+    nghttp2_session_callbacks *made = NULL;
+    if (nghttp2_session_callbacks_new(&made) != 0)
+        return;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(made, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(made, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(made, on_frame_sent);
+    nghttp2_session_callbacks_set_send_data_callback(made, on_send_data);
+    callbacks_made = made;
+}
+
+static void http2_receive(struct connection *connection, struct slice bytes) {
+    struct http2_server *server = server_of(connection);
+    if (server->failed)
+        return;
+    ssize_t used = nghttp2_session_mem_recv(server->session, bytes.data, bytes.size);
+    if (used >= 0)
+        return;
+    /* A GOAWAY that says why may be waiting to be sent. */
+    server->failed = true;
+    connection->over = true;
+}
+
+static void http2_end_of_input(struct connection *connection) {
+    connection_close(connection);
+}
+
+static void http2_fill(struct connection *connection) {
+    struct http2_server *server = server_of(connection);
+    while (connection_has_room(connection)) {
+        const uint8_t *frames;
+        ssize_t size = nghttp2_session_mem_send(server->session, &frames);
+        if (size <= 0) {
+            connection->over |= size < 0;
+            break;
+        }
+        buffer_append(&connection->out, slice_of(frames, (size_t)size));
+    }
+    if (server->draining && server->streams == 0)
+        connection->over = true;
+    if (!nghttp2_session_want_read(server->session) && !nghttp2_session_want_write(server->session))
+        connection->over = true;
+}
+
+static enum connection_phase http2_phase(const struct connection *connection) {
+    return server_of(connection)->streams ? CONNECTION_BUSY : CONNECTION_IDLE;
+}
+
+static void http2_drain(struct connection *connection) {
+    struct http2_server *server = server_of(connection);
+    if (server->draining)
+        return;
+    server->draining = true;
+    nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(server->session),
+                          NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static void http2_close(struct connection *connection) {
+    struct http2_server *server = server_of(connection);
+    while (server->stream_list)
+        stream_close(server->stream_list);
+    nghttp2_session_del(server->session);
+    memory_free(server);
+    connection->state = NULL;
+}
+
+static bool session_open(struct http2_server *server) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, callbacks_make);
+    nghttp2_option *option = NULL;
+    if (!callbacks_made || nghttp2_option_new(&option) != 0)
+        return false;
+    nghttp2_option_set_stream_reset_rate_limit(option, HTTP2_RESET_BURST, HTTP2_RESET_RATE);
+    nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS_MAX);
+    nghttp2_option_set_max_settings(option, HTTP2_SETTINGS_MAX);
+    nghttp2_option_set_max_outbound_ack(option, HTTP2_OUTBOUND_ACK_MAX);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    int rc = nghttp2_session_server_new2(&server->session, callbacks_made, server, option);
+    nghttp2_option_del(option);
+    if (rc != 0)
+        return false;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_STREAMS_MAX},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEADERS_BYTES_MAX},
+    };
+    rc = nghttp2_submit_settings(server->session, NGHTTP2_FLAG_NONE, settings, 3);
+    if (rc == 0)
+        rc = nghttp2_session_set_local_window_size(server->session, NGHTTP2_FLAG_NONE, 0,
+                                                   HTTP2_CONNECTION_WINDOW);
+    return rc == 0;
+}
+
+bool http2_server_start(struct connection *connection) {
+    static const struct connection_protocol protocol = {
+        http2_receive, http2_end_of_input, http2_fill, http2_phase, http2_drain, http2_close,
+    };
+    struct http2_server *server = memory_zalloc(1, sizeof(*server));
+    if (!server)
+        return false;
+    server->connection = connection;
+    if (!session_open(server)) {
+        nghttp2_session_del(server->session);
+        memory_free(server);
+        return false;
+    }
+    connection->protocol = &protocol;
+    connection->state = server;
+    return true;
+}

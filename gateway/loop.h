@@ -1,0 +1,74 @@
+/* Loop: one thread's event loop over epoll: sources, timers, and work put off to the end of a turn.
+ *
+ * A loop and everything in it belong to one thread. Structures are embedded in what they serve; the
+ * loop keeps only pointers. */
+#ifndef GATEWAY_LOOP_H
+#define GATEWAY_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+struct loop;
+
+/* A file descriptor watched. `fd` is not owned. */
+struct loop_source {
+    int fd;
+    uint32_t events; /* EPOLLIN and others, as last asked for */
+    void (*ready)(struct loop_source *source, uint32_t events);
+};
+
+/* A moment waited for. Zeroed memory is a timer that is not set. */
+struct loop_timer {
+    struct loop_timer *next, **link; /* link is NULL when not set */
+    uint64_t due_us;
+    void (*fire)(struct loop_timer *timer);
+};
+
+/* Something done once at the end of the turn, after all events of the turn were seen. Zeroed memory
+ * is a task that is not queued. */
+struct loop_task {
+    struct loop_task *next;
+    bool queued;
+    void (*run)(struct loop_task *task);
+};
+
+/* Opens a loop. `clock` outlives it. SYNC_ERR_NO_MEMORY or SYNC_ERR_IO. */
+enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop);
+
+/* Closes; sources, timers and tasks must be gone. Returns NULL. */
+struct loop *loop_close(struct loop *loop);
+
+/* Waits once and serves what is there. `wait_max_ms` bounds the wait. SYNC_ERR_IO when epoll
+ * fails. */
+enum sync_status loop_turn(struct loop *loop, int wait_max_ms);
+
+/* The monotonic time at the beginning of the turn, microseconds. */
+uint64_t loop_now_us(const struct loop *loop);
+
+/* Watches `source->fd` for `events`. SYNC_ERR_IO when the system refuses. */
+enum sync_status loop_source_add(struct loop *loop, struct loop_source *source, uint32_t events);
+
+/* Changes what is watched for; does nothing when it is the same. */
+void loop_source_change(struct loop *loop, struct loop_source *source, uint32_t events);
+
+/* Stops watching; call before the descriptor is closed. Events of the running turn that are not yet
+ * served are still delivered: keep the memory until loop_bury gives it back. */
+void loop_source_remove(struct loop *loop, struct loop_source *source);
+
+/* Sets (or sets anew) a timer that fires in `delay_us`, at most some 70 ms late. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_us);
+
+/* Clears a timer, set or not. */
+void loop_timer_clear(struct loop_timer *timer);
+
+/* Queues a task for the end of the turn; does nothing when it is queued. */
+void loop_task_queue(struct loop *loop, struct loop_task *task);
+
+/* Calls `task->run` when the turn is over and nothing of it can refer to the memory any more: the
+ * place to free what was closed in the middle of a turn. The task must not be queued. */
+void loop_bury(struct loop *loop, struct loop_task *task);
+
+#endif

@@ -1,0 +1,186 @@
+/* sync_gateway: HTTP in, gRPC out. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "gateway/gateway_config.h"
+#include "gateway/listener.h"
+#include "gateway/worker.h"
+
+enum { THREADS_MAX = 64 };
+
+/* The running parts. */
+struct program {
+    struct gateway_setup setup;
+    struct worker *workers[THREADS_MAX];
+    unsigned worker_count;
+};
+
+static void fail(const struct sync_error *error) {
+    fprintf(stderr, "sync_gateway: %s\n", error->message);
+}
+
+static int check(struct gateway_setup *setup) {
+    struct buffer routes;
+    buffer_init(&routes, 1 << 20);
+    config_print(setup->config, stdout);
+    route_table_print(setup->gateway.routes, &routes);
+    printf("\n# routes\n%.*s", (int)routes.size, (const char *)routes.data);
+    buffer_done(&routes);
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Every connection is a descriptor: take as many as the system gives. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum sync_status open_workers(struct program *program, struct sync_error *error) {
+    struct gateway_setup *setup = &program->setup;
+    int http[THREADS_MAX], https[THREADS_MAX];
+    for (unsigned i = 0; i < THREADS_MAX; i++)
+        http[i] = https[i] = -1;
+    enum sync_status status = SYNC_OK;
+    if (setup->has_http)
+        status = listener_bind(&setup->http, http, setup->threads, error);
+    if (status == SYNC_OK && setup->has_https)
+        status = listener_bind(&setup->https, https, setup->threads, error);
+    for (unsigned i = 0; i < setup->threads; i++) {
+        if (status == SYNC_OK) {
+            status = worker_open(&setup->gateway, http[i], https[i], &program->workers[i]);
+            program->worker_count += status == SYNC_OK;
+            if (status != SYNC_OK)
+                sync_error_set(error, status, "START", NULL, "cannot start: %s",
+                               sync_status_text(status));
+        } else {
+            if (http[i] >= 0)
+                close(http[i]);
+            if (https[i] >= 0)
+                close(https[i]);
+        }
+    }
+    return status;
+}
+
+static enum sync_status start_workers(struct program *program, struct sync_error *error) {
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        if (worker_start(program->workers[i]) != SYNC_OK)
+            return sync_error_set(error, SYNC_ERR_IO, "START", NULL, "cannot start a thread: %s",
+                                  strerror(errno));
+    }
+    return SYNC_OK;
+}
+
+/* Tells where we listen, in the log and in the ready file, which appears whole. */
+static enum sync_status announce(const struct gateway_setup *setup, struct sync_error *error) {
+    char http[ADDRESS_TEXT_MAX] = "", https[ADDRESS_TEXT_MAX] = "", upstream[ADDRESS_TEXT_MAX];
+    if (setup->has_http)
+        address_format(&setup->http, http);
+    if (setup->has_https)
+        address_format(&setup->https, https);
+    address_format(&setup->gateway.upstream, upstream);
+    log_line(setup->gateway.log, LOG_INFO, "listening", LOG_TEXT("http", http),
+             LOG_TEXT("https", https), LOG_TEXT("upstream", upstream),
+             LOG_INT("threads", setup->threads));
+    if (!setup->ready_file)
+        return SYNC_OK;
+    char temporary[4096];
+    int size = snprintf(temporary, sizeof(temporary), "%s.new", setup->ready_file);
+    FILE *file = size > 0 && (size_t)size < sizeof(temporary) ? fopen(temporary, "w") : NULL;
+    bool written = file != NULL;
+    if (file) {
+        if (setup->has_http)
+            fprintf(file, "http %s\n", http);
+        if (setup->has_https)
+            fprintf(file, "https %s\n", https);
+        written = fclose(file) == 0 && rename(temporary, setup->ready_file) == 0;
+    }
+    return written ? SYNC_OK
+                   : sync_error_set(error, SYNC_ERR_IO, "READY_FILE", NULL, "cannot write %s: %s",
+                                    setup->ready_file, strerror(errno));
+}
+
+static void wait_for_end(const sigset_t *signals, struct log *log) {
+    int signal_number = 0;
+    while (sigwait(signals, &signal_number) != 0)
+        ;
+    log_line(log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
+    /* A second signal ends at once. */
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static void stop_workers(struct program *program) {
+    atomic_store(&program->setup.gateway.draining, true);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_drain(program->workers[i]);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_join(program->workers[i]);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        program->workers[i] = worker_close(program->workers[i]);
+}
+
+static int serve(struct program *program, struct sync_error *error) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
+    enum sync_status status = open_workers(program, error);
+    if (status == SYNC_OK)
+        status = start_workers(program, error);
+    if (status == SYNC_OK)
+        status = announce(&program->setup, error);
+    if (status == SYNC_OK)
+        wait_for_end(&signals, program->setup.gateway.log);
+    stop_workers(program);
+    if (status == SYNC_OK) {
+        log_line(program->setup.gateway.log, LOG_INFO, "stopped", LOG_INT("status", 0));
+        return EXIT_SUCCESS;
+    }
+    fail(error);
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    const struct config_program *options = gateway_program();
+    struct sync_error error = {.status = SYNC_OK};
+    struct config *config = NULL;
+    if (config_open(options, argc, argv, environ, &error, &config) != SYNC_OK) {
+        fail(&error);
+        return EXIT_FAILURE;
+    }
+    if (config_wants_help(config) || config_wants_version(config)) {
+        if (config_wants_help(config))
+            config_print_help(options, stdout);
+        else
+            printf("%s %s\n", options->name, options->version);
+        config_close(config);
+        return EXIT_SUCCESS;
+    }
+    bool only_check = config_wants_check(config);
+    struct program *program = memory_zalloc(1, sizeof(*program));
+    if (!program) {
+        config_close(config);
+        fprintf(stderr, "sync_gateway: no memory\n");
+        return EXIT_FAILURE;
+    }
+    int rc = EXIT_FAILURE;
+    if (gateway_setup_init(&program->setup, config, &error) != SYNC_OK)
+        fail(&error);
+    else
+        rc = only_check ? check(&program->setup) : serve(program, &error);
+    gateway_setup_done(&program->setup);
+    memory_free(program);
+    return rc;
+}

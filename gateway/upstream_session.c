@@ -1,0 +1,257 @@
+#include "gateway/upstream_session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <nghttp2/nghttp2.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "gateway/upstream_stream.h"
+
+enum {
+    UPSTREAM_STREAM_WINDOW = 4 << 20,
+    UPSTREAM_CONNECTION_WINDOW = 64 << 20,
+    UPSTREAM_OUT_MAX = 64 << 20,
+    UPSTREAM_OUT_FILL = 512 << 10, /* frames are made until so much waits for the socket */
+    UPSTREAM_OUT_KEEP = 1 << 20,
+};
+
+enum upstream_state upstream_session_state(const struct upstream_session *session) {
+    return session->state;
+}
+
+size_t upstream_session_load(const struct upstream_session *session) {
+    return session->load;
+}
+
+static void upstream_session_enter(struct upstream_session *session, enum upstream_state state) {
+    assert(state > session->state);
+    session->state = state;
+    if (session->owner)
+        session->owner->changed(session->owner, session, state);
+}
+
+static void upstream_session_free(struct loop_task *task) {
+    struct upstream_session *session =
+        (struct upstream_session *)((char *)task - offsetof(struct upstream_session, grave));
+    nghttp2_session_del(session->http2);
+    buffer_done(&session->out);
+    memory_free(session);
+}
+
+void upstream_session_close(struct upstream_session *session) {
+    if (session->state == UPSTREAM_CLOSED)
+        return;
+    struct upstream_owner *owner = session->owner;
+    session->state = UPSTREAM_CLOSED;
+    loop_source_remove(session->loop, &session->source);
+    close(session->source.fd);
+    while (session->calls) {
+        struct upstream_call *call = session->calls;
+        upstream_stream_end(call, SLICE("the connection to the service was lost"));
+    }
+    loop_bury(session->loop, &session->grave);
+    if (owner)
+        owner->changed(owner, session, UPSTREAM_CLOSED);
+}
+
+/* Makes frames until enough waits for the socket; false when the session is broken. */
+static bool upstream_session_fill(struct upstream_session *session) {
+    while (session->out.size - session->out_sent < UPSTREAM_OUT_FILL) {
+        const uint8_t *frames;
+        ssize_t size = nghttp2_session_mem_send(session->http2, &frames);
+        if (size < 0)
+            return false;
+        if (size == 0)
+            break;
+        buffer_append(&session->out, slice_of(frames, (size_t)size));
+    }
+    return !session->out.failed;
+}
+
+/* Writes what waits; false when the connection is broken. */
+static bool upstream_session_write(struct upstream_session *session) {
+    while (session->out_sent < session->out.size) {
+        ssize_t rc = send(session->source.fd, session->out.data + session->out_sent,
+                          session->out.size - session->out_sent, MSG_NOSIGNAL);
+        if (rc < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        session->out_sent += (size_t)rc;
+    }
+    session->out_sent = 0;
+    buffer_clear(&session->out);
+    if (session->out.capacity > UPSTREAM_OUT_KEEP)
+        buffer_done(&session->out);
+    return true;
+}
+
+static bool upstream_session_is_over(const struct upstream_session *session) {
+    if (session->state == UPSTREAM_DRAINING && session->load == 0)
+        return true;
+    return !nghttp2_session_want_read(session->http2) &&
+           !nghttp2_session_want_write(session->http2);
+}
+
+static void upstream_session_flush(struct loop_task *task) {
+    struct upstream_session *session =
+        (struct upstream_session *)((char *)task - offsetof(struct upstream_session, flush));
+    if (session->state == UPSTREAM_CLOSED || session->state == UPSTREAM_CONNECTING)
+        return;
+    for (;;) {
+        bool filled = upstream_session_fill(session);
+        if (filled && session->out.size == session->out_sent)
+            break;
+        if (!filled || !upstream_session_write(session)) {
+            upstream_session_close(session);
+            return;
+        }
+        if (session->out.size > 0) /* the socket is full */
+            break;
+    }
+    if (upstream_session_is_over(session)) {
+        upstream_session_close(session);
+        return;
+    }
+    loop_source_change(session->loop, &session->source,
+                       session->out.size ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void upstream_session_wake(struct upstream_session *session) {
+    loop_task_queue(session->loop, &session->flush);
+}
+
+/* The connect is over: well or not. */
+static void upstream_session_connected(struct upstream_session *session) {
+    int failure = 0;
+    socklen_t size = sizeof(failure);
+    if (getsockopt(session->source.fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure) {
+        upstream_session_close(session);
+        return;
+    }
+    upstream_session_enter(session, UPSTREAM_UP);
+    upstream_session_wake(session);
+}
+
+static void upstream_session_read(struct upstream_session *session) {
+    ssize_t got = recv(session->source.fd, session->scratch, session->scratch_size, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        upstream_session_close(session);
+        return;
+    }
+    ssize_t used = nghttp2_session_mem_recv(session->http2, session->scratch, (size_t)got);
+    if (used < 0) {
+        upstream_session_close(session);
+        return;
+    }
+    upstream_session_wake(session);
+}
+
+static void upstream_session_ready(struct loop_source *source, uint32_t events) {
+    struct upstream_session *session =
+        (struct upstream_session *)((char *)source - offsetof(struct upstream_session, source));
+    if (session->state == UPSTREAM_CONNECTING) {
+        upstream_session_connected(session);
+        return;
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        upstream_session_read(session);
+    if (session->state != UPSTREAM_CLOSED && (events & EPOLLOUT))
+        upstream_session_wake(session);
+}
+
+void upstream_session_drain(struct upstream_session *session) {
+    if (session->state != UPSTREAM_UP)
+        return;
+    upstream_session_enter(session, UPSTREAM_DRAINING);
+    upstream_session_wake(session);
+}
+
+static enum sync_status upstream_session_setup(struct upstream_session *session) {
+    nghttp2_option *option = NULL;
+    if (nghttp2_option_new(&option) != 0)
+        return SYNC_ERR_NO_MEMORY;
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_peer_max_concurrent_streams(option, UINT32_MAX >> 1);
+    int rc =
+        nghttp2_session_client_new2(&session->http2, upstream_stream_callbacks(), session, option);
+    nghttp2_option_del(option);
+    if (rc != 0)
+        return SYNC_ERR_NO_MEMORY;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UPSTREAM_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 20},
+    };
+    rc = nghttp2_submit_settings(session->http2, NGHTTP2_FLAG_NONE, settings, 3);
+    if (rc == 0)
+        rc = nghttp2_session_set_local_window_size(session->http2, NGHTTP2_FLAG_NONE, 0,
+                                                   UPSTREAM_CONNECTION_WINDOW);
+    return rc == 0 ? SYNC_OK : SYNC_ERR_NO_MEMORY;
+}
+
+/* A socket whose connect has begun, or -1. */
+static int upstream_connect(const struct address *address, bool *ret_connected) {
+    int family = address->storage.ss_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (family != AF_UNIX) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    int rc = connect(fd, (const struct sockaddr *)&address->storage, address->size);
+    if (rc != 0 && errno != EINPROGRESS) {
+        close(fd);
+        return -1;
+    }
+    *ret_connected = rc == 0;
+    return fd;
+}
+
+enum sync_status upstream_session_open(struct loop *loop, const struct address *address,
+                                       struct upstream_owner *owner, uint8_t *scratch,
+                                       size_t scratch_size, struct upstream_session **ret_session) {
+    assert(loop && address && scratch_size > 0);
+    bool connected = false;
+    int fd = upstream_connect(address, &connected);
+    if (fd < 0)
+        return SYNC_ERR_UNAVAILABLE;
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    struct upstream_session *session = memory_zalloc(1, sizeof(*session));
+    if (!session)
+        goto failed;
+    session->loop = loop;
+    session->scratch = scratch;
+    session->scratch_size = scratch_size;
+    session->source = (struct loop_source){.fd = fd, .ready = upstream_session_ready};
+    session->flush.run = upstream_session_flush;
+    session->grave.run = upstream_session_free;
+    buffer_init(&session->out, UPSTREAM_OUT_MAX);
+    status = upstream_session_setup(session);
+    if (status == SYNC_OK)
+        status = loop_source_add(loop, &session->source, EPOLLIN | EPOLLOUT);
+    if (status != SYNC_OK)
+        goto failed;
+    session->owner = owner;
+    *ret_session = session;
+    if (connected) {
+        upstream_session_enter(session, UPSTREAM_UP);
+        upstream_session_wake(session);
+    }
+    return SYNC_OK;
+
+failed:
+    if (session) {
+        nghttp2_session_del(session->http2);
+        memory_free(session);
+    }
+    close(fd);
+    return status;
+}

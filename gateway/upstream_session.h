@@ -1,0 +1,105 @@
+/* Upstream session: one HTTP/2 connection to the service and the calls on it. One thread. */
+#ifndef GATEWAY_UPSTREAM_SESSION_H
+#define GATEWAY_UPSTREAM_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "gateway/address.h"
+#include "gateway/grpc_message.h"
+#include "gateway/loop.h"
+#include "gateway/transcode.h"
+
+struct upstream_session;
+struct upstream_call;
+
+/* How a call ended. Texts live in the call's arena. */
+struct upstream_result {
+    int code; /* gRPC status code */
+    struct slice message;
+    struct slice details; /* google.rpc.Status in wire form, or empty */
+    bool unprocessed;     /* the service has surely not seen the call: it may be sent again */
+};
+
+/* What a call tells its owner. None is called after upstream_call_cancel, or within
+ * upstream_call_start. An event may cancel the call, but not free its memory. */
+struct upstream_call_events {
+    /* A message; borrowed until this returns. */
+    void (*message)(struct upstream_call *call, struct slice message);
+    /* The end; the call is over. */
+    void (*done)(struct upstream_call *call, const struct upstream_result *result);
+};
+
+/* One call, in its owner's memory. The owner fills the first part; it stays until the call is
+ * over. */
+struct upstream_call {
+    const struct upstream_call_events *events;
+    struct arena *arena;
+    struct slice path;    /* "/package.Service/Method" */
+    struct slice request; /* the message with its prefix */
+    uint64_t timeout_us;
+    const struct transcode_header *metadata; /* copied when the call starts */
+    size_t metadata_count;
+    size_t response_max; /* bytes of a message of the answer */
+
+    /* the session's own */
+    struct upstream_session *session; /* NULL when the call is not active */
+    struct upstream_call *next, **link;
+    int32_t stream_id;
+    size_t sent;
+    struct grpc_reader reader;
+    bool held_back; /* upstream_call_hold */
+    size_t unconsumed;
+    int http_status;
+    bool is_grpc;
+    bool has_code;
+    struct upstream_result result;
+};
+
+enum upstream_state {
+    UPSTREAM_CONNECTING, /* next: UP, CLOSED */
+    UPSTREAM_UP,         /* next: DRAINING, CLOSED */
+    UPSTREAM_DRAINING,   /* takes no new calls; next: CLOSED */
+    UPSTREAM_CLOSED,     /* all calls were told; the session frees itself */
+};
+
+/* Who keeps sessions is told when one changes its state. After UPSTREAM_CLOSED, and from
+ * UPSTREAM_DRAINING on if it likes, the owner forgets the session. */
+struct upstream_owner {
+    void (*changed)(struct upstream_owner *owner, struct upstream_session *session,
+                    enum upstream_state state);
+};
+
+/* Begins to connect. `scratch` is room for reading that nobody uses between two turns. May report
+ * UPSTREAM_UP before it returns. SYNC_ERR_UNAVAILABLE when it is refused at once. */
+enum sync_status upstream_session_open(struct loop *loop, const struct address *address,
+                                       struct upstream_owner *owner, uint8_t *scratch,
+                                       size_t scratch_size, struct upstream_session **ret_session);
+
+/* Ends the session: calls still active end as UNAVAILABLE, then UPSTREAM_CLOSED is told. */
+void upstream_session_close(struct upstream_session *session);
+
+enum upstream_state upstream_session_state(const struct upstream_session *session);
+
+/* The number of active calls. */
+size_t upstream_session_load(const struct upstream_session *session);
+
+/* Starts a call on a session that is up. SYNC_ERR_NO_MEMORY or SYNC_ERR_UNAVAILABLE; the call is
+ * then not active. */
+enum sync_status upstream_session_start(struct upstream_session *session,
+                                        struct upstream_call *call);
+
+/* Ends a call without further events; the service sees RST_STREAM CANCEL. Not active: nothing. */
+void upstream_call_cancel(struct upstream_call *call);
+
+/* Tells whether the call is active. */
+static inline bool upstream_call_is_active(const struct upstream_call *call) {
+    return call->session != NULL;
+}
+
+/* Stops (or lets go on) granting the service room to send: back-pressure of a slow client. */
+void upstream_call_hold(struct upstream_call *call, bool hold);
+
+#endif

@@ -1,0 +1,36 @@
+/* Upstream stream: the HTTP/2 side of a call. Used by gateway/upstream_session alone. */
+#ifndef GATEWAY_UPSTREAM_STREAM_H
+#define GATEWAY_UPSTREAM_STREAM_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "gateway/upstream_session.h"
+
+struct upstream_session {
+    struct loop *loop;
+    struct loop_source source;
+    struct loop_task flush, grave;
+    struct upstream_owner *owner; /* NULL once it has forgotten the session */
+    enum upstream_state state;
+    nghttp2_session *http2;
+    struct buffer out; /* frames for the socket, from out_sent on */
+    size_t out_sent;
+    struct upstream_call *calls;
+    size_t load;
+    uint8_t *scratch; /* borrowed */
+    size_t scratch_size;
+};
+
+/* The callbacks of all sessions, made once; their user data is the session. */
+const nghttp2_session_callbacks *upstream_stream_callbacks(void);
+
+/* Ends an active call as UNAVAILABLE with a sentence, and tells its owner. */
+void upstream_stream_end(struct upstream_call *call, struct slice message);
+
+/* Queues a flush for the end of the turn. */
+void upstream_session_wake(struct upstream_session *session);
+
+/* Lets calls finish, but takes no new ones: the service says it goes away. */
+void upstream_session_drain(struct upstream_session *session);
+
+#endif
