@@ -59,8 +59,9 @@ enum sync_status job_queue_open(const struct job_queue_options *options,
 /* Lets running jobs end, then stops; returns NULL. */
 struct job_queue *job_queue_close(struct job_queue *queue);
 
-/* Makes the row that puts a job, for a write set. `job->id` may be empty: one is made. Memory from
- * the arena. */
+/* Makes the row that puts a job, for a write set. `job->id` may be empty: one is made;
+ * `job->due_us` 0 is now. Memory from the arena. SYNC_ERR_NO_MEMORY; SYNC_ERR_TOO_LARGE when the id
+ * is over 256 bytes. Thread-safe. */
 enum sync_status job_queue_put(struct job_queue *queue, const struct job *job, struct arena *arena,
                                struct row_write *ret_row);
 
