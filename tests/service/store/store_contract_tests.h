@@ -1,0 +1,56 @@
+/* What the files of the contract's tests share. */
+#ifndef TESTS_SERVICE_STORE_STORE_CONTRACT_TESTS_H
+#define TESTS_SERVICE_STORE_STORE_CONTRACT_TESTS_H
+
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "tests/service/store/store_contract.h"
+#include "tests/service/store/store_fixture.h"
+
+/* What each test gets: the store, an arena, a commit to fill. */
+struct contract {
+    struct store *store;
+    struct arena arena;
+    struct fixture_commit *commit;
+};
+
+/* Loads, failing the test when that fails; the view lives in the contract's arena. */
+struct user_view contract_load(struct contract *contract, const struct touched *want);
+
+/* Loads one record of a user. */
+struct record_view contract_load_record(struct contract *contract, struct slice user,
+                                        const struct record_want *want);
+
+/* Fails the test when the bytes differ. */
+void contract_assert_slice(struct slice found, struct slice wanted);
+
+/* The tests, each with a struct contract as state. */
+void unknown_user_has_the_zero_head_and_nothing_else(void **state);
+void commit_is_read_back_whole(void **state);
+void large_documents_come_back_byte_for_byte(void **state);
+void tombstone_keeps_version_and_loses_data(void **state);
+void commit_on_a_moved_head_writes_nothing(void **state);
+void users_whose_names_share_a_beginning_do_not_mix(void **state);
+void history_follows_a_record_through_many_commits(void **state);
+void log_scan_resumes_inside_a_commit(void **state);
+void record_scan_is_ordered_and_stays_in_its_type(void **state);
+void rows_are_put_scanned_by_prefix_and_removed(void **state);
+void rows_under_a_user_need_no_revision_when_told_so(void **state);
+void reader_keeps_its_view_while_others_commit(void **state);
+void settled_changes_are_found_by_device_and_id_exactly(void **state);
+void trim_raises_the_floor_and_says_so_to_histories(void **state);
+void trim_of_an_unknown_user_is_well(void **state);
+void users_are_scanned_with_their_heads(void **state);
+void bad_keys_are_refused(void **state);
+void epoch_and_health_are_there(void **state);
+void racing_writers_lose_no_change_and_see_what_is_settled(void **state);
+
+#endif
