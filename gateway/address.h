@@ -10,6 +10,7 @@
 
 enum { ADDRESS_TEXT_MAX = 128 };
 
+/* A socket address of any family. In its user's memory, freely copied. */
 struct address {
     struct sockaddr_storage storage;
     socklen_t size;

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
+/* The content codings that the gateway reads and writes. */
 enum content_coding {
     CODING_IDENTITY,
     CODING_GZIP,

@@ -49,7 +49,7 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
                                   .body = body,
                                   .wire = wire,
                                   .out = out,
-                                  .begun_us = loop_now_us(worker->loop),
+                                  .begun_us = clock_monotonic_us(worker->gateway->clock),
                                   .timer.fire = exchange_timer_fired};
     return exchange;
 }
@@ -63,7 +63,7 @@ static void exchange_report(struct exchange *exchange) {
     /* 499: the client went away before there was an answer. */
     bool whole = exchange_is_over(exchange);
     int status = exchange->state >= EXCHANGE_ANSWERED ? exchange->answer.status : 499;
-    uint64_t duration_us = loop_now_us(exchange->worker->loop) - exchange->begun_us;
+    uint64_t duration_us = clock_monotonic_us(gateway->clock) - exchange->begun_us;
     const struct schema_method *method = exchange->routed ? exchange->route.method : NULL;
     gateway_metrics_request(gateway->metrics, method, status, duration_us, exchange->body_size,
                             exchange->sent_bytes);

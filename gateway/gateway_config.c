@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/sync_descriptor.h"
+#include "sync_descriptor.h"
 
 enum { DESCRIPTOR_SET_MAX = 16 << 20, OPENAPI_MAX = 32 << 20, THREADS_DEFAULT_MAX = 2 };
 

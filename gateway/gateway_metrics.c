@@ -47,9 +47,9 @@ static void register_families(struct gateway_metrics *metrics) {
     static const char *const request_labels[] = {"method", "code", NULL};
     static const char *const second_labels[] = {"method", NULL};
     metrics->requests =
-        family(metrics, METRIC_COUNTER, "gateway_requests_total",
+        family(metrics, METRIC_COUNTER, "gateway_http_requests_total",
                "Requests answered, by gRPC method and HTTP status.", request_labels);
-    metrics->seconds = family(metrics, METRIC_HISTOGRAM, "gateway_request_seconds",
+    metrics->seconds = family(metrics, METRIC_HISTOGRAM, "gateway_http_request_seconds",
                               "Time from a request's head to its answer's end.", second_labels);
     metrics->bytes_in = single(metrics, METRIC_COUNTER, "gateway_received_bytes_total",
                                "Bytes of request bodies received.");

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 
+/* The codes (google/rpc/code.proto). */
 enum grpc_code {
     GRPC_OK = 0,
     GRPC_CANCELLED = 1,

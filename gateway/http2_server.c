@@ -23,6 +23,7 @@ enum {
     HTTP2_OUR_RESETS_MAX = 100, /* that the client provokes within the time below */
     HTTP2_OUR_RESETS_TIME_US = 10000000,
     HTTP2_ANSWER_HEADERS_MAX = 64,
+    HTTP2_LINGER_US = 3000000, /* for the rest of a request that was answered early */
 };
 
 struct http2_server {
@@ -31,8 +32,9 @@ struct http2_server {
     struct http2_stream *stream_list;
     size_t streams;
     bool draining;
-    bool failed;         /* nothing more is received */
-    unsigned our_resets; /* since resets_us */
+    bool failed;              /* nothing more is received */
+    struct loop_timer linger; /* set while a stream was answered before its request ended */
+    unsigned our_resets;      /* since resets_us */
     uint64_t resets_us;
 };
 
@@ -258,11 +260,23 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    /* Answered before the request was complete: the rest of it is not wanted. */
-    if (ends && nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_NO_ERROR);
+    /* Answered before the request was complete. A reset at once, though allowed (RFC 9113 section
+     * 8.1), makes some clients drop the answer: the rest of the request is read for a while. */
+    if (ends && nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0 &&
+        !server->linger.link)
+        loop_timer_set(server->connection->worker->loop, &server->linger, HTTP2_LINGER_US);
     return 0;
+}
+
+static void linger_ended(struct loop_timer *timer) {
+    struct http2_server *server =
+        (struct http2_server *)((char *)timer - offsetof(struct http2_server, linger));
+    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
+        if (exchange_is_over(stream->exchange))
+            nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id,
+                                      NGHTTP2_NO_ERROR);
+    }
+    connection_wake(server->connection);
 }
 
 static ssize_t on_data_source(nghttp2_session *session, int32_t stream_id, uint8_t *out,
@@ -404,6 +418,7 @@ static void http2_close(struct connection *connection) {
     struct http2_server *server = server_of(connection);
     while (server->stream_list)
         stream_close(server->stream_list);
+    loop_timer_clear(&server->linger);
     nghttp2_session_del(server->session);
     memory_free(server);
     connection->state = NULL;
@@ -444,6 +459,7 @@ bool http2_server_start(struct connection *connection) {
     if (!server)
         return false;
     server->connection = connection;
+    server->linger.fire = linger_ended;
     if (!session_open(server)) {
         nghttp2_session_del(server->session);
         memory_free(server);

@@ -81,6 +81,7 @@ enum sync_status upstream_session_open(struct loop *loop, const struct address *
 /* Ends the session: calls still active end as UNAVAILABLE, then UPSTREAM_CLOSED is told. */
 void upstream_session_close(struct upstream_session *session);
 
+/* Where the session is in its life. */
 enum upstream_state upstream_session_state(const struct upstream_session *session);
 
 /* The number of active calls. */
