@@ -22,7 +22,6 @@ struct service_retention {
 };
 
 struct sync_metrics;
-
 struct health;
 struct reflection_index;
 
@@ -40,7 +39,7 @@ struct service {
     struct limiter *limiter;
     const struct policy_set *policies;
     struct service_retention retention;
-    struct health *health;
+    struct health *health; /* what grpc.health.v1 says beside the store's own */
     struct reflection_index *reflection;
     unsigned operations_max; /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
 };

@@ -1,0 +1,218 @@
+#include "service/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "service/rpc/listen.h"
+
+#define VERSION "0.1.0"
+
+enum { THREADS_MAX = 256, RATE_MAX = 1000000000 };
+
+static const uint64_t SECOND_US = 1000000;
+
+#define TEXT(name_, fallback_, value_, help_)                                                      \
+    {                                                                                              \
+        .name = (name_), .kind = CONFIG_TEXT, .fallback = (fallback_), .value_name = (value_),     \
+        .help = (help_)                                                                            \
+    }
+#define FLAG(name_, help_)                                                                         \
+    { .name = (name_), .kind = CONFIG_FLAG, .fallback = "false", .help = (help_) }
+#define INT(name_, fallback_, min_, max_, help_)                                                   \
+    {                                                                                              \
+        .name = (name_), .kind = CONFIG_INT, .fallback = (fallback_), .value_name = "N",           \
+        .min = (min_), .max = (max_), .help = (help_)                                              \
+    }
+#define BYTES(name_, fallback_, help_)                                                             \
+    {                                                                                              \
+        .name = (name_), .kind = CONFIG_BYTES, .fallback = (fallback_), .value_name = "BYTES",     \
+        .min = 1 << 20, .max = 1LL << 40, .help = (help_)                                          \
+    }
+#define SECONDS(name_, fallback_, help_)                                                           \
+    {                                                                                              \
+        .name = (name_), .kind = CONFIG_INT, .fallback = (fallback_), .value_name = "SECONDS",     \
+        .min = 1, .max = 100LL * 366 * 86400, .help = (help_)                                      \
+    }
+
+static const struct config_option options[] = {
+    TEXT("data", NULL, "DIR",
+         "Where everything is kept; by default $XDG_STATE_HOME/travelsense-sync."),
+    TEXT("unix", NULL, "PATH", "The socket to serve; by default DATA/run/service.sock."),
+    TEXT("grpc", NULL, "HOST:PORT", "An address to serve as well; loopback only."),
+    FLAG("allow-remote", "Let --grpc and --metrics be other than loopback addresses."),
+    TEXT("metrics", NULL, "HOST:PORT", "Where to show the metrics as Prometheus reads them."),
+    TEXT("jwks", NULL, "FILE",
+         "The keys that tokens are signed with; by default "
+         "DATA/keys/jwks.json. SIGHUP reads it again."),
+    TEXT("issuer", NULL, "TEXT", "The issuer that a token must name; by default any."),
+    TEXT("audience", "travelsense-sync", "TEXT",
+         "The audience that a token must name; empty is any."),
+    INT("threads", "0", 0, THREADS_MAX, "Threads for the network; 0 is one a core."),
+    INT("workers", "16", 1, THREADS_MAX, "Threads for calls, which wait for the store."),
+    FLAG("no-limits", "Lift rate limits and quotas."),
+    INT("calls-per-second", "100", 1, RATE_MAX, "Calls that a user may make a second."),
+    INT("calls-burst", "200", 1, RATE_MAX, "Calls that a user may make at once."),
+    INT("changes-per-second", "5000", 1, RATE_MAX, "Changes that a user may upload a second."),
+    INT("changes-burst", "20000", 1, RATE_MAX, "Changes that a user may upload at once."),
+    INT("changes-per-day", "1000000", 0, INT64_MAX,
+        "Changes that a user may upload in a UTC day; "
+        "0 is no quota."),
+    INT("syncs-per-second", "2", 1, RATE_MAX, "Synchronizations that a user may request a second."),
+    INT("syncs-burst", "60", 1, RATE_MAX, "Synchronizations that a user may request at once."),
+    INT("syncs-per-day", "0", 0, INT64_MAX,
+        "Synchronizations that a user may request in a UTC "
+        "day; 0 is no quota."),
+    INT("bundles-per-second", "10", 1, RATE_MAX, "Bundles that a user may get a second."),
+    INT("bundles-burst", "100", 1, RATE_MAX, "Bundles that a user may get at once."),
+    INT("bundles-per-day", "0", 0, INT64_MAX,
+        "Bundles that a user may get in a UTC day; 0 is no "
+        "quota."),
+    SECONDS("bundle-retention", "86400", "How long a bundle is kept."),
+    SECONDS("operation-retention", "604800", "How long an operation is kept after its end."),
+    SECONDS("log-retention", "2592000", "How long changes are kept for devices to catch up."),
+    BYTES("block-cache", "64m", "Memory for the store's blocks."),
+    BYTES("write-buffer", "64m", "Memory for the store's writes."),
+    BYTES("change-index", "64m", "Memory for the index of settled changes."),
+    INT("token-cache", "65536", 4, 1 << 24, "Verified tokens that are remembered."),
+    TEXT("log-level", "info", "LEVEL", "What is logged: debug, info, warn or error."),
+    TEXT("ready-file", NULL, "FILE", "A file to write when the service is ready: what it serves."),
+    TEXT("store-fault-file", NULL, "FILE", "For tests: a file that makes the store fail."),
+};
+
+const struct config_program *settings_program(void) {
+    static const struct config_program program = {
+        .name = "sync_service",
+        .summary = "The TravelSense offline synchronization service.",
+        .version = VERSION,
+        .environment_prefix = "SYNC",
+        .options = options,
+        .options_count = sizeof options / sizeof options[0],
+    };
+    return &program;
+}
+
+static enum sync_status refuse(struct sync_error *error, const char *option, const char *why) {
+    return sync_error_set(error, SYNC_ERR_INVALID, "SETTING", NULL, "--%s: %s", option, why);
+}
+
+/* Writes the folder that the user's state is kept in. */
+static bool data_default(char out[SETTINGS_PATH_MAX]) {
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (state && state[0])
+        length = snprintf(out, SETTINGS_PATH_MAX, "%s/travelsense-sync", state);
+    else if (home && home[0])
+        length = snprintf(out, SETTINGS_PATH_MAX, "%s/.local/state/travelsense-sync", home);
+    return length > 0 && length < SETTINGS_PATH_MAX;
+}
+
+/* The option's path, or the one below the data folder. */
+static enum sync_status path_read(const struct config *config, const char *option,
+                                  const char *below, const char *data, struct sync_error *error,
+                                  char out[SETTINGS_PATH_MAX]) {
+    const char *given = option ? config_text(config, option) : NULL;
+    int length = given ? snprintf(out, SETTINGS_PATH_MAX, "%s", given)
+                       : snprintf(out, SETTINGS_PATH_MAX, "%s/%s", data, below);
+    return length > 0 && length < SETTINGS_PATH_MAX
+               ? SYNC_OK
+               : refuse(error, option ? option : "data", "the path is empty or too long");
+}
+
+static enum sync_status paths_read(const struct config *config, struct sync_error *error,
+                                   struct settings *settings) {
+    const char *data = config_text(config, "data");
+    if (data && (!data[0] || strlen(data) >= SETTINGS_PATH_MAX))
+        return refuse(error, "data", "the path is empty or too long");
+    if (data)
+        snprintf(settings->data, sizeof settings->data, "%s", data);
+    else if (!data_default(settings->data))
+        return refuse(error, "data", "is needed where neither XDG_STATE_HOME nor HOME is set");
+    enum sync_status status =
+        path_read(config, NULL, "store", settings->data, error, settings->store_path);
+    if (status == SYNC_OK)
+        status = path_read(config, "unix", "run/service.sock", settings->data, error,
+                           settings->unix_path);
+    if (status == SYNC_OK)
+        status =
+            path_read(config, "jwks", "keys/jwks.json", settings->data, error, settings->jwks_path);
+    return status;
+}
+
+/* Reads an address, which must be this machine's own unless others are allowed. */
+static enum sync_status address_read(const struct config *config, const char *option,
+                                     bool allow_remote, struct sync_error *error,
+                                     const char **ret_address) {
+    const char *text = config_text(config, option);
+    if (text && !listen_address_is_valid(slice_text(text)))
+        return refuse(error, option, "is no address of the form HOST:PORT");
+    if (text && !allow_remote && !listen_address_is_loopback(slice_text(text)))
+        return refuse(error, option,
+                      "is not a loopback address; other machines come through the gateway "
+                      "(--allow-remote lifts this)");
+    *ret_address = text;
+    return SYNC_OK;
+}
+
+static struct limit_rule rule_read(const struct config *config, const char *rate, const char *burst,
+                                   const char *day) {
+    return (struct limit_rule){
+        .per_second = (double)config_int(config, rate),
+        .burst = (double)config_int(config, burst),
+        .per_day = day ? (uint64_t)config_int(config, day) : 0,
+    };
+}
+
+static void limits_read(const struct config *config, struct settings *settings) {
+    struct limit_rule *rules = settings->limits.rules;
+    settings->limits.unlimited = config_flag(config, "no-limits");
+    rules[LIMIT_CALLS] = rule_read(config, "calls-per-second", "calls-burst", NULL);
+    rules[LIMIT_CHANGES] =
+        rule_read(config, "changes-per-second", "changes-burst", "changes-per-day");
+    rules[LIMIT_SYNCS] = rule_read(config, "syncs-per-second", "syncs-burst", "syncs-per-day");
+    rules[LIMIT_BUNDLES] =
+        rule_read(config, "bundles-per-second", "bundles-burst", "bundles-per-day");
+}
+
+static void sizes_read(const struct config *config, struct settings *settings) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    settings->threads = (unsigned)config_int(config, "threads");
+    if (settings->threads == 0)
+        settings->threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+    settings->workers = (unsigned)config_int(config, "workers");
+    settings->block_cache_bytes = (size_t)config_int(config, "block-cache");
+    settings->write_buffer_bytes = (size_t)config_int(config, "write-buffer");
+    settings->change_index_bytes = (size_t)config_int(config, "change-index");
+    settings->token_cache_max = (size_t)config_int(config, "token-cache");
+    settings->retention = (struct service_retention){
+        .bundle_us = (uint64_t)config_int(config, "bundle-retention") * SECOND_US,
+        .operation_us = (uint64_t)config_int(config, "operation-retention") * SECOND_US,
+        .log_us = (uint64_t)config_int(config, "log-retention") * SECOND_US,
+    };
+}
+
+enum sync_status settings_read(const struct config *config, struct sync_error *error,
+                               struct settings *ret_settings) {
+    struct settings settings = {.allow_remote = config_flag(config, "allow-remote")};
+    enum sync_status status = paths_read(config, error, &settings);
+    if (status == SYNC_OK)
+        status = address_read(config, "grpc", settings.allow_remote, error, &settings.grpc_address);
+    if (status == SYNC_OK)
+        status = address_read(config, "metrics", settings.allow_remote, error,
+                              &settings.metrics_address);
+    if (status == SYNC_OK &&
+        !log_level_parse(slice_text(config_text(config, "log-level")), &settings.log_level))
+        status = refuse(error, "log-level", "is none of debug, info, warn and error");
+    if (status != SYNC_OK)
+        return status;
+    settings.issuer = config_text(config, "issuer");
+    settings.audience = config_text(config, "audience");
+    if (settings.audience && !settings.audience[0])
+        settings.audience = NULL;
+    settings.ready_file = config_text(config, "ready-file");
+    settings.store_fault_file = config_text(config, "store-fault-file");
+    limits_read(config, &settings);
+    sizes_read(config, &settings);
+    *ret_settings = settings;
+    return SYNC_OK;
+}
