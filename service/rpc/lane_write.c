@@ -1,7 +1,6 @@
 #include "service/rpc/lane_write.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stddef.h>
 
 static void lane_write_end(struct lane_write *write, enum sync_status status) {
@@ -49,48 +48,50 @@ void lane_write_start(struct lane_write *write) {
         lane_write_run(&write->turn.task);
 }
 
-/* Where a waiting thread sleeps; found by the turn's write, whose finish is borrowed. */
-struct lane_waiter {
-    struct lane_write write;
-    struct lane_write *wanted;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool has_ended;
-    enum sync_status status;
-};
-
-static enum sync_status waiter_apply(struct lane_write *write, struct write_set *ret_set) {
-    struct lane_waiter *waiter = (struct lane_waiter *)write;
-    return waiter->wanted->apply(waiter->wanted, ret_set);
+static void hold_granted(struct work_task *task) {
+    struct user_turn *turn = (struct user_turn *)((char *)task - offsetof(struct user_turn, task));
+    struct lane_hold *hold = (struct lane_hold *)((char *)turn - offsetof(struct lane_hold, turn));
+    pthread_mutex_lock(&hold->lock);
+    hold->is_granted = true;
+    pthread_cond_signal(&hold->granted);
+    pthread_mutex_unlock(&hold->lock);
 }
 
-static void waiter_finish(struct lane_write *write, enum sync_status status) {
-    struct lane_waiter *waiter = (struct lane_waiter *)write;
-    pthread_mutex_lock(&waiter->lock);
-    waiter->status = status;
-    waiter->has_ended = true;
-    pthread_cond_signal(&waiter->ended);
-    pthread_mutex_unlock(&waiter->lock);
+void lane_hold_enter(struct lane_hold *hold, struct service *service, struct slice lane) {
+    assert(lane.size > 0);
+    *hold = (struct lane_hold){.service = service,
+                               .turn = {.task = {.run = hold_granted}, .user = lane}};
+    pthread_mutex_init(&hold->lock, NULL);
+    pthread_cond_init(&hold->granted, NULL);
+    if (user_lane_enter(service->lanes, &hold->turn))
+        return;
+    pthread_mutex_lock(&hold->lock);
+    while (!hold->is_granted)
+        pthread_cond_wait(&hold->granted, &hold->lock);
+    pthread_mutex_unlock(&hold->lock);
+}
+
+void lane_hold_leave(struct lane_hold *hold) {
+    user_lane_leave(hold->service->lanes, &hold->turn);
+    pthread_cond_destroy(&hold->granted);
+    pthread_mutex_destroy(&hold->lock);
 }
 
 enum sync_status lane_write_wait(struct lane_write *write) {
-    struct lane_waiter waiter = {
-        .write = {.service = write->service,
-                  .lane = write->lane,
-                  .apply = waiter_apply,
-                  .finish = waiter_finish},
-        .wanted = write,
-    };
-    pthread_mutex_init(&waiter.lock, NULL);
-    pthread_cond_init(&waiter.ended, NULL);
-    lane_write_start(&waiter.write);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.has_ended)
-        pthread_cond_wait(&waiter.ended, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.ended);
-    pthread_mutex_destroy(&waiter.lock);
-    return waiter.status;
+    assert(write->service && write->apply);
+    struct lane_hold hold;
+    lane_hold_enter(&hold, write->service, write->lane);
+    enum sync_status status = SYNC_ERR_HEAD_MOVED;
+    for (write->attempts = 0;
+         status == SYNC_ERR_HEAD_MOVED && write->attempts < LANE_WRITE_ATTEMPTS_MAX;
+         write->attempts++) {
+        write->set = (struct write_set){0};
+        status = write->apply(write, &write->set);
+        if (status == SYNC_OK && !set_is_empty(&write->set))
+            status = store_commit_wait(write->service->store, &write->set, NULL);
+    }
+    lane_hold_leave(&hold);
+    return status;
 }
 
 /* Control characters are in no user id, so these lanes are nobody's. */

@@ -6,6 +6,8 @@
 #ifndef SERVICE_RPC_LANE_WRITE_H
 #define SERVICE_RPC_LANE_WRITE_H
 
+#include <pthread.h>
+
 #include "base/arena.h"
 #include "service/rpc/service.h"
 
@@ -38,9 +40,23 @@ struct lane_write {
 /* Begins; `apply` may run before the return. */
 void lane_write_start(struct lane_write *write);
 
-/* Begins and waits until the write has ended; `finish` is not called. Not on a thread of the store.
- * For workers. */
+/* Does all of it on the calling thread, which waits; `finish` is not called. For workers: not on a
+ * thread of the store or of the service's pool, whose turns it waits for. */
 enum sync_status lane_write_wait(struct lane_write *write);
+
+/* A lane held by a thread for work of several commits. In the caller's memory. */
+struct lane_hold {
+    struct service *service;
+    struct user_turn turn;
+    pthread_mutex_t lock;
+    pthread_cond_t granted;
+    bool is_granted;
+};
+
+/* Waits for the lane's turn and ends it; for workers, as lane_write_wait. `lane` lives until then.
+ */
+void lane_hold_enter(struct lane_hold *hold, struct service *service, struct slice lane);
+void lane_hold_leave(struct lane_hold *hold);
 
 /* Names the lane of a device id, or of a bundle id, in the arena. */
 bool lane_of_device(struct arena *arena, struct slice device, struct slice *ret_lane);

@@ -1,0 +1,126 @@
+#include "service/core/document.h"
+#include "service/rpc/conflict_view.h"
+#include "service/rpc/handlers.h"
+#include "service/rpc/lane_write.h"
+#include "service/rpc/sync_metrics.h"
+#include "service/rpc/violations.h"
+
+/* A resolution on its way; lives in the call's arena. */
+struct conflict_resolution {
+    struct lane_write write; /* first: found from it */
+    struct rpc_call *call;
+    struct slice conflict_id;
+    struct resolution_request request;
+    struct conflict conflict;
+    struct record record;
+    struct sync_error error;
+};
+
+static enum sync_status resolution_apply(struct lane_write *write, struct write_set *ret_set) {
+    struct conflict_resolution *resolution = (struct conflict_resolution *)write;
+    struct arena *arena = rpc_call_arena(resolution->call);
+    struct conflict before;
+    enum sync_status status =
+        conflict_load(resolution->call, resolution->conflict_id, &resolution->error, &before);
+    if (status != SYNC_OK)
+        return status;
+    struct record_want wanted = {.key = before.key};
+    struct touched want = {.user = before.user, .records = &wanted, .record_count = 1};
+    struct user_view view;
+    status = store_load(write->service->store, NULL, &want, arena, &view);
+    if (status != SYNC_OK)
+        return status;
+    resolution->request.now_us = (int64_t)clock_now_us(write->service->clock);
+    return conflict_resolve(&view, &before, &resolution->request, arena, &resolution->error,
+                            ret_set, &resolution->conflict, &resolution->record);
+}
+
+static void resolution_finish(struct lane_write *write, enum sync_status status) {
+    struct conflict_resolution *resolution = (struct conflict_resolution *)write;
+    struct rpc_call *call = resolution->call;
+    struct arena *arena = rpc_call_arena(call);
+    PB(ResolveConflictResponse) response = PB_INIT(RESOLVE_CONFLICT_RESPONSE);
+    if (status == SYNC_OK) {
+        response.conflict = conflict_message(&resolution->conflict, arena);
+        response.record = message_record(arena, &resolution->record, true);
+        if (!response.conflict || !response.record)
+            status = SYNC_ERR_NO_MEMORY;
+    }
+    if (status == SYNC_OK) {
+        const struct sync_metrics *metrics = write->service->sync_metrics;
+        if (metrics && write->set.row_count > 0)
+            metric_add(metrics->resolutions[resolution->request.resolution], 1);
+        rpc_call_reply(call, &response.base);
+    } else if (resolution->error.status == status) {
+        rpc_call_fail(call, &resolution->error);
+    } else {
+        call_fail_status(call, status);
+    }
+}
+
+/* Makes the merged data canonical, or adds a violation. */
+static void resolution_take_merged(struct conflict_resolution *resolution,
+                                   const PB(ResolveConflictRequest) * request,
+                                   struct violations *violations) {
+    bool is_given = request->merged_data_presence_case != 0;
+    bool is_merge = resolution->request.resolution == RESOLUTION_MERGE;
+    if (is_merge && !is_given)
+        violations_add(violations, "mergedData", "REQUIRED",
+                       "is required when resolution is merge");
+    if (!is_merge && is_given)
+        violations_add(violations, "mergedData", "NOT_TOGETHER",
+                       "must be given only when resolution is merge");
+    if (!is_merge || !is_given)
+        return;
+    struct slice data = slice_of(request->merged_data.data, request->merged_data.len);
+    struct sync_error error = {0};
+    enum sync_status status = SYNC_OK;
+    if (data.size > CHANGE_DATA_MAX)
+        violations_add(violations, "mergedData", "TOO_LARGE", "must have at most %d bytes",
+                       CHANGE_DATA_MAX);
+    else
+        status = document_normalize(data, violations->arena, &error, &resolution->request.merged);
+    if (status == SYNC_ERR_NO_MEMORY) {
+        violations->no_memory = true;
+    } else if (status != SYNC_OK) {
+        sync_error_prefix(&error, "mergedData");
+        violations_add_error(violations, &error, "INVALID_VALUE");
+    }
+}
+
+void conflict_resolve_handle(struct rpc_call *call) {
+    const PB(ResolveConflictRequest) *request = (PB(ResolveConflictRequest) *)rpc_call_unpack(
+        call, PB_DESCRIPTOR(resolve_conflict_request));
+    if (!request)
+        return;
+    struct conflict_resolution *resolution =
+        arena_zalloc(rpc_call_arena(call), 1, sizeof *resolution);
+    if (!resolution) {
+        call_fail_status(call, SYNC_ERR_NO_MEMORY);
+        return;
+    }
+    struct violations violations;
+    violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
+    violations_check_uuid(&violations, "conflictId", request->conflict_id);
+    int how = (int)request->resolution;
+    if (how == 0)
+        violations_add(&violations, "resolution", "REQUIRED",
+                       "is required: client, server or merge");
+    else if (how < RESOLUTION_CLIENT || how > RESOLUTION_MERGE)
+        violations_add(&violations, "resolution", "INVALID_VALUE",
+                       "must be client, server or merge");
+    if (request->base_version < 0)
+        violations_add(&violations, "baseVersion", "OUT_OF_RANGE", "must not be negative");
+    resolution->call = call;
+    resolution->conflict_id = slice_text(request->conflict_id);
+    resolution->request.resolution = (enum resolution)how;
+    resolution->request.expected_version = (uint64_t)request->base_version;
+    resolution_take_merged(resolution, request, &violations);
+    if (violations_end(&violations, call))
+        return;
+    resolution->write = (struct lane_write){.service = rpc_call_service(call),
+                                            .lane = slice_text(rpc_call_identity(call)->user),
+                                            .apply = resolution_apply,
+                                            .finish = resolution_finish};
+    lane_write_start(&resolution->write);
+}

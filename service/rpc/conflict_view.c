@@ -1,0 +1,80 @@
+#include "service/rpc/conflict_view.h"
+
+/* Puts a document into a bytes field of a oneof when there is one. */
+#define PUT_DOCUMENT(message, has, member, document, CASE)                                         \
+    do {                                                                                           \
+        if (has) {                                                                                 \
+            (message)->member##_presence_case =                                                    \
+                TRAVELSENSE__SYNC__V1__CONFLICT__##CASE##_PRESENCE_##CASE;                         \
+            (message)->member = message_bytes(document);                                           \
+        }                                                                                          \
+    } while (0)
+
+static bool put_fields(PB(Conflict) * message, const struct conflict *conflict,
+                       struct arena *arena) {
+    message->fields = arena_zalloc(arena, conflict->field_count, sizeof *message->fields);
+    if (!message->fields)
+        return false;
+    for (size_t i = 0; i < conflict->field_count; i++) {
+        message->fields[i] = arena_copy_text(arena, conflict->fields[i]);
+        if (!message->fields[i])
+            return false;
+    }
+    message->n_fields = conflict->field_count;
+    return true;
+}
+
+PB(Conflict) * conflict_message(const struct conflict *conflict, struct arena *arena) {
+    PB(Conflict) *message = arena_alloc(arena, sizeof *message);
+    if (!message)
+        return NULL;
+    travelsense__sync__v1__conflict__init(message);
+    message->conflict_id = arena_copy_text(arena, conflict->id);
+    message->user_id = arena_copy_text(arena, conflict->user);
+    message->device_id = arena_copy_text(arena, conflict->device);
+    message->change_id = arena_copy_text(arena, conflict->change_id);
+    message->data_type = (PB(DataType))conflict->key.type;
+    message->data_id = arena_copy_text(arena, conflict->key.id);
+    message->conflict_type = (PB(ConflictType))conflict->type;
+    PUT_DOCUMENT(message, conflict->has_base, base_data, conflict->base, BASE_DATA);
+    PUT_DOCUMENT(message, conflict->has_client, client_data, conflict->client, CLIENT_DATA);
+    PUT_DOCUMENT(message, conflict->has_server, server_data, conflict->server, SERVER_DATA);
+    PUT_DOCUMENT(message, conflict->suggested.size > 0, suggested_data, conflict->suggested,
+                 SUGGESTED_DATA);
+    message->server_version = (int64_t)conflict->server_version;
+    message->detected_at = message_time(arena, conflict->detected_us);
+    message->created_at = message->detected_at;
+    message->updated_at = message->detected_at;
+    message->resolved = conflict->resolved_us != 0;
+    if (message->resolved) {
+        message->resolution = (PB(Resolution))conflict->resolution;
+        message->resolved_at = message_time(arena, conflict->resolved_us);
+        message->updated_at = message->resolved_at;
+    }
+    bool is_whole = message->conflict_id && message->user_id && message->device_id &&
+                    message->change_id && message->data_id && message->detected_at &&
+                    message->updated_at && put_fields(message, conflict, arena);
+    return is_whole ? message : NULL;
+}
+
+enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
+                               struct sync_error *error, struct conflict *ret_conflict) {
+    struct arena *arena = rpc_call_arena(call);
+    struct slice user = slice_text(rpc_call_identity(call)->user);
+    struct row wanted = {.table = TABLE_CONFLICT, .key = conflict_id};
+    struct touched want = {.user = user, .rows = &wanted, .row_count = 1};
+    struct user_view view;
+    enum sync_status status = store_load(rpc_call_service(call)->store, NULL, &want, arena, &view);
+    if (status == SYNC_OK && !view.rows[0].found)
+        return sync_error_set(error, SYNC_ERR_NOT_FOUND, "CONFLICT_NOT_FOUND", NULL,
+                              "there is no conflict with this id");
+    if (status == SYNC_OK)
+        status = conflict_unpack(view.rows[0].value, arena, ret_conflict);
+    if (status != SYNC_OK)
+        return sync_error_set(error, status, sync_status_name(status), NULL, "%s",
+                              sync_status_text(status));
+    if (!slice_equal(ret_conflict->user, user))
+        return sync_error_set(error, SYNC_ERR_DENIED, "CONFLICT_OF_ANOTHER_USER", NULL,
+                              "this conflict belongs to another user");
+    return SYNC_OK;
+}

@@ -1,0 +1,16 @@
+/* Conflict view: a stored conflict as a call reads and shows it. */
+#ifndef SERVICE_RPC_CONFLICT_VIEW_H
+#define SERVICE_RPC_CONFLICT_VIEW_H
+
+#include "service/core/conflict.h"
+#include "service/rpc/messages.h"
+
+/* A conflict as the API shows it, or NULL when there is no room. Documents are borrowed. */
+PB(Conflict) * conflict_message(const struct conflict *conflict, struct arena *arena);
+
+/* Reads a conflict of the caller's into the call's arena. SYNC_ERR_NOT_FOUND, SYNC_ERR_DENIED when
+ * it is another user's; `error` (NULL is allowed) says what is wrong. */
+enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
+                               struct sync_error *error, struct conflict *ret_conflict);
+
+#endif
