@@ -1,0 +1,267 @@
+#include "service/rpc/retention.h"
+
+#include <assert.h>
+
+#include "service/rpc/bundle_store.h"
+#include "service/rpc/lane_write.h"
+#include "service/rpc/operation.h"
+#include "service/rpc/sync_metrics.h"
+
+enum {
+    AT_ONCE = 128,
+    ARENA_MAX = 8 << 20,
+    PARTS_MAX = 1024,      /* of a bundle; its bytes are bounded far below */
+    UUID_TIME_DIGITS = 12, /* hexadecimal, of milliseconds; behind 8 of them is a hyphen */
+};
+
+/* Keys gathered by a scan, to be worked on after it. */
+struct key_list {
+    struct arena *arena;
+    struct slice keys[AT_ONCE];
+    size_t count;
+    struct slice last_seen; /* also of those that were passed over */
+    int64_t until_us;
+    int64_t ended_before_us;
+    enum sync_status status;
+};
+
+static bool list_add(struct key_list *list, struct slice key) {
+    if (!arena_copy(list->arena, key, &list->keys[list->count])) {
+        list->status = SYNC_ERR_NO_MEMORY;
+        return false;
+    }
+    return ++list->count < AT_ONCE;
+}
+
+static bool due_visit(void *context, const struct scan_item *item) {
+    struct key_list *list = context;
+    int64_t time_us;
+    enum table table;
+    struct slice key;
+    if (!key_parse_expiry(item->row->key, &time_us, &table, &key)) {
+        list->status = SYNC_ERR_CORRUPT;
+        return false;
+    }
+    return time_us <= list->until_us && list_add(list, item->row->key);
+}
+
+struct part_list {
+    struct arena *arena;
+    struct row_write *rows;
+    size_t count;
+    bool no_memory;
+};
+
+static bool part_visit(void *context, const struct scan_item *item) {
+    struct part_list *parts = context;
+    struct row_write *row = &parts->rows[parts->count];
+    *row = (struct row_write){.table = TABLE_BUNDLE_PART, .remove = true};
+    parts->no_memory = !arena_copy(parts->arena, item->row->key, &row->key);
+    return !parts->no_memory && ++parts->count < PARTS_MAX;
+}
+
+/* Removes a bundle, its parts and the row that said it is due. In the bundle's lane. */
+static enum sync_status bundle_remove(struct service *service, struct slice bundle_id,
+                                      struct slice expiry_key, struct arena *arena) {
+    struct part_list parts = {.arena = arena};
+    parts.rows = arena_zalloc(arena, PARTS_MAX + 2, sizeof *parts.rows);
+    if (!parts.rows)
+        return SYNC_ERR_NO_MEMORY;
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_BUNDLE_PART, .prefix = bundle_id};
+    enum sync_status status = store_scan(service->store, NULL, &scan, part_visit, &parts);
+    if (status != SYNC_OK || parts.no_memory)
+        return status != SYNC_OK ? status : SYNC_ERR_NO_MEMORY;
+    parts.rows[parts.count++] =
+        (struct row_write){.table = TABLE_BUNDLE, .key = bundle_id, .remove = true};
+    parts.rows[parts.count++] =
+        (struct row_write){.table = TABLE_EXPIRY, .key = expiry_key, .remove = true};
+    struct write_set set = {.rows = parts.rows, .row_count = parts.count};
+    return store_commit_wait(service->store, &set, NULL);
+}
+
+/* Works off one row that is due. */
+static enum sync_status due_remove(struct service *service, struct slice expiry_key,
+                                   struct retention_counts *counts) {
+    int64_t time_us;
+    enum table table;
+    struct slice key, lane;
+    bool is_ours = key_parse_expiry(expiry_key, &time_us, &table, &key);
+    assert(is_ours);
+    if (!is_ours || table != TABLE_BUNDLE)
+        return SYNC_ERR_CORRUPT;
+    struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    if (lane_of_bundle(&arena, key, &lane)) {
+        struct lane_hold hold;
+        lane_hold_enter(&hold, service, lane);
+        status = bundle_remove(service, key, expiry_key, &arena);
+        lane_hold_leave(&hold);
+    }
+    arena_done(&arena);
+    counts->bundles += status == SYNC_OK;
+    return status;
+}
+
+enum sync_status retention_expire_bundles(struct service *service,
+                                          struct retention_counts *counts) {
+    enum sync_status status = SYNC_OK;
+    size_t found;
+    do {
+        struct arena arena;
+        arena_init(&arena, ARENA_MAX);
+        struct key_list list = {.arena = &arena, .until_us = (int64_t)clock_now_us(service->clock)};
+        struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_EXPIRY};
+        status = store_scan(service->store, NULL, &scan, due_visit, &list);
+        if (status == SYNC_OK)
+            status = list.status;
+        for (size_t i = 0; i < list.count && status == SYNC_OK; i++)
+            status = due_remove(service, list.keys[i], counts);
+        found = list.count;
+        arena_done(&arena);
+    } while (status == SYNC_OK && found == AT_ONCE);
+    return status;
+}
+
+/* The time in a UUIDv7; 0 when the text is none. */
+static int64_t uuid_time_us(struct slice id) {
+    int64_t time_ms = 0;
+    size_t digits = 0;
+    for (size_t i = 0; i < id.size && digits < UUID_TIME_DIGITS; i++) {
+        uint8_t c = id.data[i];
+        if (c == '-')
+            continue;
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0)
+            return 0;
+        time_ms = time_ms << 4 | digit;
+        digits++;
+    }
+    return time_ms * 1000;
+}
+
+/* Operations lie in the order of their making: the first that is too young ends the scan. */
+static bool operation_visit(void *context, const struct scan_item *item) {
+    struct key_list *list = context;
+    struct slice id = item->row->key;
+    if (uuid_time_us(id) >= list->ended_before_us)
+        return false;
+    struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    const PB(SyncOperation) *operation = (PB(SyncOperation) *)message_unpack(
+        PB_DESCRIPTOR(sync_operation), item->row->value, &arena);
+    int64_t end_us = 0;
+    bool is_old = operation && operation_has_ended(operation) && operation->end_time &&
+                  message_time_us(operation->end_time, &end_us) && end_us < list->ended_before_us;
+    bool goes_on = true;
+    if (!arena_copy(list->arena, id, &list->last_seen)) {
+        list->status = SYNC_ERR_NO_MEMORY;
+        goes_on = false;
+    } else if (is_old) {
+        /* The user and the id, to find both rows. */
+        struct slice both;
+        goes_on =
+            key_of_user(&arena, slice_text(operation->user_id), id, &both) && list_add(list, both);
+    }
+    arena_done(&arena);
+    return goes_on;
+}
+
+/* Removes operations, named as `user NUL id`, with their places in the users' lists. */
+static enum sync_status operations_remove(struct service *service, const struct key_list *list,
+                                          struct arena *arena) {
+    struct row_write *rows = arena_zalloc(arena, 2 * list->count, sizeof *rows);
+    if (!rows)
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice both = list->keys[i];
+        const uint8_t *nul = memchr(both.data, 0, both.size);
+        assert(nul);
+        struct slice user = slice_first(both, (size_t)(nul - both.data));
+        struct slice id = slice_after(both, user.size + 1);
+        rows[2 * i] = (struct row_write){.table = TABLE_OPERATION, .key = id, .remove = true};
+        rows[2 * i + 1] = (struct row_write){.table = TABLE_OPERATION_BY_USER, .remove = true};
+        if (!key_of_operation_index(arena, user, id, &rows[2 * i + 1].key))
+            return SYNC_ERR_NO_MEMORY;
+    }
+    struct write_set set = {.rows = rows, .row_count = 2 * list->count};
+    return store_commit_wait(service->store, &set, NULL);
+}
+
+enum sync_status retention_expire_operations(struct service *service,
+                                             struct retention_counts *counts) {
+    int64_t before_us =
+        (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.operation_us;
+    char after[UUID_TEXT_SIZE];
+    struct slice after_key = SLICE_EMPTY;
+    enum sync_status status;
+    bool has_more;
+    do {
+        struct arena arena;
+        arena_init(&arena, ARENA_MAX);
+        struct key_list list = {.arena = &arena, .ended_before_us = before_us};
+        struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_OPERATION, .after_key = after_key};
+        status = store_scan(service->store, NULL, &scan, operation_visit, &list);
+        if (status == SYNC_OK)
+            status = list.status;
+        if (status == SYNC_OK && list.count > 0)
+            status = operations_remove(service, &list, &arena);
+        if (status == SYNC_OK)
+            counts->operations += list.count;
+        has_more = list.count == AT_ONCE;
+        if (has_more) {
+            assert(list.last_seen.size <= sizeof after);
+            memcpy(after, list.last_seen.data, list.last_seen.size);
+            after_key = slice_of(after, list.last_seen.size);
+        }
+        arena_done(&arena);
+    } while (status == SYNC_OK && has_more);
+    return status;
+}
+
+static bool user_visit(void *context, const struct scan_item *item) {
+    return list_add(context, item->user);
+}
+
+/* Trims in the user's lane, since trimming moves the user's head. */
+static enum sync_status user_trim(struct service *service, struct slice user, int64_t before_us) {
+    struct store_trim what = {
+        .user = user, .log_before_us = before_us, .settled_before_us = before_us};
+    struct lane_hold hold;
+    lane_hold_enter(&hold, service, user);
+    enum sync_status status = store_trim(service->store, &what);
+    lane_hold_leave(&hold);
+    return status;
+}
+
+enum sync_status retention_trim_logs(struct service *service, struct retention_counts *counts) {
+    int64_t before_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us;
+    char after[USER_ID_MAX];
+    struct slice after_user = SLICE_EMPTY;
+    enum sync_status status;
+    size_t found;
+    if (before_us <= 0)
+        return SYNC_OK;
+    do {
+        struct arena arena;
+        arena_init(&arena, ARENA_MAX);
+        struct key_list list = {.arena = &arena};
+        struct scan scan = {.kind = SCAN_USERS, .after_user = after_user};
+        status = store_scan(service->store, NULL, &scan, user_visit, &list);
+        if (status == SYNC_OK)
+            status = list.status;
+        for (size_t i = 0; i < list.count && status == SYNC_OK; i++) {
+            status = user_trim(service, list.keys[i], before_us);
+            counts->users_trimmed++;
+        }
+        found = list.count;
+        if (found > 0) {
+            struct slice last = list.keys[found - 1];
+            assert(last.size <= sizeof after);
+            memcpy(after, last.data, last.size);
+            after_user = slice_of(after, last.size);
+        }
+        arena_done(&arena);
+    } while (status == SYNC_OK && found == AT_ONCE);
+    return status;
+}

@@ -1,0 +1,33 @@
+/* Retention: removes what has had its time: expired bundles with their parts, operations that ended
+ * long ago, and old entries of the users' logs. Blocks on commits and lanes: for a thread of its
+ * own, or a test with a clock of its own. */
+#ifndef SERVICE_RPC_RETENTION_H
+#define SERVICE_RPC_RETENTION_H
+
+#include "service/rpc/service.h"
+
+/* What a run has removed. */
+struct retention_counts {
+    uint64_t bundles, operations;
+    uint64_t users_trimmed; /* looked at, to be exact */
+};
+
+/* Removes bundles whose time is over by the service's clock. */
+enum sync_status retention_expire_bundles(struct service *service, struct retention_counts *counts);
+
+/* Removes operations that ended more than retention.operation_us ago. */
+enum sync_status retention_expire_operations(struct service *service,
+                                             struct retention_counts *counts);
+
+/* Trims the logs and settled changes of all users to retention.log_us. */
+enum sync_status retention_trim_logs(struct service *service, struct retention_counts *counts);
+
+struct retention;
+
+/* Starts a thread that does all of it now and then. */
+enum sync_status retention_open(struct service *service, struct retention **ret_retention);
+
+/* Lets the step at hand end, then stops; returns NULL. */
+struct retention *retention_close(struct retention *retention);
+
+#endif
