@@ -103,6 +103,14 @@ bool json_recover(struct json_decoder *decoder, const struct json_mark *mark);
 /* The same for a value that is not in the input. */
 bool json_recover_param(struct json_decoder *decoder, const struct json_mark *mark);
 
+/* buffer_reserve, where the room is mostly there. */
+static inline uint8_t *json_room(struct json_decoder *decoder, size_t size) {
+    struct buffer *out = decoder->out;
+    if (__builtin_expect(size <= out->capacity - out->size && !out->failed, 1))
+        return out->data + out->size;
+    return buffer_reserve(out, size);
+}
+
 static inline void json_space(struct json_decoder *decoder) {
     if (decoder->next < decoder->end && *decoder->next <= ' ')
         decoder->next = json_scan_space(decoder->next, decoder->end);

@@ -213,7 +213,7 @@ bool json_read_bits(struct json_decoder *decoder, const struct schema_field *fie
 }
 
 void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64_t bits) {
-    uint8_t *room = buffer_reserve(decoder->out, WIRE_VARINT_MAX);
+    uint8_t *room = json_room(decoder, WIRE_VARINT_MAX);
     if (!room)
         return;
     size_t size;
@@ -243,7 +243,7 @@ void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64
 
 void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t tag_size,
                      struct slice text) {
-    uint8_t *room = buffer_reserve(decoder->out, tag_size + WIRE_VARINT_MAX + text.size);
+    uint8_t *room = json_room(decoder, tag_size + WIRE_VARINT_MAX + text.size);
     if (!room)
         return;
     uint8_t *at = room;

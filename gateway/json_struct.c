@@ -18,8 +18,14 @@ static const uint64_t I_JSON_INTEGER_MAX = ((uint64_t)1 << 53) - 1;
 
 /* A tag and an open frame. */
 static inline struct wire_frame tagged_open(struct json_decoder *decoder, uint8_t tag) {
-    buffer_append_byte(decoder->out, tag);
-    return wire_frame_open(&decoder->frames, decoder->out);
+    uint8_t *room = json_room(decoder, 2);
+    struct wire_frame frame = {decoder->out->size + 1, decoder->frames.extra};
+    if (room) {
+        room[0] = tag;
+        room[1] = 0;
+        buffer_advance(decoder->out, 2);
+    }
+    return frame;
 }
 
 static inline void tagged_close(struct json_decoder *decoder, struct wire_frame frame) {
@@ -27,8 +33,12 @@ static inline void tagged_close(struct json_decoder *decoder, struct wire_frame 
 }
 
 static void write_two(struct json_decoder *decoder, uint8_t first, uint8_t second) {
-    uint8_t pair[2] = {first, second};
-    buffer_append(decoder->out, slice_of(pair, sizeof pair));
+    uint8_t *room = json_room(decoder, 2);
+    if (!room)
+        return;
+    room[0] = first;
+    room[1] = second;
+    buffer_advance(decoder->out, 2);
 }
 
 static bool read_number(struct json_decoder *decoder) {
@@ -45,7 +55,7 @@ static bool read_number(struct json_decoder *decoder) {
     double value;
     if (!json_number_double(&number, &value))
         return json_fail(decoder, "INVALID_VALUE", "the number is beyond a double's range");
-    uint8_t *room = buffer_reserve(decoder->out, 1 + sizeof value);
+    uint8_t *room = json_room(decoder, 1 + sizeof value);
     if (!room)
         return true;
     uint64_t bits;
@@ -92,13 +102,38 @@ bool json_read_value(struct json_decoder *decoder) {
     }
 }
 
-static bool read_entry(struct json_decoder *decoder, size_t object, struct slice name) {
+/* Writes an entry's key and opens its value, all in one piece where the key is short. */
+static void entry_open(struct json_decoder *decoder, struct slice name, struct wire_frame *entry,
+                       struct wire_frame *value) {
     static const uint8_t KEY_TAG = TAG_ENTRY_KEY;
+    if (name.size >= 128) {
+        *entry = tagged_open(decoder, TAG_STRUCT_FIELDS);
+        json_write_text(decoder, &KEY_TAG, 1, name);
+        *value = tagged_open(decoder, TAG_ENTRY_VALUE);
+        return;
+    }
+    enum { AROUND = 6 };
+    size_t extra = decoder->frames.extra, begin = decoder->out->size;
+    *entry = (struct wire_frame){begin + 1, extra};
+    *value = (struct wire_frame){begin + name.size + 5, extra};
+    uint8_t *room = json_room(decoder, name.size + AROUND);
+    if (!room)
+        return;
+    room[0] = TAG_STRUCT_FIELDS;
+    room[1] = 0;
+    room[2] = TAG_ENTRY_KEY;
+    room[3] = (uint8_t)name.size;
+    memcpy(room + 4, name.data, name.size);
+    room[4 + name.size] = TAG_ENTRY_VALUE;
+    room[5 + name.size] = 0;
+    buffer_advance(decoder->out, name.size + AROUND);
+}
+
+static bool read_entry(struct json_decoder *decoder, size_t object, struct slice name) {
+    struct wire_frame entry, value;
     if (!json_name_once(decoder, object, name))
         return false;
-    struct wire_frame entry = tagged_open(decoder, TAG_STRUCT_FIELDS);
-    json_write_text(decoder, &KEY_TAG, 1, name);
-    struct wire_frame value = tagged_open(decoder, TAG_ENTRY_VALUE);
+    entry_open(decoder, name, &entry, &value);
     if (!json_read_value(decoder))
         return false;
     tagged_close(decoder, value);

@@ -90,7 +90,10 @@ static size_t copy_plain(uint8_t *to, struct slice text, bool *ret_non_ascii) {
 
 bool wire_encode_string(struct wire_encoder *encoder, struct slice text) {
     bool non_ascii;
-    uint8_t *room = buffer_reserve(encoder->out, text.size + 2);
+    struct buffer *out = encoder->out;
+    uint8_t *room = text.size + 2 <= out->capacity - out->size && !out->failed
+                        ? out->data + out->size
+                        : buffer_reserve(out, text.size + 2);
     if (!room)
         return true;
     room[0] = '"';

@@ -37,8 +37,8 @@ struct wire_members {
 };
 
 /* Prepares and releases an encoder. */
-void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema,
-                       struct slice wire, struct buffer *out, struct sync_error *error);
+void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema, struct slice wire,
+                       struct buffer *out, struct sync_error *error);
 void wire_encoder_done(struct wire_encoder *encoder);
 
 /* Ends the writing; returns false. */
@@ -71,12 +71,41 @@ static inline struct json_step *wire_step_push(struct wire_encoder *encoder) {
     return step;
 }
 
+/* wire_read for what most fields are: a tag of one byte, and a length of one or two or a varint of
+ * one. Whatever else comes is left to wire_read. */
+static inline bool wire_read_short(struct wire_reader *reader, struct wire_field *ret_field) {
+    const uint8_t *at = reader->next;
+    size_t room = (size_t)(reader->end - at);
+    if (room < 3 || at[0] >= 128 || at[0] < 8)
+        return wire_read(reader, ret_field);
+    enum wire_type type = (enum wire_type)(at[0] & 7);
+    ret_field->number = at[0] >> 3;
+    ret_field->type = type;
+    if (type == WIRE_LEN) {
+        size_t head = at[1] < 128 ? 2 : 3;
+        size_t size = at[1] < 128 ? at[1] : (size_t)(at[1] & 127) | (size_t)at[2] << 7;
+        if ((head == 3 && at[2] >= 128) || size > room - head)
+            return wire_read(reader, ret_field);
+        ret_field->bytes = slice_of(at + head, size);
+        ret_field->bits = 0;
+        reader->next = at + head + size;
+        return true;
+    }
+    if (type == WIRE_VARINT && at[1] < 128) {
+        ret_field->bits = at[1];
+        ret_field->bytes = SLICE_EMPTY;
+        reader->next = at + 2;
+        return true;
+    }
+    return wire_read(reader, ret_field);
+}
+
 /* Reads the next field; false at the end and when malformed (then the status is set). */
 static inline bool wire_encode_next(struct wire_encoder *encoder, struct wire_reader *reader,
                                     struct wire_field *ret_field) {
     if (wire_at_end(reader))
         return false;
-    return wire_read(reader, ret_field) || wire_encode_malformed(encoder);
+    return wire_read_short(reader, ret_field) || wire_encode_malformed(encoder);
 }
 
 static inline void wire_encode_byte(struct wire_encoder *encoder, uint8_t byte) {

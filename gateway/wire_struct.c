@@ -10,6 +10,7 @@ enum {
     VALUE_BOOL = 4,
     VALUE_STRUCT = 5,
     VALUE_LIST = 6,
+    ENTRIES_FEW = 32,
 };
 
 /* One entry of a Struct. */
@@ -21,7 +22,7 @@ static bool entry_read(struct wire_encoder *encoder, struct slice bytes,
                        struct struct_entry *ret_entry) {
     struct wire_reader reader = wire_reader_of(bytes);
     struct wire_field part;
-    struct struct_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
+    struct struct_entry entry = {slice_of("", 0), SLICE_EMPTY};
     bool given = false;
     while (wire_encode_next(encoder, &reader, &part)) {
         if (part.type != WIRE_LEN)
@@ -49,81 +50,76 @@ static bool entry_next(struct wire_encoder *encoder, struct wire_reader *reader,
     return false;
 }
 
-/* Whether the keys rise, as in canonical form: then none is there twice. */
-static bool keys_rise(struct wire_encoder *encoder, struct slice bytes, size_t *ret_count) {
+/* Reads all entries: into `few` where they fit, else into the arena. */
+static bool entries_read(struct wire_encoder *encoder, struct slice bytes, struct struct_entry *few,
+                         struct struct_entry **ret_entries, size_t *ret_count) {
     struct wire_reader reader = wire_reader_of(bytes);
-    struct struct_entry entry;
-    struct slice last = SLICE_EMPTY;
-    bool rise = true;
+    struct struct_entry more, *entries = few;
     size_t count = 0;
-    while (entry_next(encoder, &reader, &entry)) {
-        rise = rise && (count == 0 || slice_compare(last, entry.key) < 0);
-        last = entry.key;
+    while (count < ENTRIES_FEW && entry_next(encoder, &reader, &few[count]))
         count++;
+    if (count == ENTRIES_FEW && !wire_at_end(&reader)) {
+        while (entry_next(encoder, &reader, &more))
+            count++;
+        entries = arena_zalloc(&encoder->arena, count, sizeof *entries);
+        if (!entries)
+            return wire_encode_memory(encoder);
+        reader = wire_reader_of(bytes);
+        for (size_t i = 0; i < count && entry_next(encoder, &reader, &entries[i]); i++)
+            ;
     }
+    *ret_entries = entries;
     *ret_count = count;
-    return rise;
+    return !encoder->status;
 }
 
-static bool write_entry(struct wire_encoder *encoder, const struct struct_entry *entry,
-                        bool first) {
-    if (!first)
-        wire_encode_byte(encoder, ',');
-    encoder->steps[encoder->step_count - 1].key =
-        entry->key.size > 0 ? entry->key : slice_of("", 0);
-    if (!wire_encode_string(encoder, entry->key))
-        return false;
-    wire_encode_byte(encoder, ':');
-    return wire_encode_value(encoder, entry->value);
+/* Whether the keys rise, as in canonical form: then none is there twice. */
+static bool keys_rise(const struct struct_entry *entries, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        if (slice_compare(entries[i - 1].key, entries[i].key) >= 0)
+            return false;
+    return true;
 }
 
-/* Keys in any order, perhaps twice: the last counts. */
-static bool write_any_order(struct wire_encoder *encoder, struct slice bytes, size_t count) {
-    struct wire_reader reader = wire_reader_of(bytes);
-    size_t object = json_names_object(&encoder->names), names = encoder->names.count, made = 0;
-    struct struct_entry *entries = arena_zalloc(&encoder->arena, count, sizeof *entries);
-    bool *dropped = arena_zalloc(&encoder->arena, count, sizeof *dropped), first = true;
-    if (!entries || !dropped)
-        return wire_encode_memory(encoder);
-    while (made < count && entry_next(encoder, &reader, &entries[made]))
-        made++;
-    for (size_t i = made; i-- > 0;) {
+/* Of a key that is there twice the last entry counts; the others' keys become NULL. */
+static bool keys_settle(struct wire_encoder *encoder, struct struct_entry *entries, size_t count) {
+    size_t object = json_names_object(&encoder->names), names = encoder->names.count;
+    for (size_t i = count; i-- > 0;) {
         enum json_names_answer answer = json_names_add(&encoder->names, object, entries[i].key);
         if (answer == JSON_NAMES_NO_MEMORY)
             return wire_encode_memory(encoder);
-        dropped[i] = answer == JSON_NAMES_TWICE;
+        if (answer == JSON_NAMES_TWICE)
+            entries[i].key.data = NULL;
     }
     json_names_keep(&encoder->names, names);
-    for (size_t i = 0; i < made; i++) {
-        if (dropped[i])
-            continue;
-        if (!write_entry(encoder, &entries[i], first))
-            return false;
-        first = false;
-    }
-    return !encoder->status;
+    return true;
 }
 
 bool wire_encode_struct(struct wire_encoder *encoder, struct slice bytes) {
-    size_t count, written = 0;
-    bool rise = keys_rise(encoder, bytes, &count);
-    if (encoder->status)
+    struct struct_entry few[ENTRIES_FEW], *entries;
+    size_t count;
+    bool some = false;
+    if (!entries_read(encoder, bytes, few, &entries, &count) ||
+        (!keys_rise(entries, count) && !keys_settle(encoder, entries, count)))
         return false;
     wire_encode_byte(encoder, '{');
-    wire_step_push(encoder);
-    if (!rise) {
-        if (!write_any_order(encoder, bytes, count))
+    struct json_step *step = wire_step_push(encoder);
+    for (size_t i = 0; i < count; i++) {
+        if (!entries[i].key.data)
+            continue;
+        if (some)
+            wire_encode_byte(encoder, ',');
+        some = true;
+        step->key = entries[i].key;
+        if (!wire_encode_string(encoder, entries[i].key))
             return false;
-    } else {
-        struct wire_reader reader = wire_reader_of(bytes);
-        struct struct_entry entry;
-        while (entry_next(encoder, &reader, &entry))
-            if (!write_entry(encoder, &entry, written++ == 0))
-                return false;
+        wire_encode_byte(encoder, ':');
+        if (!wire_encode_value(encoder, entries[i].value))
+            return false;
     }
     encoder->step_count--;
     wire_encode_byte(encoder, '}');
-    return !encoder->status;
+    return true;
 }
 
 bool wire_encode_list(struct wire_encoder *encoder, struct slice bytes) {
