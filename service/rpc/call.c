@@ -118,19 +118,30 @@ void call_free_all(struct rpc_queue *queue) {
     queue->free_count = 0;
 }
 
+/* Posts one request; false when the queue takes none, since it is shutting down. */
+static bool call_request(struct rpc_queue *queue, struct rpc_call *call) {
+    grpc_call_details_init(&call->details);
+    grpc_metadata_array_init(&call->metadata);
+    if (grpc_server_request_call(queue->server->server, &call->call, &call->details,
+                                 &call->metadata, queue->queue, queue->queue,
+                                 &call->accept) == GRPC_CALL_OK)
+        return true;
+    grpc_metadata_array_destroy(&call->metadata);
+    grpc_call_details_destroy(&call->details);
+    return false;
+}
+
 void call_post(struct rpc_queue *queue) {
     while (!queue->is_stopped && queue->posted < QUEUE_POSTED) {
         struct rpc_call *call = call_take(queue);
         if (!call)
             return;
-        grpc_call_details_init(&call->details);
-        grpc_metadata_array_init(&call->metadata);
-        grpc_call_error error =
-            grpc_server_request_call(queue->server->server, &call->call, &call->details,
-                                     &call->metadata, queue->queue, queue->queue, &call->accept);
-        assert(error == GRPC_CALL_OK);
-        (void)error;
-        queue->posted++;
+        if (call_request(queue, call)) {
+            queue->posted++;
+        } else {
+            queue->is_stopped = true;
+            call_give_back(call);
+        }
     }
 }
 

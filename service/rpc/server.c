@@ -19,6 +19,7 @@ enum {
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
     ADDRESS_TEXT_MAX = 512,
+    CLOSE_GRACE_MS = 500,
 };
 
 /* The library's own complaints repeat what the status of its calls says. */
@@ -174,6 +175,8 @@ enum sync_status rpc_server_open(const struct rpc_server_options *options, struc
         status = sync_error_set(error, SYNC_ERR_UNAVAILABLE, "THREADS", NULL,
                                 "cannot start the server's threads");
     if (status != SYNC_OK) {
+        if (server->queues[0].is_running)
+            (void)rpc_server_drain(server, 0); /* no call has come */
         rpc_server_close(server);
         return status;
     }
@@ -185,36 +188,31 @@ int rpc_server_port(const struct rpc_server *server) {
     return server->port;
 }
 
-/* Waits until nothing is under way, at most `wait_ms`; with the lock held. */
-static bool server_wait_quiet(struct rpc_server *server, uint64_t wait_ms) {
+/* Waits, at most `wait_ms`, until no call is under way and, if wanted, no connection is left. */
+static bool server_wait(struct rpc_server *server, uint64_t wait_ms, bool for_connections) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(wait_ms / 1000);
     until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    while (!server->is_shut || server->live > 0) {
-        if (pthread_cond_timedwait(&server->quiet, &server->lock, &until) == ETIMEDOUT)
-            return server->is_shut && server->live == 0;
-    }
-    return true;
+    pthread_mutex_lock(&server->lock);
+    server->is_draining = true;
+    int result = 0;
+    while (result != ETIMEDOUT && (server->live > 0 || (for_connections && !server->is_shut)))
+        result = pthread_cond_timedwait(&server->quiet, &server->lock, &until);
+    bool is_quiet = server->live == 0 && (!for_connections || server->is_shut);
+    pthread_mutex_unlock(&server->lock);
+    return is_quiet;
 }
 
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms) {
-    pthread_mutex_lock(&server->lock);
-    server->is_draining = true;
-    pthread_mutex_unlock(&server->lock);
     grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
-    pthread_mutex_lock(&server->lock);
-    bool quiet = server_wait_quiet(server, grace_ms);
-    pthread_mutex_unlock(&server->lock);
-    if (quiet)
+    /* A client that keeps its idle connection open gets a moment to notice, not the whole grace. */
+    if (server_wait(server, grace_ms, false) && server_wait(server, CLOSE_GRACE_MS, true))
         return true;
     grpc_server_cancel_all_calls(server->server);
-    pthread_mutex_lock(&server->lock);
-    quiet = server_wait_quiet(server, grace_ms);
-    pthread_mutex_unlock(&server->lock);
-    return quiet;
+    return server_wait(server, grace_ms > CLOSE_GRACE_MS ? grace_ms : CLOSE_GRACE_MS, true);
 }
 
 /* Ends a queue: its thread when it has one, otherwise by draining it here. */
