@@ -20,6 +20,9 @@ ENDPOINTS = (
 
 
 class Auth(Case):
+    def claims(self):
+        return {"sub": self.user, "aud": harness.AUDIENCE, "exp": int(time.time()) + 3600}
+
     def refused(self, authorization, method="GET", path="/api/offline/config", body=None):
         answer = self.stack.call(method, path, body, headers={"Authorization": authorization})
         error = self.expect_error(answer, 401, "UNAUTHENTICATED")
@@ -58,13 +61,20 @@ class Auth(Case):
         self.refused("Bearer " + token(self.user, exp=None))
         self.refused("Bearer " + token(self.user, exp="tomorrow"))
 
+    def test_a_token_for_another_audience_is_refused(self):
+        self.refused("Bearer " + token(self.user, aud="somebody-else"))
+        self.refused("Bearer " + token(self.user, aud=None))
+        answer = self.stack.call("GET", "/api/offline/config",
+                                 bearer=token(self.user, aud=["other", harness.AUDIENCE]))
+        self.expect(answer, 200)
+
     def test_a_token_without_a_user_is_refused(self):
         for user in (None, "", 7, "u" * 129):
             with self.subTest(user=user):
                 self.refused("Bearer " + token("x", sub=user))
 
     def test_algorithm_none_is_refused(self):
-        claims = {"sub": self.user, "exp": int(time.time()) + 3600}
+        claims = self.claims()
         for name in ("none", "None", "NONE", ""):
             for kid in (harness.KEY_ID, None):
                 header = {"alg": name, "typ": "JWT"}
@@ -76,12 +86,12 @@ class Auth(Case):
                 self.refused("Bearer " + sign(header, claims))
 
     def test_another_algorithm_than_the_keys_is_refused(self):
-        claims = {"sub": self.user, "exp": int(time.time()) + 3600}
+        claims = self.claims()
         for name in ("HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256"):
             self.refused("Bearer " + sign({"alg": name, "kid": harness.KEY_ID}, claims))
 
     def test_forged_tokens_are_refused(self):
-        claims = {"sub": self.user, "exp": int(time.time()) + 3600}
+        claims = self.claims()
         header = {"alg": "HS256", "kid": harness.KEY_ID}
         self.refused("Bearer " + sign(header, claims, b"another secret, also long enough......"))
         self.refused("Bearer " + sign(dict(header, kid="unknown"), claims))

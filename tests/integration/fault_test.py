@@ -9,9 +9,10 @@ SECRETS = ("rocksdb", "store", ".c:", "errno", "fault", "/tmp", "injected")
 
 
 class Fault(Case):
-    def break_store(self):
+    def break_store(self, what):
+        """`what` fails from now on: load or commit."""
         with open(self.stack.fault_file, "w", encoding="utf-8") as file:
-            file.write("fail\n")
+            file.write(what)
 
     def mend_store(self):
         if os.path.exists(self.stack.fault_file):
@@ -20,11 +21,17 @@ class Fault(Case):
     def tearDown(self):
         self.mend_store()
 
+    def expect_500(self, answer):
+        self.expect_error(answer, 500, "INTERNAL")
+        text = answer.body.decode().lower()
+        for secret in SECRETS:
+            self.assertNotIn(secret, text)
+
     def test_every_endpoint_answers_500_without_detail(self):
         self.upload([change(1)])
         unknown = "0192f3c0-0000-7000-8000-000000000000"
         sync = {"dataTypes": ["trips"], "syncType": "full", "deviceId": self.phone}
-        self.break_store()
+        self.break_store("load")
         for method, path, body in (
                 ("GET", "/api/offline/config", None),
                 ("PATCH", "/api/offline/config", {"syncInterval": 20}),
@@ -38,20 +45,17 @@ class Fault(Case):
                 ("GET", "/api/offline/conflicts", None),
                 ("GET", "/api/offline/devices", None)):
             with self.subTest(method=method, path=path):
-                answer = self.call(method, path, body)
-                self.expect_error(answer, 500, "INTERNAL")
-                text = answer.body.decode().lower()
-                for secret in SECRETS:
-                    self.assertNotIn(secret, text)
+                self.expect_500(self.call(method, path, body))
 
     def test_what_was_refused_is_not_stored_and_the_rest_is_still_there(self):
         self.upload([change(1)])
-        self.break_store()
-        answer = self.post("/api/offline/changes",
-                           {"changes": [change(2)], "deviceId": self.phone})
-        self.expect_error(answer, 500, "INTERNAL")
+        self.break_store("commit")
+        self.expect_500(self.post("/api/offline/changes",
+                                  {"changes": [change(2)], "deviceId": self.phone}))
+        self.expect_500(self.call("PATCH", "/api/offline/config", {"syncInterval": 20}))
         self.mend_store()
         self.assertEqual(set(self.records()), {("booking", "r1")})
+        self.assertEqual(self.expect(self.get("/api/offline/config"), 200)["syncInterval"], 15)
         result = self.upload([change(2)])["results"][0]
         self.assertEqual((result["outcome"], result["duplicate"]), ("applied", False))
 

@@ -25,6 +25,7 @@ import xml.etree.ElementTree as ElementTree
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 SECRET = b"a secret of the tests, 32 bytes or more"
 KEY_ID = "test"
+AUDIENCE = "travelsense-sync"
 # Sanitizers are slow; a stack that is not up by then never will be.
 START_SECONDS = 60
 
@@ -88,7 +89,7 @@ def sign(header, claims, secret=SECRET):
 def token(user, device=None, role=None, ttl=3600, **more):
     """A token of the user; `more` are further claims, None removes one."""
     now = int(time.time())
-    claims = {"sub": user, "iat": now, "exp": now + ttl}
+    claims = {"sub": user, "aud": AUDIENCE, "iat": now, "exp": now + ttl}
     if device:
         claims["device_id"] = device
     if role:
