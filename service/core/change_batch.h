@@ -59,7 +59,7 @@ struct change_result {
     struct slice data_id;
     uint64_t version;
     struct slice conflict_id;
-    const char *reason; /* NULL, or of a rejection: stable, static */
+    const char *reason; /* NULL, or of a rejection: stable; of a duplicate in the arena */
     struct slice field, message;
 };
 

@@ -11,6 +11,10 @@ struct merge_input {
     enum data_type type;
     struct slice base, ours, theirs; /* ours: the server's; theirs: the client's */
     int64_t ours_us, theirs_us;
+    /* The server's changes since the base, newest first: where one of them touched a field, its
+     * time counts instead of ours_us. May be empty. */
+    const struct log_entry *const *ours_log;
+    size_t ours_log_count;
 };
 
 /* How a field that both sides changed was decided. */
@@ -27,7 +31,8 @@ struct merge_result {
     struct merge_decision *decisions;
     size_t decision_count;
     size_t undecided_count;
-    bool took_ours; /* something of the server's differs from theirs and stayed */
+    bool took_ours;   /* something of the server's differs from theirs and stayed */
+    bool took_theirs; /* something of the client's differs from ours and was taken */
 };
 
 /* Merges: a field that one side changed, or both to the same value, is taken; one that both changed

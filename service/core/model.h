@@ -69,7 +69,7 @@ struct user_head {
 enum change_kind { CHANGE_CREATE = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
 
 /* One applied change. `undo` is the delta (core/delta.h) from the record after it to the record
- * before it. */
+ * before it; it is empty where previous_deleted says that there was none. */
 struct log_entry {
     uint64_t sequence;
     enum change_kind kind;

@@ -24,8 +24,8 @@ enum sync_status record_put_touch(const struct record_put_batch *batch, struct a
                                   struct touched *ret_touched);
 
 /* Puts all or none. Equal data change nothing. SYNC_ERR_PRECONDITION names the record whose version
- * differs. `ret_records` has batch->count entries as after it. A known request id gives an empty
- * set. */
+ * differs. `ret_records` has batch->count entries as after it (version 0: there never was one). A
+ * known request id gives an empty set; with other puts it is SYNC_ERR_PRECONDITION. */
 enum sync_status record_put_apply(const struct user_view *view,
                                   const struct record_put_batch *batch, struct arena *arena,
                                   struct sync_error *error, struct write_set *ret_set,

@@ -1,0 +1,252 @@
+/* One change applied: what each kind does to a record as it stands. */
+#include <assert.h>
+
+#include "base/limits.h"
+#include "service/core/change_work.h"
+#include "service/core/delta.h"
+#include "service/core/document.h"
+#include "service/core/hybrid_clock.h"
+#include "service/core/merge.h"
+
+enum { OURS_LOG_MAX = 100 /* changes by others looked at for the times of fields */ };
+
+static void result_take(struct change_result *result, enum change_outcome outcome,
+                        const struct change_record *record) {
+    result->outcome = outcome;
+    result->version = record->state.record.version;
+}
+
+static enum sync_status reject_absent(struct change_result *result) {
+    change_reject(result, "NOT_FOUND", SLICE("dataId"), SLICE("There is no such record."));
+    return SYNC_OK;
+}
+
+/* Writes a document, if it differs from the record's and is not too large. */
+static enum sync_status write_document(struct change_work *work, struct change_record *record,
+                                       const struct change *change, struct slice document,
+                                       enum change_outcome outcome, struct change_result *result) {
+    const struct record_state *state = &record->state;
+    if (document.size > CHANGE_DATA_MAX) {
+        change_reject(result, "TOO_LARGE", SLICE("data"),
+                      SLICE("The record would be larger than 256 KiB."));
+        return SYNC_OK;
+    }
+    if (!record_state_lives(state) || !slice_equal(document, state->record.data)) {
+        enum sync_status status = change_write(work, record, change, false, document);
+        if (status)
+            return status;
+    }
+    result_take(result, outcome, record);
+    return SYNC_OK;
+}
+
+/* The paths that wait for the user. */
+static enum sync_status undecided_fields(struct change_work *work,
+                                         const struct merge_result *merged,
+                                         struct conflict_draft *draft) {
+    draft->fields = arena_alloc(work->arena, merged->decision_count * sizeof *draft->fields);
+    if (!draft->fields)
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < merged->decision_count; i++)
+        if (merged->decisions[i].undecided)
+            draft->fields[draft->field_count++] = merged->decisions[i].path;
+    return SYNC_OK;
+}
+
+/* Changes by others after the base, newest first: for the times of the server's fields. */
+static enum sync_status ours_log_collect(const struct change_work *work,
+                                         const struct change_record *record, uint64_t base_sequence,
+                                         struct merge_input *input) {
+    const struct record_view *view = record->view;
+    size_t max = view->history_count < OURS_LOG_MAX ? view->history_count : OURS_LOG_MAX;
+    const struct log_entry **entries = arena_alloc(work->arena, max * sizeof *entries);
+    if (!entries)
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < view->history_count && input->ours_log_count < max; i++)
+        if (view->history[i].sequence > base_sequence && !change_is_own(work, &view->history[i]))
+            entries[input->ours_log_count++] = &view->history[i];
+    input->ours_log = entries;
+    return SYNC_OK;
+}
+
+/* Merges the client's document into a record that others changed. */
+static enum sync_status merge_document(struct change_work *work, struct change_record *record,
+                                       const struct change *change, const struct base_image *base,
+                                       struct slice theirs, struct change_result *result) {
+    const struct batch_context *context = work->context;
+    const struct log_entry *others = record->others_entry;
+    struct merge_input input = {
+        .type = change->type,
+        .base = base->document,
+        .ours = record->state.record.data,
+        .theirs = theirs,
+        .ours_us = others ? others->corrected_us : record->state.record.updated_us,
+        .theirs_us =
+            hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us),
+    };
+    struct merge_result merged;
+    enum sync_status status =
+        ours_log_collect(work, record, change_base_sequence(work, change), &input);
+    if (!status)
+        status = conflict_merge(&input, context->policies, context->strategy, work->arena, &merged);
+    if (status)
+        return status;
+    if (merged.undecided_count == 0) {
+        bool alone = !merged.took_ours && merged.decision_count == 0;
+        return write_document(work, record, change, merged.document,
+                              alone ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
+    }
+    struct conflict_draft draft = {
+        .type = CONFLICT_UPDATE_UPDATE,
+        .base = base,
+        .has_client = true,
+        .client = theirs,
+        .suggested = merged.document,
+    };
+    status = undecided_fields(work, &merged, &draft);
+    return status ? status : change_conflict(work, record, change, &draft, result);
+}
+
+static enum sync_status apply_create(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct change_result *result) {
+    const struct base_image empty = {.deleted = true};
+    if (!record_state_lives(&record->state))
+        return write_document(work, record, change, change->data, OUTCOME_APPLIED, result);
+    return merge_document(work, record, change, &empty, change->data, result);
+}
+
+/* Tells whether the device knows that the record is deleted: it did it, or saw it. */
+static bool deletion_is_known(const struct change_work *work, const struct change_record *record,
+                              uint64_t base_sequence) {
+    const struct record_view *view = record->view;
+    if (record->state.dirty || view->record.version <= base_sequence)
+        return true;
+    return view->history_count > 0 && change_is_own(work, &view->history[0]);
+}
+
+/* The record just before it was deleted, where the log still knows. */
+static enum sync_status last_image(struct change_work *work, const struct change_record *record,
+                                   struct slice *ret_document) {
+    const struct record_view *view = record->view;
+    if (view->history_count == 0 || view->history[0].previous_deleted) {
+        *ret_document = SLICE_EMPTY;
+        return SYNC_OK;
+    }
+    return delta_apply(SLICE_EMPTY, view->history[0].undo, work->arena, ret_document);
+}
+
+/* An update of what others deleted. */
+static enum sync_status update_deleted(struct change_work *work, struct change_record *record,
+                                       const struct change *change, struct change_result *result) {
+    uint64_t base_sequence = change_base_sequence(work, change);
+    if (deletion_is_known(work, record, base_sequence)) {
+        change_reject(result, "GONE", SLICE("dataId"), SLICE("The record is deleted."));
+        return SYNC_OK;
+    }
+    if (work->context->strategy == STRATEGY_SERVER) {
+        result_take(result, OUTCOME_MERGED, record);
+        return SYNC_OK;
+    }
+    struct base_image base;
+    struct slice client, image;
+    enum sync_status status = change_base_find(work, record, base_sequence, &base);
+    image = base.document;
+    if (!status && !base.is_known)
+        status = last_image(work, record, &image);
+    if (!status)
+        status = document_merge_patch(image, change->data, work->arena, &client);
+    if (status)
+        return status;
+    if (work->context->strategy == STRATEGY_CLIENT)
+        return write_document(work, record, change, client, OUTCOME_MERGED, result);
+    struct conflict_draft draft = {
+        .type = CONFLICT_UPDATE_DELETE,
+        .base = &base,
+        .has_client = true,
+        .client = client,
+        .suggested = client,
+    };
+    status = change_differing_fields(work, image, client, &draft);
+    return status ? status : change_conflict(work, record, change, &draft, result);
+}
+
+static enum sync_status apply_update(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct change_result *result) {
+    uint64_t base_sequence = change_base_sequence(work, change);
+    struct base_image base;
+    struct slice theirs;
+    if (!record->state.found)
+        return reject_absent(result);
+    if (record->state.record.deleted)
+        return update_deleted(work, record, change, result);
+    if (!change_others_since(record, base_sequence)) {
+        enum sync_status status =
+            document_merge_patch(record->state.record.data, change->data, work->arena, &theirs);
+        if (status)
+            return status;
+        return write_document(work, record, change, theirs, OUTCOME_APPLIED, result);
+    }
+    enum sync_status status = change_base_find(work, record, base_sequence, &base);
+    if (!status)
+        status = document_merge_patch(base.document, change->data, work->arena, &theirs);
+    if (status)
+        return status;
+    return merge_document(work, record, change, &base, theirs, result);
+}
+
+/* A deletion of what others changed. */
+static enum sync_status delete_changed(struct change_work *work, struct change_record *record,
+                                       const struct change *change, struct change_result *result) {
+    struct base_image base;
+    enum sync_status status = SYNC_OK;
+    if (work->context->strategy == STRATEGY_SERVER) {
+        result_take(result, OUTCOME_MERGED, record);
+        return SYNC_OK;
+    }
+    if (work->context->strategy == STRATEGY_CLIENT) {
+        status = change_write(work, record, change, true, SLICE_EMPTY);
+        if (!status)
+            result_take(result, OUTCOME_MERGED, record);
+        return status;
+    }
+    status = change_base_find(work, record, change_base_sequence(work, change), &base);
+    if (status)
+        return status;
+    struct conflict_draft draft = {
+        .type = CONFLICT_DELETE_UPDATE,
+        .base = &base,
+        .suggested = record->state.record.data,
+    };
+    status = change_differing_fields(work, base.document, record->state.record.data, &draft);
+    return status ? status : change_conflict(work, record, change, &draft, result);
+}
+
+static enum sync_status apply_delete(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct change_result *result) {
+    enum sync_status status = SYNC_OK;
+    if (!record->state.found)
+        return reject_absent(result);
+    if (!record->state.record.deleted) {
+        if (change_others_since(record, change_base_sequence(work, change)))
+            return delete_changed(work, record, change, result);
+        status = change_write(work, record, change, true, SLICE_EMPTY);
+    }
+    if (!status)
+        result_take(result, OUTCOME_APPLIED, record);
+    return status;
+}
+
+enum sync_status change_apply(struct change_work *work, struct change_record *record,
+                              const struct change *change, struct change_result *result) {
+    assert(work && record && change);
+    assert(record->blocked_by.size == 0);
+    switch (change->kind) {
+    case CHANGE_CREATE:
+        return apply_create(work, record, change, result);
+    case CHANGE_UPDATE:
+        return apply_update(work, record, change, result);
+    case CHANGE_DELETE:
+        break;
+    }
+    return apply_delete(work, record, change, result);
+}

@@ -1,0 +1,263 @@
+#include "service/core/change_batch.h"
+
+#include <assert.h>
+
+#include "base/sha256.h"
+#include "service/core/change_result.h"
+#include "service/core/change_work.h"
+
+/* A record's key as bytes: the type, then the id. */
+static bool key_bytes(struct arena *arena, enum data_type type, struct slice id,
+                      struct slice *ret_key) {
+    uint8_t *key = arena_alloc(arena, 1 + id.size);
+    if (!key)
+        return false;
+    key[0] = (uint8_t)type;
+    if (id.size > 0)
+        memcpy(key + 1, id.data, id.size);
+    *ret_key = slice_of(key, 1 + id.size);
+    return true;
+}
+
+enum sync_status change_records_number(const struct change_batch *batch, struct arena *arena,
+                                       size_t **ret_record_of, size_t *ret_record_count) {
+    struct slice_index index;
+    size_t *record_of = arena_alloc(arena, batch->count * sizeof *record_of);
+    size_t count = 0;
+    if (!record_of || !slice_index_init(&index, arena, batch->count))
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct slice key;
+        if (!key_bytes(arena, batch->changes[i].type, batch->changes[i].data_id, &key))
+            return SYNC_ERR_NO_MEMORY;
+        record_of[i] = slice_index_add(&index, key, count);
+        count += record_of[i] == count;
+    }
+    *ret_record_of = record_of;
+    *ret_record_count = count;
+    return SYNC_OK;
+}
+
+/* The record wants of a batch. Only the first change of a record asks for its history, after the
+ * lowest base of them all. */
+static void fill_wants(const struct change_batch *batch, const size_t *record_of,
+                       struct record_want **first_of, struct record_want *wants) {
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = &batch->changes[i];
+        uint64_t base = change->base_version > 0 ? change->base_version : batch->acknowledged;
+        struct record_want *first = first_of[record_of[i]];
+        wants[i] = (struct record_want){.key = {change->type, change->data_id}};
+        if (!first) {
+            wants[i].history = true;
+            wants[i].history_after = base;
+            first_of[record_of[i]] = &wants[i];
+        } else if (base < first->history_after) {
+            first->history_after = base;
+        }
+    }
+}
+
+enum sync_status change_batch_touch(const struct change_batch *batch, struct arena *arena,
+                                    struct touched *ret_touched) {
+    assert(batch && arena);
+    assert(ret_touched);
+    size_t *record_of, record_count;
+    enum sync_status status = change_records_number(batch, arena, &record_of, &record_count);
+    if (status)
+        return status;
+    struct record_want *wants = arena_alloc(arena, batch->count * sizeof *wants);
+    struct change_want *changes = arena_alloc(arena, batch->count * sizeof *changes);
+    struct record_want **first_of = arena_zalloc(arena, record_count, sizeof *first_of);
+    if (!wants || !changes || !first_of)
+        return SYNC_ERR_NO_MEMORY;
+    fill_wants(batch, record_of, first_of, wants);
+    for (size_t i = 0; i < batch->count; i++)
+        changes[i] = (struct change_want){batch->device, batch->changes[i].id};
+    *ret_touched = (struct touched){
+        .user = batch->user,
+        .records = wants,
+        .record_count = batch->count,
+        .changes = changes,
+        .change_count = batch->count,
+    };
+    return SYNC_OK;
+}
+
+void change_payload_hash(const struct change *change, uint8_t ret_hash[PAYLOAD_HASH_SIZE]) {
+    assert(change);
+    uint8_t head[2 + 4 + 8 + 8], digest[SHA256_SIZE];
+    struct slice id = change->data_id_made ? SLICE_EMPTY : change->data_id;
+    const uint64_t numbers[] = {change->base_version, (uint64_t)change->device_us};
+    head[0] = (uint8_t)change->kind;
+    head[1] = (uint8_t)change->type;
+    for (int i = 0; i < 4; i++)
+        head[2 + i] = (uint8_t)(id.size >> (24 - 8 * i));
+    for (int i = 0; i < 16; i++)
+        head[6 + i] = (uint8_t)(numbers[i / 8] >> (56 - 8 * (i % 8)));
+    struct sha256 sha;
+    sha256_init(&sha);
+    sha256_update(&sha, slice_of(head, sizeof head));
+    sha256_update(&sha, id);
+    sha256_update(&sha, change->data);
+    sha256_final(&sha, digest);
+    memcpy(ret_hash, digest, PAYLOAD_HASH_SIZE);
+}
+
+void change_reject(struct change_result *result, const char *reason, struct slice field,
+                   struct slice message) {
+    result->outcome = OUTCOME_REJECTED;
+    result->version = 0;
+    result->reason = reason;
+    result->field = field;
+    result->message = message;
+}
+
+/* What a stored or earlier result means for one that has the same id. */
+static void result_repeat(struct change_result *result, const struct change_result *first) {
+    struct slice id = result->change_id;
+    *result = *first;
+    result->change_id = id;
+    result->duplicate = true;
+}
+
+static void result_reused(struct change_result *result) {
+    change_reject(result, REASON_ID_REUSED, SLICE("id"),
+                  SLICE("The device sent another change under this id before."));
+}
+
+/* Answers a change whose id is known. `ret_known` tells whether it was. */
+static enum sync_status change_recall(struct change_work *work, size_t i, bool *ret_known) {
+    const struct change *change = &work->batch->changes[i];
+    const struct settled_view *stored = &work->view->changes[i];
+    struct change_result *result = &work->results[i], first;
+    size_t earlier = slice_index_add(&work->seen, change->id, i);
+    *ret_known = true;
+    if (earlier != i) {
+        const struct change *other = &work->batch->changes[earlier];
+        if (memcmp(other->payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) == 0)
+            result_repeat(result, &work->results[earlier]);
+        else
+            result_reused(result);
+        return SYNC_OK;
+    }
+    *ret_known = stored->found;
+    if (!stored->found)
+        return SYNC_OK;
+    if (memcmp(stored->settled.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) != 0) {
+        result_reused(result);
+        return SYNC_OK;
+    }
+    enum sync_status status = change_result_unpack(stored->settled.outcome, work->arena, &first);
+    if (!status)
+        result_repeat(result, &first);
+    return status;
+}
+
+/* Keeps the outcome for when the change is sent again, unless it is a passing one. */
+static enum sync_status change_settle(struct change_work *work, const struct change *change,
+                                      const struct change_result *result) {
+    if (result->outcome == OUTCOME_REJECTED &&
+        strcmp(result->reason, REASON_CONFLICTS_EXHAUSTED) == 0)
+        return SYNC_OK;
+    struct settled settled = {.device = work->batch->device, .change_id = change->id};
+    memcpy(settled.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE);
+    enum sync_status status = change_result_pack(result, work->arena, &settled.outcome);
+    if (!status)
+        work->build.settled[work->build.settled_count++] = settled;
+    return status;
+}
+
+static enum sync_status result_block(struct change_work *work, const struct change_record *record,
+                                     struct change_result *result) {
+    const struct slice id = record->blocked_by;
+    const char *message = arena_format(work->arena, "It waits behind the change \"%.*s\".",
+                                       (int)id.size, (const char *)id.data);
+    if (!message)
+        return SYNC_ERR_NO_MEMORY;
+    change_reject(result, "BLOCKED_BY", SLICE_EMPTY, slice_text(message));
+    result->outcome = OUTCOME_BLOCKED;
+    result->version = record->state.record.version;
+    return SYNC_OK;
+}
+
+/* Tells whether later changes of the same record cannot go before this one is dealt with. */
+static bool result_blocks(const struct change *change, const struct change_result *result) {
+    return result->outcome == OUTCOME_CONFLICT ||
+           (result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE);
+}
+
+/* Finds the outcome of the batch's change `i`. */
+static enum sync_status change_take(struct change_work *work, size_t i) {
+    const struct change *change = &work->batch->changes[i];
+    struct change_record *record = &work->records[work->record_of[i]];
+    struct change_result *result = &work->results[i];
+    bool known;
+    *result = (struct change_result){
+        .change_id = change->id, .type = change->type, .data_id = change->data_id};
+    enum sync_status status = change_recall(work, i, &known);
+    if (!status && !known) {
+        if (record->blocked_by.size > 0)
+            return result_block(work, record, result);
+        status = change_apply(work, record, change, result);
+        if (!status)
+            status = change_settle(work, change, result);
+    }
+    if (!status && record->blocked_by.size == 0 && result_blocks(change, result))
+        record->blocked_by = change->id;
+    return status;
+}
+
+/* The records as loaded. */
+static void records_open(struct change_work *work) {
+    for (size_t i = work->batch->count; i-- > 0;)
+        work->records[work->record_of[i]].view = &work->view->records[i];
+    for (size_t i = 0; i < work->batch->count; i++) {
+        const struct change *change = &work->batch->changes[i];
+        struct change_record *record = &work->records[work->record_of[i]];
+        if (record->view != &work->view->records[i])
+            continue;
+        record->state.found = record->view->found;
+        if (record->view->found)
+            record->state.record = record->view->record;
+        record->state.record.key = (struct record_key){change->type, change->data_id};
+        change_record_scan(work, record);
+    }
+}
+
+static enum sync_status work_open(struct change_work *work) {
+    const struct change_batch *batch = work->batch;
+    enum sync_status status =
+        change_records_number(batch, work->arena, &work->record_of, &work->record_count);
+    if (status)
+        return status;
+    work->records = arena_zalloc(work->arena, work->record_count, sizeof *work->records);
+    work->own_before = arena_alloc(work->arena, batch->count * sizeof *work->own_before);
+    work->results = arena_alloc(work->arena, batch->count * sizeof *work->results);
+    if (!work->records || !work->own_before || !work->results ||
+        !slice_index_init(&work->seen, work->arena, batch->count))
+        return SYNC_ERR_NO_MEMORY;
+    records_open(work);
+    return SYNC_OK;
+}
+
+enum sync_status change_batch_apply(const struct user_view *view, const struct change_batch *batch,
+                                    const struct batch_context *context, struct arena *arena,
+                                    struct write_set *ret_set, struct change_result **ret_results) {
+    assert(view && batch && context && context->policies && context->random);
+    assert(batch->count <= BATCH_CHANGES_MAX);
+    assert(arena && ret_set && ret_results);
+    struct change_work work = {.batch = batch, .context = context, .view = view, .arena = arena};
+    enum sync_status status =
+        write_build_init(&work.build, batch->user, &view->head, batch->count, arena);
+    if (!status)
+        status = work_open(&work);
+    for (size_t i = 0; !status && i < batch->count; i++)
+        status = change_take(&work, i);
+    if (!status)
+        status = write_build_finish(&work.build, &work.records->state, work.record_count,
+                                    sizeof *work.records, ret_set);
+    if (!status)
+        *ret_results = work.results;
+    write_build_done(&work.build);
+    return status;
+}

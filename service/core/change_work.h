@@ -1,0 +1,109 @@
+/* Change work: a batch while it is applied. For the files of core/change_ only. Pure. */
+#ifndef SERVICE_CORE_CHANGE_WORK_H
+#define SERVICE_CORE_CHANGE_WORK_H
+
+#include "service/core/change_batch.h"
+#include "service/core/conflict.h"
+#include "service/core/slice_index.h"
+#include "service/core/write_build.h"
+
+/* A record as a device knew it. */
+struct base_image {
+    bool is_known; /* false: the log is trimmed, nobody knows; counts as empty */
+    bool deleted;
+    struct slice document;
+};
+
+/* A record that the batch touches. */
+struct change_record {
+    struct record_state state;            /* first: the build reads these as an array */
+    const struct record_view *view;       /* as loaded, with the history */
+    uint64_t others_last;                 /* the latest stored change by others; 0: none is known */
+    const struct log_entry *others_entry; /* that change */
+    size_t own_last;         /* 1 + the log index of this batch's latest change; 0: none */
+    struct slice blocked_by; /* the change that later ones wait behind; empty: none */
+    bool has_base;           /* `base` is right for base_sequence */
+    uint64_t base_sequence;
+    struct base_image base;
+};
+
+/* The batch on the way. */
+struct change_work {
+    const struct change_batch *batch;
+    const struct batch_context *context;
+    const struct user_view *view;
+    struct arena *arena;
+    struct write_build build;
+    struct change_record *records;
+    size_t record_count;
+    size_t *record_of;       /* parallel to the changes */
+    size_t *own_before;      /* parallel to the build's log: own_last before the entry */
+    struct slice_index seen; /* change ids met so far, with their place in the batch */
+    struct change_result *results;
+};
+
+/* The sequence that a change was made on. */
+static inline uint64_t change_base_sequence(const struct change_work *work,
+                                            const struct change *change) {
+    return change->base_version > 0 ? change->base_version : work->batch->acknowledged;
+}
+
+/* Tells whether a stored entry is the batch's own device's. */
+static inline bool change_is_own(const struct change_work *work, const struct log_entry *entry) {
+    return work->batch->device.size > 0 && slice_equal(entry->device, work->batch->device);
+}
+
+/* Numbers the distinct records of a batch in the order of their first change: `ret_record_of` is
+ * parallel to the changes. */
+enum sync_status change_records_number(const struct change_batch *batch, struct arena *arena,
+                                       size_t **ret_record_of, size_t *ret_record_count);
+
+/* Finds the latest change by others in a record's stored history. */
+void change_record_scan(const struct change_work *work, struct change_record *record);
+
+/* Tells whether others changed the record after the sequence, or may have. */
+bool change_others_since(const struct change_record *record, uint64_t base_sequence);
+
+/* The record as the device knew it when it made a change on `base_sequence`: with what others
+ * changed since undone, and the device's own changes kept. Remembered in the record. */
+enum sync_status change_base_find(struct change_work *work, struct change_record *record,
+                                  uint64_t base_sequence, struct base_image *ret_base);
+
+/* Writes the record and keeps the remembered base right. */
+enum sync_status change_write(struct change_work *work, struct change_record *record,
+                              const struct change *change, bool deleted, struct slice document);
+
+/* Applies one change, which is new and not blocked. */
+enum sync_status change_apply(struct change_work *work, struct change_record *record,
+                              const struct change *change, struct change_result *result);
+
+/* What a conflict is made of. */
+struct conflict_draft {
+    enum conflict_type type;
+    const struct base_image *base;
+    bool has_client;
+    struct slice client, suggested;
+    struct slice *fields;
+    size_t field_count;
+};
+
+enum { CONFLICT_FIELDS_MAX = 1000 };
+
+/* Stores a conflict and makes the result tell it. */
+enum sync_status change_conflict(struct change_work *work, struct change_record *record,
+                                 const struct change *change, const struct conflict_draft *draft,
+                                 struct change_result *result);
+
+/* The paths in which two documents differ, at most CONFLICT_FIELDS_MAX. */
+enum sync_status change_differing_fields(struct change_work *work, struct slice before,
+                                         struct slice after, struct conflict_draft *draft);
+
+/* Makes the result a rejection. */
+void change_reject(struct change_result *result, const char *reason, struct slice field,
+                   struct slice message);
+
+/* Reasons of rejection that are passing: the change is not settled, and may be sent again. */
+#define REASON_ID_REUSED "CHANGE_ID_REUSED"
+#define REASON_CONFLICTS_EXHAUSTED "CONFLICTS_EXHAUSTED"
+
+#endif

@@ -1,0 +1,179 @@
+#include "service/core/conflict.h"
+
+#include <assert.h>
+
+#include "base/wire.h"
+
+/* Fields of a conflict as stored. */
+enum {
+    CONFLICT_ID = 1,
+    CONFLICT_USER = 2,
+    CONFLICT_DEVICE = 3,
+    CONFLICT_CHANGE_ID = 4,
+    CONFLICT_DATA_TYPE = 5,
+    CONFLICT_DATA_ID = 6,
+    CONFLICT_KIND = 7,
+    CONFLICT_BASE = 8,
+    CONFLICT_CLIENT = 9,
+    CONFLICT_SERVER = 10,
+    CONFLICT_SUGGESTED = 11,
+    CONFLICT_FIELDS = 12,
+    CONFLICT_SERVER_VERSION = 13,
+    CONFLICT_DETECTED_US = 14,
+    CONFLICT_RESOLVED_US = 15,
+    CONFLICT_RESOLUTION = 16,
+    CONFLICT_MERGED = 17,
+    CONFLICT_RESOLVED_VERSION = 18,
+};
+
+static void conflict_write(const struct conflict *conflict, struct buffer *out) {
+    wire_write_bytes(out, CONFLICT_ID, conflict->id);
+    wire_write_bytes(out, CONFLICT_USER, conflict->user);
+    wire_write_bytes(out, CONFLICT_DEVICE, conflict->device);
+    wire_write_bytes(out, CONFLICT_CHANGE_ID, conflict->change_id);
+    wire_write_uint(out, CONFLICT_DATA_TYPE, conflict->key.type);
+    wire_write_bytes(out, CONFLICT_DATA_ID, conflict->key.id);
+    wire_write_uint(out, CONFLICT_KIND, conflict->type);
+    if (conflict->has_base)
+        wire_write_bytes(out, CONFLICT_BASE, conflict->base);
+    if (conflict->has_client)
+        wire_write_bytes(out, CONFLICT_CLIENT, conflict->client);
+    if (conflict->has_server)
+        wire_write_bytes(out, CONFLICT_SERVER, conflict->server);
+    wire_write_bytes(out, CONFLICT_SUGGESTED, conflict->suggested);
+    for (size_t i = 0; i < conflict->field_count; i++)
+        wire_write_bytes(out, CONFLICT_FIELDS, conflict->fields[i]);
+    wire_write_uint(out, CONFLICT_SERVER_VERSION, conflict->server_version);
+    wire_write_uint(out, CONFLICT_DETECTED_US, (uint64_t)conflict->detected_us);
+    if (conflict->resolved_us == 0)
+        return;
+    wire_write_uint(out, CONFLICT_RESOLVED_US, (uint64_t)conflict->resolved_us);
+    wire_write_uint(out, CONFLICT_RESOLUTION, conflict->resolution);
+    wire_write_bytes(out, CONFLICT_MERGED, conflict->merged);
+    wire_write_uint(out, CONFLICT_RESOLVED_VERSION, conflict->resolved_version);
+}
+
+enum sync_status conflict_pack(const struct conflict *conflict, struct arena *arena,
+                               struct slice *ret_value) {
+    assert(conflict && arena);
+    assert(ret_value);
+    struct buffer out;
+    buffer_init(&out, SIZE_MAX / 2);
+    conflict_write(conflict, &out);
+    enum sync_status status = buffer_status(&out);
+    if (!status && !arena_copy(arena, buffer_slice(&out), ret_value))
+        status = SYNC_ERR_NO_MEMORY;
+    buffer_done(&out);
+    return status;
+}
+
+/* Takes a field that is a number. */
+static void conflict_take_number(const struct wire_field *field, struct conflict *conflict) {
+    switch (field->number) {
+    case CONFLICT_DATA_TYPE:
+        conflict->key.type = (enum data_type)field->bits;
+        break;
+    case CONFLICT_KIND:
+        conflict->type = (enum conflict_type)field->bits;
+        break;
+    case CONFLICT_SERVER_VERSION:
+        conflict->server_version = field->bits;
+        break;
+    case CONFLICT_DETECTED_US:
+        conflict->detected_us = (int64_t)field->bits;
+        break;
+    case CONFLICT_RESOLVED_US:
+        conflict->resolved_us = (int64_t)field->bits;
+        break;
+    case CONFLICT_RESOLUTION:
+        conflict->resolution = (enum resolution)field->bits;
+        break;
+    case CONFLICT_RESOLVED_VERSION:
+        conflict->resolved_version = field->bits;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Takes a field that is bytes. `fields` has room. */
+static void conflict_take_bytes(const struct wire_field *field, struct conflict *conflict) {
+    struct slice *const places[] = {
+        [CONFLICT_ID] = &conflict->id,
+        [CONFLICT_USER] = &conflict->user,
+        [CONFLICT_DEVICE] = &conflict->device,
+        [CONFLICT_CHANGE_ID] = &conflict->change_id,
+        [CONFLICT_DATA_ID] = &conflict->key.id,
+        [CONFLICT_BASE] = &conflict->base,
+        [CONFLICT_CLIENT] = &conflict->client,
+        [CONFLICT_SERVER] = &conflict->server,
+        [CONFLICT_SUGGESTED] = &conflict->suggested,
+        [CONFLICT_MERGED] = &conflict->merged,
+    };
+    conflict->has_base |= field->number == CONFLICT_BASE;
+    conflict->has_client |= field->number == CONFLICT_CLIENT;
+    conflict->has_server |= field->number == CONFLICT_SERVER;
+    if (field->number == CONFLICT_FIELDS)
+        conflict->fields[conflict->field_count++] = field->bytes;
+    else if (field->number < sizeof places / sizeof *places && places[field->number])
+        *places[field->number] = field->bytes;
+}
+
+/* Counts the paths in dispute; -1 when the value does not parse. */
+static ptrdiff_t count_fields(struct slice value) {
+    struct wire_reader reader = wire_reader_of(value);
+    struct wire_field field;
+    ptrdiff_t count = 0;
+    while (!wire_at_end(&reader)) {
+        if (!wire_read(&reader, &field))
+            return -1;
+        count += field.number == CONFLICT_FIELDS && field.type == WIRE_LEN;
+    }
+    return count;
+}
+
+enum sync_status conflict_unpack(struct slice value, struct arena *arena,
+                                 struct conflict *ret_conflict) {
+    assert(arena);
+    assert(ret_conflict);
+    struct conflict conflict = {.field_count = 0};
+    struct wire_field field;
+    struct slice copy;
+    ptrdiff_t count = count_fields(value);
+    if (count < 0)
+        return SYNC_ERR_CORRUPT;
+    conflict.fields = arena_alloc(arena, (size_t)count * sizeof *conflict.fields);
+    if (!conflict.fields || !arena_copy(arena, value, &copy))
+        return SYNC_ERR_NO_MEMORY;
+    struct wire_reader reader = wire_reader_of(copy);
+    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
+        if (field.type == WIRE_LEN)
+            conflict_take_bytes(&field, &conflict);
+        else if (field.type == WIRE_VARINT)
+            conflict_take_number(&field, &conflict);
+    }
+    if (conflict.id.size == 0 || conflict.key.id.size == 0 ||
+        (int)conflict.key.type < DATA_TYPE_FIRST || (int)conflict.key.type > DATA_TYPE_LAST ||
+        conflict.type < CONFLICT_UPDATE_UPDATE || conflict.type > CONFLICT_DELETE_UPDATE)
+        return SYNC_ERR_CORRUPT;
+    *ret_conflict = conflict;
+    return SYNC_OK;
+}
+
+enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
+                                    struct arena *arena, struct slice *ret_key) {
+    assert(arena);
+    assert(ret_key);
+    size_t size = user.size + 2 + conflict_id.size;
+    uint8_t *key = arena_alloc(arena, size);
+    if (!key)
+        return SYNC_ERR_NO_MEMORY;
+    if (user.size > 0)
+        memcpy(key, user.data, user.size);
+    key[user.size] = '\0';
+    key[user.size + 1] = resolved ? '1' : '0';
+    if (conflict_id.size > 0)
+        memcpy(key + user.size + 2, conflict_id.data, conflict_id.size);
+    *ret_key = slice_of(key, size);
+    return SYNC_OK;
+}

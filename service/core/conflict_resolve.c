@@ -1,0 +1,140 @@
+/* Resolving conflicts. */
+#include <assert.h>
+
+#include "base/limits.h"
+#include "service/core/conflict.h"
+#include "service/core/write_build.h"
+
+/* Tells whether a resolved conflict was resolved just as asked now. */
+static bool resolution_is_same(const struct conflict *conflict,
+                               const struct resolution_request *request) {
+    return conflict->resolution == request->resolution &&
+           (request->resolution != RESOLUTION_MERGE ||
+            slice_equal(conflict->merged, request->merged));
+}
+
+/* The record as a request wants it: a document, or deleted. False: as it is. */
+static bool resolution_target(const struct conflict *conflict,
+                              const struct resolution_request *request, bool *ret_deleted,
+                              struct slice *ret_document) {
+    if (request->resolution == RESOLUTION_SERVER)
+        return false;
+    bool merges = request->resolution == RESOLUTION_MERGE;
+    *ret_deleted = !merges && !conflict->has_client;
+    *ret_document = *ret_deleted ? SLICE_EMPTY : merges ? request->merged : conflict->client;
+    return true;
+}
+
+/* Changes the record, unless it is already as it shall be. */
+static enum sync_status resolution_write(struct write_build *build, struct record_state *state,
+                                         const struct conflict *conflict,
+                                         const struct resolution_request *request) {
+    struct slice document;
+    bool deleted;
+    if (!resolution_target(conflict, request, &deleted, &document))
+        return SYNC_OK;
+    bool same = deleted ? !record_state_lives(state)
+                        : record_state_lives(state) && slice_equal(state->record.data, document);
+    if (same)
+        return SYNC_OK;
+    struct record_change change = {
+        .kind = deleted        ? CHANGE_DELETE
+                : state->found ? CHANGE_UPDATE
+                               : CHANGE_CREATE,
+        .deleted = deleted,
+        .document = document,
+        .change_id = conflict->id,
+        .device_us = request->now_us,
+        .corrected_us = request->now_us,
+        .now_us = request->now_us,
+    };
+    return write_build_change(build, state, &change);
+}
+
+/* The conflict's rows: itself as resolved, and its place among the user's. */
+static enum sync_status resolution_rows(struct write_build *build,
+                                        const struct conflict *conflict) {
+    struct row_write row = {.table = TABLE_CONFLICT, .key = conflict->id};
+    struct row_write open = {.table = TABLE_CONFLICT_BY_USER, .remove = true};
+    struct row_write resolved = {.table = TABLE_CONFLICT_BY_USER};
+    enum sync_status status = conflict_pack(conflict, build->arena, &row.value);
+    if (!status)
+        status = conflict_index_key(conflict->user, false, conflict->id, build->arena, &open.key);
+    if (!status)
+        status =
+            conflict_index_key(conflict->user, true, conflict->id, build->arena, &resolved.key);
+    const struct row_write rows[] = {row, open, resolved};
+    for (size_t i = 0; !status && i < 3; i++)
+        status = write_build_row(build, rows[i]);
+    return status;
+}
+
+/* Checks that the request may be done on the record as it is. */
+static enum sync_status resolution_check(const struct record_state *state,
+                                         const struct conflict *conflict,
+                                         const struct resolution_request *request,
+                                         struct sync_error *error) {
+    if (request->expected_version > 0 && state->record.version != request->expected_version)
+        return sync_error_set(error, SYNC_ERR_PRECONDITION, "VERSION_MISMATCH", "baseVersion",
+                              "The record has moved on: it is at version %llu.",
+                              (unsigned long long)state->record.version);
+    struct slice document;
+    bool deleted;
+    if (resolution_target(conflict, request, &deleted, &document) &&
+        document.size > CHANGE_DATA_MAX)
+        return sync_error_set(error, SYNC_ERR_TOO_LARGE, "TOO_LARGE", "mergedData",
+                              "The record would be larger than %d bytes.", CHANGE_DATA_MAX);
+    return SYNC_OK;
+}
+
+/* Resolves an open conflict. */
+static enum sync_status resolution_do(struct write_build *build, struct record_state *state,
+                                      struct conflict *conflict,
+                                      const struct resolution_request *request,
+                                      struct write_set *ret_set) {
+    enum sync_status status = resolution_write(build, state, conflict, request);
+    conflict->resolution = request->resolution;
+    conflict->resolved_us = request->now_us;
+    conflict->merged = request->resolution == RESOLUTION_MERGE ? request->merged : SLICE_EMPTY;
+    conflict->resolved_version = state->record.version;
+    if (!status)
+        status = resolution_rows(build, conflict);
+    build->head.conflicts_open -= build->head.conflicts_open > 0;
+    return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
+}
+
+enum sync_status conflict_resolve(const struct user_view *view, const struct conflict *conflict,
+                                  const struct resolution_request *request, struct arena *arena,
+                                  struct sync_error *error, struct write_set *ret_set,
+                                  struct conflict *ret_conflict, struct record *ret_record) {
+    assert(view && conflict && request && request->now_us > 0);
+    assert(arena && ret_set && ret_conflict && ret_record);
+    struct record_state state = {.found = view->records[0].found};
+    struct conflict resolved = *conflict;
+    struct write_set set = {.user = conflict->user, .head = view->head};
+    struct write_build build;
+    enum sync_status status;
+    if (state.found)
+        state.record = view->records[0].record;
+    else
+        state.record = (struct record){.key = conflict->key, .deleted = true};
+    if (conflict->resolved_us != 0) {
+        if (!resolution_is_same(conflict, request))
+            return sync_error_set(error, SYNC_ERR_PRECONDITION, "ALREADY_RESOLVED", "conflictId",
+                                  "The conflict was resolved otherwise.");
+    } else {
+        status = resolution_check(&state, conflict, request, error);
+        if (status)
+            return status;
+        status = write_build_init(&build, conflict->user, &view->head, 1, arena);
+        if (!status)
+            status = resolution_do(&build, &state, &resolved, request, &set);
+        write_build_done(&build);
+        if (status)
+            return status;
+    }
+    *ret_set = set;
+    *ret_conflict = resolved;
+    *ret_record = state.record;
+    return SYNC_OK;
+}

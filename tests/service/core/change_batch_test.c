@@ -1,0 +1,794 @@
+#include "service/core/change_batch.h"
+
+#include "base/memory.h"
+#include "service/core/conflict.h"
+#include "tests/service/core/memory_user.h"
+#include "tests/service/core/test_arena.h"
+
+static const int64_t NOW = 1764000000000000;
+static struct memory_user user;
+
+/* Bytes that only count, so that ids differ and runs are alike. */
+static void random_fill(void *context, uint8_t *bytes, size_t size) {
+    uint64_t *state = context;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)((*state = *state * 6364136223846793005 + 1442695040888963407) >> 56);
+}
+static uint64_t random_state;
+static const struct random_source RANDOM = {random_fill, &random_state};
+
+static int set_up(void **state) {
+    memory_user_init(&user);
+    return arena_set_up(state);
+}
+
+static int tear_down(void **state) {
+    memory_user_done(&user);
+    return arena_tear_down(state);
+}
+
+#define USER_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+/* A change of the trip "t". Without JSON it is a deletion. */
+static struct change change_of(const char *id, enum change_kind kind, const char *json) {
+    struct change change = {.id = slice_text(id),
+                            .kind = kind,
+                            .type = DATA_TYPE_TRIP,
+                            .data_id = SLICE("t"),
+                            .device_us = NOW - 1000000};
+    if (json)
+        change.data = doc(json);
+    change_payload_hash(&change, change.payload_hash);
+    return change;
+}
+
+/* How a batch is sent. */
+struct sending {
+    const char *device;
+    uint64_t acknowledged;
+    enum conflict_strategy strategy;
+    int64_t clock_offset_us;
+    int64_t now_us;
+};
+
+/* Applies a batch, commits it unless nothing is to be written, and returns the results. */
+static struct change_result *send(struct sending sending, const struct change *changes,
+                                  size_t count, struct write_set *ret_set) {
+    struct change_batch batch = {.user = SLICE("u"),
+                                 .device = slice_text(sending.device),
+                                 .changes = changes,
+                                 .count = count,
+                                 .acknowledged = sending.acknowledged};
+    struct batch_context context = {.now_us = sending.now_us ? sending.now_us : NOW,
+                                    .clock_offset_us = sending.clock_offset_us,
+                                    .random = &RANDOM,
+                                    .policies = policy_set_default(),
+                                    .strategy =
+                                        sending.strategy ? sending.strategy : STRATEGY_MANUAL};
+    struct touched want;
+    struct user_view view;
+    struct write_set set;
+    struct change_result *results = NULL;
+    assert_int_equal(change_batch_touch(&batch, &arena, &want), SYNC_OK);
+    assert_int_equal(want.record_count, count);
+    assert_int_equal(want.change_count, count);
+    memory_user_load(&user, &want, &arena, &view);
+    assert_int_equal(change_batch_apply(&view, &batch, &context, &arena, &set, &results), SYNC_OK);
+    if (set.record_count + set.log_count + set.settled_count + set.row_count > 0)
+        memory_user_commit(&user, &set);
+    if (ret_set)
+        *ret_set = set;
+    return results;
+}
+
+/* Sends one change and expects its outcome. */
+static struct change_result *send_one(struct sending sending, struct change change,
+                                      enum change_outcome outcome) {
+    struct change_result *result = send(sending, &change, 1, NULL);
+    assert_int_equal(result->outcome, outcome);
+    assert_true(slice_equal(result->change_id, change.id));
+    assert_true(slice_equal(result->data_id, change.data_id));
+    assert_int_equal(result->type, change.type);
+    return result;
+}
+
+static const struct sending PHONE = {.device = "phone"};
+
+/* Starts with the trip as made by the phone, version 1. */
+static void start(const char *json) {
+    send_one(PHONE, change_of("start", CHANGE_CREATE, json), OUTCOME_APPLIED);
+}
+
+static void expect_trip(const char *json, uint64_t version) {
+    struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+    assert_non_null(record);
+    assert_int_equal(record->version, version);
+    assert_int_equal(record->deleted, json == NULL);
+    if (json)
+        assert_document(record->data, json);
+}
+
+/* The only conflict there is. */
+static struct conflict the_conflict(const struct change_result *result) {
+    struct conflict conflict;
+    struct slice key;
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, result->conflict_id);
+    assert_non_null(row);
+    assert_int_equal(conflict_unpack(row->value, &arena, &conflict), SYNC_OK);
+    assert_int_equal(conflict_index_key(SLICE("u"), false, result->conflict_id, &arena, &key),
+                     SYNC_OK);
+    assert_non_null(memory_user_row(&user, TABLE_CONFLICT_BY_USER, key));
+    assert_true(slice_equal(conflict.user, SLICE("u")));
+    assert_int_equal(conflict.key.type, DATA_TYPE_TRIP);
+    assert_true(slice_equal(conflict.key.id, SLICE("t")));
+    return conflict;
+}
+
+static void a_record_is_made_changed_and_deleted(void **state) {
+    (void)state;
+    struct change changes[] = {change_of("1", CHANGE_CREATE, "{\"a\":1,\"b\":{\"c\":1}}"),
+                               change_of("2", CHANGE_UPDATE, "{\"b\":{\"c\":null,\"d\":2}}"),
+                               change_of("3", CHANGE_DELETE, NULL)};
+    struct change_result *results = send(PHONE, changes, 1, NULL);
+    assert_int_equal(results[0].outcome, OUTCOME_APPLIED);
+    assert_int_equal(results[0].version, 1);
+    expect_trip("{\"a\":1,\"b\":{\"c\":1}}", 1);
+    results = send(PHONE, changes + 1, 1, NULL);
+    assert_int_equal(results[0].version, 2);
+    expect_trip("{\"a\":1,\"b\":{\"d\":2}}", 2);
+    results = send(PHONE, changes + 2, 1, NULL);
+    assert_int_equal(results[0].version, 3);
+    expect_trip(NULL, 3);
+    assert_int_equal(user.head.record_count, 0);
+    assert_int_equal(user.head.data_bytes, 0);
+}
+
+static void changes_of_one_record_in_a_batch_follow_each_other(void **state) {
+    (void)state;
+    struct change changes[] = {
+        change_of("1", CHANGE_CREATE, "{\"a\":1}"),
+        change_of("2", CHANGE_UPDATE, "{\"a\":2,\"b\":1}"), change_of("3", CHANGE_DELETE, NULL),
+        change_of("4", CHANGE_CREATE, "{\"c\":3}"), change_of("5", CHANGE_UPDATE, "{\"d\":4}")};
+    struct write_set set;
+    struct change_result *results = send(PHONE, changes, 5, &set);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(results[i].outcome, OUTCOME_APPLIED);
+        assert_int_equal(results[i].version, i + 1);
+    }
+    expect_trip("{\"c\":3,\"d\":4}", 5);
+    assert_int_equal(set.record_count, 1);
+    assert_int_equal(set.log_count, 5);
+    assert_int_equal(set.settled_count, 5);
+    assert_int_equal(set.log[1].previous_version, 1);
+    assert_true(set.log[3].previous_deleted);
+}
+
+static void the_same_batch_again_changes_nothing_and_answers_the_same(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change changes[] = {
+        change_of("1", CHANGE_UPDATE, "{\"b\":2}"), change_of("2", CHANGE_UPDATE, "{\"a\":3}"),
+        change_of("3", CHANGE_UPDATE, "{\"z\":3}"), change_of("4", CHANGE_UPDATE, "{\"x\":1}")};
+    changes[3].data_id = SLICE("absent");
+    struct change_result *first = send(laptop, changes, 4, NULL);
+    static const enum change_outcome OUTCOMES[] = {OUTCOME_MERGED, OUTCOME_CONFLICT,
+                                                   OUTCOME_BLOCKED, OUTCOME_REJECTED};
+    struct user_head head = user.head;
+    struct write_set set;
+    struct change_result *again = send(laptop, changes, 4, &set);
+    assert_int_equal(set.record_count + set.log_count + set.settled_count + set.row_count, 0);
+    assert_memory_equal(&head, &user.head, sizeof head);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(first[i].outcome, OUTCOMES[i]);
+        assert_false(first[i].duplicate);
+        assert_int_equal(again[i].outcome, OUTCOMES[i]);
+        assert_int_equal(again[i].duplicate, OUTCOMES[i] != OUTCOME_BLOCKED);
+        assert_int_equal(again[i].version, first[i].version);
+        assert_true(slice_equal(again[i].data_id, first[i].data_id));
+        assert_true(slice_equal(again[i].conflict_id, first[i].conflict_id));
+        assert_true(slice_equal(again[i].message, first[i].message));
+        assert_true(slice_equal(again[i].field, first[i].field));
+        assert_true(slice_equal(slice_text(again[i].reason), slice_text(first[i].reason)));
+    }
+}
+
+static void an_id_with_other_content_is_an_error_of_that_change_alone(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct change changes[] = {
+        change_of("start", CHANGE_UPDATE, "{\"a\":9}"), change_of("2", CHANGE_UPDATE, "{\"b\":2}"),
+        change_of("2", CHANGE_UPDATE, "{\"b\":2}"), change_of("2", CHANGE_UPDATE, "{\"b\":3}")};
+    struct write_set set;
+    struct change_result *results = send(PHONE, changes, 4, &set);
+    assert_int_equal(results[0].outcome, OUTCOME_REJECTED);
+    assert_string_equal(results[0].reason, "CHANGE_ID_REUSED");
+    assert_int_equal(results[1].outcome, OUTCOME_APPLIED);
+    assert_int_equal(results[2].outcome, OUTCOME_APPLIED);
+    assert_true(results[2].duplicate);
+    assert_string_equal(results[3].reason, "CHANGE_ID_REUSED");
+    assert_int_equal(set.settled_count, 1);
+    expect_trip("{\"a\":1,\"b\":2}", 2);
+    /* Another device may use the same id. */
+    struct sending tablet = {.device = "tablet", .acknowledged = 2};
+    send_one(tablet, change_of("start", CHANGE_UPDATE, "{\"a\":5}"), OUTCOME_APPLIED);
+}
+
+static void the_payload_hash_covers_all_that_was_sent(void **state) {
+    (void)state;
+    struct change change = change_of("1", CHANGE_CREATE, "{\"a\":1}");
+    struct change others[6];
+    for (size_t i = 0; i < 6; i++)
+        others[i] = change;
+    others[0].kind = CHANGE_UPDATE;
+    others[1].type = DATA_TYPE_BOOKING;
+    others[2].data_id = SLICE("u");
+    others[3].base_version = 1;
+    others[4].device_us++;
+    others[5].data = doc("{\"a\":2}");
+    for (size_t i = 0; i < 6; i++) {
+        change_payload_hash(&others[i], others[i].payload_hash);
+        assert_memory_not_equal(others[i].payload_hash, change.payload_hash, PAYLOAD_HASH_SIZE);
+    }
+    struct change made = change, made_again = change;
+    made.data_id_made = made_again.data_id_made = true;
+    made_again.data_id = SLICE("another made one");
+    change_payload_hash(&made, made.payload_hash);
+    change_payload_hash(&made_again, made_again.payload_hash);
+    assert_memory_equal(made.payload_hash, made_again.payload_hash, PAYLOAD_HASH_SIZE);
+}
+
+static void a_made_id_is_answered_again(void **state) {
+    (void)state;
+    struct change change = change_of("1", CHANGE_CREATE, "{\"a\":1}");
+    change.data_id_made = true;
+    change_payload_hash(&change, change.payload_hash);
+    send_one(PHONE, change, OUTCOME_APPLIED);
+    change.data_id = SLICE("made anew");
+    struct change_result *again = send(PHONE, &change, 1, NULL);
+    assert_true(again->duplicate);
+    assert_true(slice_equal(again->data_id, SLICE("t")));
+    assert_int_equal(user.record_count, 1);
+}
+
+static void concurrent_edits_of_two_fields_keep_both(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct change_result *result =
+        send_one(PHONE, change_of("p", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_MERGED);
+    assert_int_equal(result->version, 3);
+    expect_trip("{\"a\":2,\"b\":2}", 3);
+}
+
+static void concurrent_edits_of_one_field_follow_the_strategy(void **state) {
+    (void)state;
+    static const struct {
+        enum conflict_strategy strategy;
+        int64_t device_us;
+        const char *json;
+        uint64_t version;
+    } CASES[] = {
+        {STRATEGY_SERVER, NOW, "{\"a\":2,\"b\":1}", 2},
+        {STRATEGY_CLIENT, NOW - 5000000, "{\"a\":3,\"b\":1}", 3},
+        {STRATEGY_MERGE, NOW - 500000, "{\"a\":3,\"b\":1}", 3},
+        {STRATEGY_MERGE, NOW - 5000000, "{\"a\":2,\"b\":1}", 2},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        start("{\"a\":1,\"b\":1}");
+        struct sending tablet = {.device = "tablet", .acknowledged = 1};
+        send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+        struct sending laptop = {
+            .device = "laptop", .acknowledged = 1, .strategy = CASES[i].strategy};
+        struct change change = change_of("l", CHANGE_UPDATE, "{\"a\":3}");
+        change.device_us = CASES[i].device_us;
+        struct change_result *result = send_one(laptop, change, OUTCOME_MERGED);
+        assert_int_equal(result->version, CASES[i].version);
+        expect_trip(CASES[i].json, CASES[i].version);
+    }
+}
+
+static void both_setting_the_same_value_is_no_conflict(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change_result *result =
+        send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    assert_int_equal(result->version, 2);
+    expect_trip("{\"a\":2}", 2);
+}
+
+static void an_undecided_field_waits_in_the_inbox(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1,\"c\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2,\"c\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change_result *result =
+        send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"a\":3,\"b\":3}"), OUTCOME_CONFLICT);
+    assert_int_equal(result->version, 2);
+    assert_int_equal(user.head.conflicts_open, 1);
+    assert_int_equal(user.head.sequence, 2);
+    expect_trip("{\"a\":2,\"b\":1,\"c\":2}", 2);
+    struct conflict conflict = the_conflict(result);
+    assert_int_equal(conflict.type, CONFLICT_UPDATE_UPDATE);
+    assert_true(slice_equal(conflict.device, SLICE("laptop")));
+    assert_true(slice_equal(conflict.change_id, SLICE("l")));
+    assert_true(conflict.has_base && conflict.has_client && conflict.has_server);
+    assert_document(conflict.base, "{\"a\":1,\"b\":1,\"c\":1}");
+    assert_document(conflict.client, "{\"a\":3,\"b\":3,\"c\":1}");
+    assert_document(conflict.server, "{\"a\":2,\"b\":1,\"c\":2}");
+    assert_document(conflict.suggested, "{\"a\":2,\"b\":3,\"c\":2}");
+    assert_int_equal(conflict.field_count, 1);
+    assert_true(slice_equal(conflict.fields[0], SLICE("a")));
+    assert_int_equal(conflict.server_version, 2);
+    assert_int_equal(conflict.detected_us, NOW);
+    assert_int_equal(conflict.resolved_us, 0);
+}
+
+static void changes_behind_a_conflict_wait_and_may_be_sent_again(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change changes[] = {change_of("1", CHANGE_UPDATE, "{\"a\":3}"),
+                               change_of("2", CHANGE_UPDATE, "{\"b\":3}"),
+                               change_of("3", CHANGE_CREATE, "{\"x\":1}")};
+    changes[2].data_id = SLICE("another");
+    struct change_result *results = send(laptop, changes, 3, NULL);
+    assert_int_equal(results[0].outcome, OUTCOME_CONFLICT);
+    assert_int_equal(results[1].outcome, OUTCOME_BLOCKED);
+    assert_string_equal(results[1].reason, "BLOCKED_BY");
+    assert_true(slice_equal(results[1].message, SLICE("It waits behind the change \"1\".")));
+    assert_int_equal(results[2].outcome, OUTCOME_APPLIED);
+    struct change_result *alone = send_one(laptop, changes[1], OUTCOME_MERGED);
+    assert_false(alone->duplicate);
+}
+
+static void the_devices_own_queue_does_not_conflict_with_itself(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    /* The phone never acknowledged anything, and goes on in its own queue. */
+    send_one(PHONE, change_of("2", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending tablet = {.device = "tablet", .acknowledged = 2};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    struct change_result *result =
+        send_one(PHONE, change_of("3", CHANGE_UPDATE, "{\"a\":3}"), OUTCOME_MERGED);
+    assert_int_equal(result->version, 4);
+    expect_trip("{\"a\":3,\"b\":2}", 4);
+    /* b is 1 for the phone: its own changes were kept in the base, the tablet's undone. */
+    struct change_result *disputed =
+        send_one(PHONE, change_of("4", CHANGE_UPDATE, "{\"a\":4,\"b\":4}"), OUTCOME_CONFLICT);
+    struct conflict conflict = the_conflict(disputed);
+    assert_document(conflict.base, "{\"a\":3,\"b\":1}");
+    assert_int_equal(conflict.field_count, 1);
+    assert_true(slice_equal(conflict.fields[0], SLICE("b")));
+}
+
+static void a_base_version_counts_before_the_acknowledgement(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop"};
+    struct change knowing = change_of("l", CHANGE_UPDATE, "{\"a\":3}");
+    knowing.base_version = 2;
+    send_one(laptop, knowing, OUTCOME_APPLIED);
+    struct sending desk = {.device = "desk", .acknowledged = 3};
+    struct change late = change_of("d", CHANGE_UPDATE, "{\"a\":4}");
+    late.base_version = 2;
+    send_one(desk, late, OUTCOME_CONFLICT);
+}
+
+static void without_any_base_what_differs_conflicts(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet"};
+    struct change_result *result =
+        send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_CONFLICT);
+    struct conflict conflict = the_conflict(result);
+    assert_false(conflict.has_base);
+    assert_document(conflict.client, "{\"a\":2}");
+    struct change_result *added =
+        send_one(tablet, change_of("t2", CHANGE_UPDATE, "{\"c\":2}"), OUTCOME_MERGED);
+    assert_int_equal(added->version, 2);
+    expect_trip("{\"a\":1,\"b\":1,\"c\":2}", 2);
+}
+
+static void behind_the_trimmed_log_the_base_is_unknown(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    send_one(tablet, change_of("2", CHANGE_UPDATE, "{\"b\":3}"), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change_result *result =
+        send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"a\":9}"), OUTCOME_CONFLICT);
+    assert_false(the_conflict(result).has_base);
+    memory_user_trim(&user, 3);
+    result = send_one(laptop, change_of("m", CHANGE_UPDATE, "{\"a\":8}"), OUTCOME_CONFLICT);
+    assert_false(the_conflict(result).has_base);
+    struct sending fresh = {.device = "laptop", .acknowledged = 3};
+    send_one(fresh, change_of("n", CHANGE_UPDATE, "{\"a\":7}"), OUTCOME_APPLIED);
+}
+
+static void creating_what_exists_merges_as_an_update(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet", .strategy = STRATEGY_CLIENT};
+    send_one(tablet, change_of("t", CHANGE_CREATE, "{\"a\":1,\"c\":1}"), OUTCOME_MERGED);
+    expect_trip("{\"a\":1,\"b\":1,\"c\":1}", 2);
+    tablet.strategy = STRATEGY_MANUAL;
+    struct change_result *result =
+        send_one(tablet, change_of("t2", CHANGE_CREATE, "{\"a\":2}"), OUTCOME_CONFLICT);
+    assert_false(the_conflict(result).has_base);
+    send_one(tablet, change_of("t3", CHANGE_CREATE, "{\"a\":1,\"b\":1,\"c\":1}"), OUTCOME_APPLIED);
+}
+
+static void what_never_existed_cannot_be_changed(void **state) {
+    (void)state;
+    struct change_result *result =
+        send_one(PHONE, change_of("1", CHANGE_UPDATE, "{\"a\":1}"), OUTCOME_REJECTED);
+    assert_string_equal(result->reason, "NOT_FOUND");
+    assert_true(slice_equal(result->field, SLICE("dataId")));
+    result = send_one(PHONE, change_of("2", CHANGE_DELETE, NULL), OUTCOME_REJECTED);
+    assert_string_equal(result->reason, "NOT_FOUND");
+    assert_int_equal(user.head.sequence, 0);
+    assert_int_equal(user.settled_count, 2);
+}
+
+static void a_deleted_record_can_begin_a_new_life(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    send_one(PHONE, change_of("2", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_CREATE, "{\"b\":1}"), OUTCOME_APPLIED);
+    expect_trip("{\"b\":1}", 3);
+}
+
+static void deleting_what_is_deleted_has_no_effect(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    send_one(PHONE, change_of("2", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    struct change_result *result =
+        send_one(tablet, change_of("t", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    assert_int_equal(result->version, 2);
+    assert_int_equal(user.head.sequence, 2);
+}
+
+static void an_update_that_changes_nothing_takes_no_sequence(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct change_result *result =
+        send_one(PHONE, change_of("2", CHANGE_UPDATE, "{\"a\":1,\"x\":null}"), OUTCOME_APPLIED);
+    assert_int_equal(result->version, 1);
+    assert_int_equal(user.head.sequence, 1);
+    assert_true(send(PHONE,
+                     (struct change[]){change_of("2", CHANGE_UPDATE, "{\"a\":1,\"x\":null}")}, 1,
+                     NULL)
+                    ->duplicate);
+}
+
+static void updating_what_others_deleted_follows_the_strategy(void **state) {
+    (void)state;
+    static const struct {
+        enum conflict_strategy strategy;
+        enum change_outcome outcome;
+        const char *json;
+        uint64_t version;
+    } CASES[] = {
+        {STRATEGY_SERVER, OUTCOME_MERGED, NULL, 2},
+        {STRATEGY_CLIENT, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 3},
+        {STRATEGY_MERGE, OUTCOME_CONFLICT, NULL, 2},
+        {STRATEGY_MANUAL, OUTCOME_CONFLICT, NULL, 2},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        start("{\"a\":1,\"b\":1}");
+        send_one(PHONE, change_of("2", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+        struct sending tablet = {
+            .device = "tablet", .acknowledged = 1, .strategy = CASES[i].strategy};
+        struct change_result *result =
+            send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"b\":2}"), CASES[i].outcome);
+        expect_trip(CASES[i].json, CASES[i].version);
+        if (CASES[i].outcome != OUTCOME_CONFLICT)
+            continue;
+        struct conflict conflict = the_conflict(result);
+        assert_int_equal(conflict.type, CONFLICT_UPDATE_DELETE);
+        assert_true(conflict.has_base && conflict.has_client && !conflict.has_server);
+        assert_document(conflict.base, "{\"a\":1,\"b\":1}");
+        assert_document(conflict.client, "{\"a\":1,\"b\":2}");
+        assert_int_equal(conflict.field_count, 1);
+        assert_true(slice_equal(conflict.fields[0], SLICE("b")));
+    }
+}
+
+static void deleting_what_others_changed_follows_the_strategy(void **state) {
+    (void)state;
+    static const struct {
+        enum conflict_strategy strategy;
+        enum change_outcome outcome;
+        const char *json;
+        uint64_t version;
+    } CASES[] = {
+        {STRATEGY_SERVER, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 2},
+        {STRATEGY_CLIENT, OUTCOME_MERGED, NULL, 3},
+        {STRATEGY_MERGE, OUTCOME_CONFLICT, "{\"a\":1,\"b\":2}", 2},
+        {STRATEGY_MANUAL, OUTCOME_CONFLICT, "{\"a\":1,\"b\":2}", 2},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        start("{\"a\":1,\"b\":1}");
+        send_one(PHONE, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+        struct sending tablet = {
+            .device = "tablet", .acknowledged = 1, .strategy = CASES[i].strategy};
+        struct change_result *result =
+            send_one(tablet, change_of("t", CHANGE_DELETE, NULL), CASES[i].outcome);
+        expect_trip(CASES[i].json, CASES[i].version);
+        if (CASES[i].outcome != OUTCOME_CONFLICT)
+            continue;
+        struct conflict conflict = the_conflict(result);
+        assert_int_equal(conflict.type, CONFLICT_DELETE_UPDATE);
+        assert_true(conflict.has_base && !conflict.has_client && conflict.has_server);
+        assert_document(conflict.server, "{\"a\":1,\"b\":2}");
+        assert_true(slice_equal(conflict.fields[0], SLICE("b")));
+    }
+}
+
+static void updating_what_the_device_knows_deleted_is_rejected(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct change changes[] = {change_of("2", CHANGE_DELETE, NULL),
+                               change_of("3", CHANGE_UPDATE, "{\"a\":2}")};
+    struct change_result *results = send(PHONE, changes, 2, NULL);
+    assert_int_equal(results[1].outcome, OUTCOME_REJECTED);
+    assert_string_equal(results[1].reason, "GONE");
+    results = send_one(PHONE, change_of("4", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_REJECTED);
+    assert_string_equal(results->reason, "GONE");
+    struct sending tablet = {.device = "tablet", .acknowledged = 2};
+    results = send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_REJECTED);
+    assert_string_equal(results->reason, "GONE");
+}
+
+/* {"name": text of `size` bytes} */
+static struct slice large_document(const char *name, size_t size) {
+    struct buffer out;
+    buffer_init(&out, 1 << 20);
+    buffer_append_format(&out, "{\"%s\":\"", name);
+    for (size_t i = 0; i < size; i++)
+        buffer_append_byte(&out, 'x');
+    buffer_append(&out, SLICE("\"}"));
+    struct slice document = doc(arena_copy_text(&arena, buffer_slice(&out)));
+    buffer_done(&out);
+    return document;
+}
+
+static void a_record_cannot_grow_beyond_its_bound(void **state) {
+    (void)state;
+    struct change changes[] = {change_of("1", CHANGE_CREATE, "{}"),
+                               change_of("2", CHANGE_UPDATE, "{}"),
+                               change_of("3", CHANGE_UPDATE, "{\"b\":1}")};
+    changes[0].data = large_document("a", CHANGE_DATA_MAX - 100);
+    changes[1].data = large_document("b", 200);
+    struct change_result *results = send(PHONE, changes, 3, NULL);
+    assert_int_equal(results[0].outcome, OUTCOME_APPLIED);
+    assert_int_equal(results[1].outcome, OUTCOME_REJECTED);
+    assert_string_equal(results[1].reason, "TOO_LARGE");
+    assert_int_equal(results[2].outcome, OUTCOME_APPLIED);
+}
+
+static void a_rejected_create_blocks_what_follows(void **state) {
+    (void)state;
+    struct change changes[] = {change_of("1", CHANGE_CREATE, "{}"),
+                               change_of("2", CHANGE_UPDATE, "{\"b\":1}")};
+    changes[0].data = large_document("a", CHANGE_DATA_MAX + 1);
+    struct change_result *results = send(PHONE, changes, 2, NULL);
+    assert_int_equal(results[0].outcome, OUTCOME_REJECTED);
+    assert_int_equal(results[1].outcome, OUTCOME_BLOCKED);
+    assert_int_equal(user.settled_count, 1);
+}
+
+static void times_are_corrected_and_grow(void **state) {
+    (void)state;
+    struct sending skewed = {.device = "phone", .clock_offset_us = 3600000000};
+    struct change first = change_of("1", CHANGE_CREATE, "{\"a\":1}");
+    struct change second = change_of("2", CHANGE_UPDATE, "{\"a\":2}");
+    first.device_us = NOW + 3600000000 - 5000;
+    second.device_us = NOW + 3600000000 + 5000;
+    send(skewed, (struct change[]){first, second}, 2, NULL);
+    assert_int_equal(user.log[0].device_us, first.device_us);
+    assert_int_equal(user.log[0].corrected_us, NOW - 5000);
+    assert_int_equal(user.log[1].corrected_us, NOW);
+    assert_int_equal(memory_user_find(&user, DATA_TYPE_TRIP, "t")->updated_us, NOW + 1);
+    struct sending behind = {.device = "phone", .now_us = NOW - 1000000};
+    send_one(behind, change_of("3", CHANGE_UPDATE, "{\"a\":3}"), OUTCOME_APPLIED);
+    assert_int_equal(memory_user_find(&user, DATA_TYPE_TRIP, "t")->updated_us, NOW + 2);
+    assert_int_equal(user.head.time_us, NOW + 2);
+}
+
+static void history_is_asked_for_once_a_record_from_the_lowest_base(void **state) {
+    (void)state;
+    struct change changes[] = {
+        change_of("1", CHANGE_UPDATE, "{}"), change_of("2", CHANGE_UPDATE, "{}"),
+        change_of("3", CHANGE_UPDATE, "{}"), change_of("4", CHANGE_DELETE, NULL)};
+    changes[0].base_version = 9;
+    changes[1].data_id = SLICE("other");
+    changes[2].base_version = 4;
+    struct change_batch batch = {.user = SLICE("u"),
+                                 .device = SLICE("d"),
+                                 .changes = changes,
+                                 .count = 4,
+                                 .acknowledged = 7};
+    struct touched want;
+    assert_int_equal(change_batch_touch(&batch, &arena, &want), SYNC_OK);
+    assert_true(want.records[0].history && want.records[1].history);
+    assert_false(want.records[2].history || want.records[3].history);
+    assert_int_equal(want.records[0].history_after, 4);
+    assert_int_equal(want.records[1].history_after, 7);
+    assert_true(slice_equal(want.changes[3].change_id, SLICE("4")));
+    assert_true(slice_equal(want.changes[3].device, SLICE("d")));
+}
+
+static void one_bad_change_in_a_thousand_settles_the_rest(void **state) {
+    (void)state;
+    static struct change changes[BATCH_CHANGES_MAX];
+    for (int i = 0; i < BATCH_CHANGES_MAX; i++) {
+        changes[i] = change_of(arena_format(&arena, "c%d", i),
+                               i == 500 ? CHANGE_UPDATE : CHANGE_CREATE, "{\"a\":1}");
+        changes[i].data_id = slice_text(arena_format(&arena, "r%d", i));
+    }
+    struct change_result *results = send(PHONE, changes, BATCH_CHANGES_MAX, NULL);
+    for (int i = 0; i < BATCH_CHANGES_MAX; i++)
+        assert_int_equal(results[i].outcome, i == 500 ? OUTCOME_REJECTED : OUTCOME_APPLIED);
+    assert_int_equal(user.head.sequence, 999);
+    assert_int_equal(user.settled_count, 1000);
+}
+
+static void many_conflicting_changes_of_one_record_stay_cheap(void **state) {
+    (void)state;
+    start("{\"a\":0,\"b\":0}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    for (int i = 0; i < 50; i++)
+        send_one(tablet,
+                 change_of(arena_format(&arena, "t%d", i), CHANGE_UPDATE,
+                           arena_format(&arena, "{\"a\":%d}", i + 1)),
+                 OUTCOME_APPLIED);
+    static struct change changes[BATCH_CHANGES_MAX];
+    for (int i = 0; i < BATCH_CHANGES_MAX; i++)
+        changes[i] = change_of(arena_format(&arena, "l%d", i), CHANGE_UPDATE,
+                               arena_format(&arena, "{\"b\":%d}", i + 1));
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change_result *results = send(laptop, changes, BATCH_CHANGES_MAX, NULL);
+    for (int i = 0; i < BATCH_CHANGES_MAX; i++)
+        assert_int_equal(results[i].outcome, OUTCOME_MERGED);
+    expect_trip("{\"a\":50,\"b\":1000}", 1051);
+}
+
+static void the_inbox_has_a_bound_and_the_change_may_come_again(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet"};
+    user.head.conflicts_open = USER_CONFLICTS_OPEN_MAX;
+    struct change change = change_of("t", CHANGE_UPDATE, "{\"a\":2}");
+    struct change_result *result = send_one(tablet, change, OUTCOME_REJECTED);
+    assert_string_equal(result->reason, "CONFLICTS_EXHAUSTED");
+    user.head.conflicts_open = 0;
+    send_one(tablet, change, OUTCOME_CONFLICT);
+}
+
+static void damaged_history_fails_the_batch(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    user.log[1].undo = SLICE("\x01\x09");
+    struct change change = change_of("l", CHANGE_UPDATE, "{\"a\":3}");
+    struct change_batch batch = {.user = SLICE("u"),
+                                 .device = SLICE("laptop"),
+                                 .changes = &change,
+                                 .count = 1,
+                                 .acknowledged = 1};
+    struct batch_context context = {.now_us = NOW,
+                                    .random = &RANDOM,
+                                    .policies = policy_set_default(),
+                                    .strategy = STRATEGY_MERGE};
+    struct touched want;
+    struct user_view view;
+    struct write_set set = {.log_count = 77};
+    struct change_result *results = NULL;
+    assert_int_equal(change_batch_touch(&batch, &arena, &want), SYNC_OK);
+    memory_user_load(&user, &want, &arena, &view);
+    assert_int_equal(change_batch_apply(&view, &batch, &context, &arena, &set, &results),
+                     SYNC_ERR_CORRUPT);
+    assert_int_equal(set.log_count, 77);
+    assert_null(results);
+}
+
+static void refused_memory_is_told(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":{\"c\":1}}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2,\"b\":{\"d\":1}}"), OUTCOME_APPLIED);
+    struct change changes[] = {change_of("1", CHANGE_UPDATE, "{\"b\":{\"e\":1}}"),
+                               change_of("2", CHANGE_UPDATE, "{\"a\":3}"),
+                               change_of("3", CHANGE_UPDATE, "{\"z\":3}")};
+    struct change_batch batch = {.user = SLICE("u"),
+                                 .device = SLICE("laptop"),
+                                 .changes = changes,
+                                 .count = 3,
+                                 .acknowledged = 1};
+    struct batch_context context = {.now_us = NOW,
+                                    .random = &RANDOM,
+                                    .policies = policy_set_default(),
+                                    .strategy = STRATEGY_MANUAL};
+    struct touched want;
+    struct user_view view;
+    assert_int_equal(change_batch_touch(&batch, &arena, &want), SYNC_OK);
+    memory_user_load(&user, &want, &arena, &view);
+    for (uint64_t n = 1; n < 1000; n++) {
+        struct arena small;
+        struct write_set set;
+        struct change_result *results;
+        arena_init(&small, 1 << 20);
+        memory_fail_after(n);
+        enum sync_status status =
+            change_batch_apply(&view, &batch, &context, &small, &set, &results);
+        bool walked = memory_count() < n;
+        memory_fail_after(0);
+        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        arena_done(&small);
+        if (walked)
+            return;
+    }
+    fail();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        USER_TEST(a_record_is_made_changed_and_deleted),
+        USER_TEST(changes_of_one_record_in_a_batch_follow_each_other),
+        USER_TEST(the_same_batch_again_changes_nothing_and_answers_the_same),
+        USER_TEST(an_id_with_other_content_is_an_error_of_that_change_alone),
+        USER_TEST(the_payload_hash_covers_all_that_was_sent),
+        USER_TEST(a_made_id_is_answered_again),
+        USER_TEST(concurrent_edits_of_two_fields_keep_both),
+        USER_TEST(concurrent_edits_of_one_field_follow_the_strategy),
+        USER_TEST(both_setting_the_same_value_is_no_conflict),
+        USER_TEST(an_undecided_field_waits_in_the_inbox),
+        USER_TEST(changes_behind_a_conflict_wait_and_may_be_sent_again),
+        USER_TEST(the_devices_own_queue_does_not_conflict_with_itself),
+        USER_TEST(a_base_version_counts_before_the_acknowledgement),
+        USER_TEST(without_any_base_what_differs_conflicts),
+        USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
+        USER_TEST(creating_what_exists_merges_as_an_update),
+        USER_TEST(what_never_existed_cannot_be_changed),
+        USER_TEST(a_deleted_record_can_begin_a_new_life),
+        USER_TEST(deleting_what_is_deleted_has_no_effect),
+        USER_TEST(an_update_that_changes_nothing_takes_no_sequence),
+        USER_TEST(updating_what_others_deleted_follows_the_strategy),
+        USER_TEST(deleting_what_others_changed_follows_the_strategy),
+        USER_TEST(updating_what_the_device_knows_deleted_is_rejected),
+        USER_TEST(a_record_cannot_grow_beyond_its_bound),
+        USER_TEST(a_rejected_create_blocks_what_follows),
+        USER_TEST(times_are_corrected_and_grow),
+        USER_TEST(history_is_asked_for_once_a_record_from_the_lowest_base),
+        USER_TEST(one_bad_change_in_a_thousand_settles_the_rest),
+        USER_TEST(many_conflicting_changes_of_one_record_stay_cheap),
+        USER_TEST(the_inbox_has_a_bound_and_the_change_may_come_again),
+        USER_TEST(damaged_history_fails_the_batch),
+        USER_TEST(refused_memory_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
