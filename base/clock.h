@@ -19,10 +19,12 @@ struct clock {
 /* The system's clocks. Static, stateless. */
 const struct clock *clock_system(void);
 
+/* Wall time in microseconds since 1970. */
 static inline uint64_t clock_now_us(const struct clock *clock) {
     return clock->now_us(clock->context);
 }
 
+/* Microseconds since some moment; never goes back. */
 static inline uint64_t clock_monotonic_us(const struct clock *clock) {
     return clock->monotonic_us(clock->context);
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
+/* In rising weight. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log;

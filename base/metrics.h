@@ -13,6 +13,7 @@ struct metrics;
 struct metric_family;
 struct metric; /* one series: a family with its label values */
 
+/* What a family measures. */
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 enum {

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 
+/* How a field's value is encoded. */
 enum wire_type {
     WIRE_VARINT = 0,
     WIRE_I64 = 1,
@@ -35,10 +36,12 @@ struct wire_field {
     struct slice bytes;
 };
 
+/* A reader at the start of a message, which it borrows. */
 static inline struct wire_reader wire_reader_of(struct slice message) {
     return (struct wire_reader){message.data, message.data + message.size};
 }
 
+/* Tells whether nothing is left. */
 static inline bool wire_at_end(const struct wire_reader *reader) {
     return reader->next == reader->end;
 }

@@ -80,6 +80,7 @@ bool json_break_memory(struct json_decoder *decoder) __attribute__((cold));
 /* json_fail for a value of the wrong kind, saying what came instead. */
 bool json_fail_kind(struct json_decoder *decoder, const char *expected) __attribute__((cold));
 
+/* Where the decoder stands, to return to. */
 static inline struct json_mark json_mark_of(const struct json_decoder *decoder) {
     return (struct json_mark){
         .next = decoder->next,
@@ -111,6 +112,7 @@ static inline uint8_t *json_room(struct json_decoder *decoder, size_t size) {
     return buffer_reserve(out, size);
 }
 
+/* Skips white space. */
 static inline void json_space(struct json_decoder *decoder) {
     if (decoder->next < decoder->end && *decoder->next <= ' ')
         decoder->next = json_scan_space(decoder->next, decoder->end);
@@ -122,6 +124,7 @@ static inline uint8_t json_peek(struct json_decoder *decoder) {
     return decoder->next < decoder->end ? *decoder->next : 0;
 }
 
+/* Enters one more step of the path that errors name; the depth was checked before. */
 static inline struct json_step *json_step_push(struct json_decoder *decoder) {
     struct json_step *step = &decoder->steps[decoder->step_count++];
     step->field = NULL;
@@ -170,6 +173,7 @@ bool json_enum_bits(struct json_decoder *decoder, const struct schema_field *fie
 /* Writes bits as the type has them, without a tag. */
 void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64_t bits);
 
+/* Writes a field's tag. */
 static inline void json_write_tag(struct json_decoder *decoder, const struct schema_field *field) {
     buffer_append(decoder->out, slice_of(field->tag, field->tag_size));
 }
@@ -207,10 +211,12 @@ struct json_seen {
 bool json_seen_init(struct json_decoder *decoder, struct json_seen *seen,
                     const struct schema_message *message);
 
+/* Whether the field of that index has come; below the bound only. */
 static inline bool json_seen_test(const struct json_seen *seen, size_t index) {
     return seen->bits[index / 64] >> (index % 64) & 1;
 }
 
+/* Notes that it has. */
 static inline void json_seen_set(struct json_seen *seen, size_t index) {
     seen->bits[index / 64] |= (uint64_t)1 << (index % 64);
 }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 
+/* One name of an object that is still open. */
 struct json_name {
     struct slice name;
     uint64_t hash;
@@ -24,6 +25,7 @@ struct json_names {
     uint64_t seed;
 };
 
+/* What adding a name led to. */
 enum json_names_answer { JSON_NAMES_NEW, JSON_NAMES_TWICE, JSON_NAMES_NO_MEMORY };
 
 /* Adds a name to the object numbered `object`. The bytes stay valid until they leave. */

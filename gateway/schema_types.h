@@ -89,6 +89,7 @@ struct schema_message {
     struct schema_message *next; /* of all messages */
 };
 
+/* A value of an enum with all the names it has in JSON. */
 struct schema_enum_value {
     struct slice name, short_name, comment;
     struct slice *aliases;

@@ -60,10 +60,12 @@ static inline bool wire_encode_enter(struct wire_encoder *encoder) {
            wire_encode_fail(encoder, "TOO_DEEP", "messages are nested too deep");
 }
 
+/* Leaves a message or list. */
 static inline void wire_encode_leave(struct wire_encoder *encoder) {
     encoder->depth--;
 }
 
+/* Enters one more step of the path that errors name; the depth was checked before. */
 static inline struct json_step *wire_step_push(struct wire_encoder *encoder) {
     struct json_step *step = &encoder->steps[encoder->step_count++];
     step->field = NULL;
@@ -108,6 +110,7 @@ static inline bool wire_encode_next(struct wire_encoder *encoder, struct wire_re
     return wire_read_short(reader, ret_field) || wire_encode_malformed(encoder);
 }
 
+/* Appends a byte. */
 static inline void wire_encode_byte(struct wire_encoder *encoder, uint8_t byte) {
     struct buffer *out = encoder->out;
     if (out->size < out->capacity && !out->failed)

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 
+/* The one algorithm that a key is for. */
 enum jwk_algorithm { JWK_RS256, JWK_ES256, JWK_EDDSA, JWK_HS256, JWK_ALGORITHMS };
 
 enum { JWK_ID_MAX = 128 };

@@ -15,6 +15,7 @@ struct jwk {
     struct buffer secret;    /* of HS256 */
 };
 
+/* The keys of a file, in its order. */
 struct jwk_set {
     size_t count;
     struct jwk keys[JWKS_KEYS_MAX];

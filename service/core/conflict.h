@@ -10,6 +10,7 @@ enum conflict_type { /* numbers of travelsense.sync.v1.ConflictType; the client'
                      CONFLICT_DELETE_UPDATE = 3,
 };
 
+/* How a conflict is resolved; numbers of travelsense.sync.v1.Resolution. */
 enum resolution { RESOLUTION_CLIENT = 1, RESOLUTION_SERVER = 2, RESOLUTION_MERGE = 3 };
 
 /* A conflict. Documents are canonical; `has_` tells an empty one from none. */

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
+/* What a JSON value is. */
 enum value_kind { VALUE_NULL, VALUE_BOOL, VALUE_NUMBER, VALUE_STRING, VALUE_OBJECT, VALUE_LIST };
 
 /* One JSON value inside a document. `bytes` is the whole google.protobuf.Value; `text`, `object` or

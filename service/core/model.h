@@ -27,6 +27,7 @@ enum {
 /* A set of data types: bit n stands for type n. */
 typedef uint32_t data_type_set;
 
+/* Tells whether a set holds a type. */
 static inline bool data_type_in(data_type_set set, enum data_type type) {
     return (set >> type) & 1;
 }
@@ -66,6 +67,7 @@ struct user_head {
     uint32_t conflicts_open;
 };
 
+/* What a change does; numbers of travelsense.sync.v1.ChangeType. */
 enum change_kind { CHANGE_CREATE = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
 
 /* One applied change. `undo` is the delta (core/delta.h) from the record after it to the record
@@ -128,6 +130,7 @@ struct record_want {
     uint64_t history_after; /* those with a sequence above this */
 };
 
+/* Names a change whose earlier outcome is asked for. */
 struct change_want {
     struct slice device, change_id;
 };
@@ -151,6 +154,7 @@ struct record_view {
     bool history_trimmed; /* entries wanted are behind the log's floor */
 };
 
+/* An earlier outcome, if there is one. */
 struct settled_view {
     bool found;
     struct settled settled;

@@ -32,6 +32,7 @@ struct policy_rule {
     enum field_policy policy;
 };
 
+/* Rules in order. Borrowed. */
 struct policy_set {
     const struct policy_rule *rules;
     size_t count;

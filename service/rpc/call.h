@@ -18,6 +18,7 @@ struct rpc_call;
 struct ProtobufCMessage;
 struct ProtobufCMessageDescriptor;
 
+/* Which side of a method streams. */
 enum rpc_shape { RPC_UNARY, RPC_SERVER_STREAM, RPC_CLIENT_STREAM, RPC_BIDIRECTIONAL };
 
 /* What the interceptors check for a method. */
@@ -29,6 +30,7 @@ struct rpc_policy {
     bool is_inline;        /* the handler never blocks and runs on the queue's own thread */
 };
 
+/* Handles a call on a worker; it may block on the store. Ends by finishing the call. */
 typedef void rpc_handler(struct rpc_call *call);
 
 /* One method. A NULL handler answers UNIMPLEMENTED. */

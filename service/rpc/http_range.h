@@ -14,6 +14,7 @@ enum http_range_kind {
     HTTP_RANGE_UNSATISFIABLE, /* behind the end */
 };
 
+/* The bytes asked for: from `begin` up to, not including, `end`. */
 struct http_range {
     enum http_range_kind kind;
     uint64_t begin, end;

@@ -27,6 +27,7 @@ struct rocks_key {
     uint8_t bytes[ROCKS_KEY_MAX];
 };
 
+/* The key's bytes; the slice lives as long as the key. */
 static inline struct slice rocks_key_slice(const struct rocks_key *key) {
     return slice_of(key->bytes, key->size);
 }

@@ -22,6 +22,7 @@ enum rocks_family {
     ROCKS_FAMILIES
 };
 
+/* The column families by number. */
 extern const char *const rocks_family_names[ROCKS_FAMILIES];
 
 /* RocksDB's options, which live as long as the database. */
@@ -72,6 +73,7 @@ struct rocks_committer {
     bool closing;
 };
 
+/* What the store counts; all NULL without a registry. */
 struct rocks_metrics {
     struct metric *commit_seconds, *group_sets, *commit_failures, *loads, *scans, *index_builds;
 };
@@ -89,10 +91,12 @@ struct rocks_store {
     atomic_bool broken; /* a write failed: sticky */
 };
 
+/* The store behind the contract's handle, which must be one of ours. */
 static inline struct rocks_store *rocks_store_of(struct store *store) {
     return (struct rocks_store *)store;
 }
 
+/* Whether a failed write has broken the store. Any thread. */
 static inline enum sync_status rocks_health(const struct rocks_store *store) {
     return atomic_load(&store->broken) ? SYNC_ERR_STORE_BROKEN : SYNC_OK;
 }
@@ -107,6 +111,7 @@ struct store_reader {
     rocksdb_readoptions_t *options;
 };
 
+/* Readers: one snapshot, in the caller's memory (init, done) or on the heap (open, close). */
 void rocks_reader_init(struct store_reader *reader, struct rocks_store *store);
 void rocks_reader_done(struct store_reader *reader);
 enum sync_status rocks_reader_open(struct store *store, struct store_reader **ret_reader);

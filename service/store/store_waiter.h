@@ -6,6 +6,7 @@
 
 #include "service/store/store.h"
 
+/* What a thread waits on for its commit. In the caller's memory. */
 struct store_waiter {
     pthread_mutex_t lock;
     pthread_cond_t told;
