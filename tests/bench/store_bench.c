@@ -217,11 +217,11 @@ int main(int argc, char **argv) {
         if (option == 'd')
             folder = optarg;
         else if (option == 's')
-            seconds = (unsigned)atoi(optarg);
+            seconds = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'u')
-            bench.users = (unsigned)atoi(optarg);
+            bench.users = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'b')
-            batch = (unsigned)atoi(optarg);
+            batch = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'l')
             bench.loads = true;
         else
