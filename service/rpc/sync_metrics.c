@@ -3,11 +3,11 @@
 static const double SECONDS_BOUNDS[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                         1,     2.5,  5,     10,   30,  60};
 
-/* A counter family with one label, a series per named value; NULL values are left out. */
+/* A counter family with one label, a series per named value; NULL values are left out. `labels` is
+ * static, as the registry keeps it. */
 static void counters_init(struct metrics *metrics, const char *name, const char *help,
-                          const char *label, const char *const *values, size_t count,
+                          const char *const *labels, const char *const *values, size_t count,
                           struct metric **ret_series) {
-    const char *const labels[] = {label, NULL};
     struct metric_family *family = metric_family_add(
         metrics, &(struct metric_options){
                      .kind = METRIC_COUNTER, .name = name, .help = help, .labels = labels});
@@ -51,17 +51,21 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
                                                                     "merge"};
     static const char *const states[SYNC_METRICS_STATES] = {NULL,        "pending", "processing",
                                                             "completed", "failed",  "cancelled"};
+    static const char *const label_outcome[] = {"outcome", NULL},
+                             *const label_type[] = {"type", NULL},
+                             *const label_resolution[] = {"resolution", NULL},
+                             *const label_status[] = {"status", NULL};
     *sync = (struct sync_metrics){0};
     if (!metrics)
         return;
     counters_init(metrics, "sync_changes_total", "Changes uploaded, by what became of them.",
-                  "outcome", outcomes, SYNC_METRICS_OUTCOMES, sync->changes);
+                  label_outcome, outcomes, SYNC_METRICS_OUTCOMES, sync->changes);
     counters_init(metrics, "sync_conflicts_total", "Conflicts that wait for a user, by type.",
-                  "type", conflicts, SYNC_METRICS_CONFLICTS, sync->conflicts);
+                  label_type, conflicts, SYNC_METRICS_CONFLICTS, sync->conflicts);
     counters_init(metrics, "sync_resolutions_total", "Conflicts that users resolved, by how.",
-                  "resolution", resolutions, SYNC_METRICS_CONFLICTS, sync->resolutions);
+                  label_resolution, resolutions, SYNC_METRICS_CONFLICTS, sync->resolutions);
     counters_init(metrics, "sync_operations_total", "Synchronizations that came to a state.",
-                  "status", states, SYNC_METRICS_STATES, sync->operations);
+                  label_status, states, SYNC_METRICS_STATES, sync->operations);
     sync->duplicates =
         counter_init(metrics, "sync_duplicates_total", "Changes that had been uploaded before.");
     sync->upload_bytes =
