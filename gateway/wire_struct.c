@@ -96,8 +96,8 @@ static bool keys_settle(struct wire_encoder *encoder, struct struct_entry *entri
 }
 
 bool wire_encode_struct(struct wire_encoder *encoder, struct slice bytes) {
-    struct struct_entry few[ENTRIES_FEW], *entries;
-    size_t count;
+    struct struct_entry few[ENTRIES_FEW], *entries = few;
+    size_t count = 0;
     bool some = false;
     if (!entries_read(encoder, bytes, few, &entries, &count) ||
         (!keys_rise(entries, count) && !keys_settle(encoder, entries, count)))
