@@ -302,13 +302,6 @@ void bundle_get_handle(struct rpc_call *call) {
         rpc_call_fail(call, &error);
         return;
     }
-    struct limit_decision decision =
-        limiter_take(service->limiter, slice_text(rpc_call_identity(call)->user), LIMIT_BUNDLES, 1,
-                     clock_now_us(service->clock));
-    if (!decision.allowed) {
-        rpc_call_fail_limit(call, "bundles", &decision);
-        return;
-    }
     if (get->params.device.size == 0)
         get_bound(call, NULL, get);
     else

@@ -58,6 +58,7 @@ struct bundle_want bundle_params_want(const struct bundle_params *params, struct
         want.has_from = true;
         want.from = device->acknowledged;
     }
+    want.must_reach = want.has_from;
     return want;
 }
 

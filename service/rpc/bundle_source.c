@@ -4,56 +4,35 @@
 
 enum { ITEMS_FIRST = 64, LOAD_AT_ONCE = 128, SEEN_SLOTS = 4 * SOURCE_LOG_MAX };
 
-/* The first log entry behind a position. */
-struct log_probe {
-    bool found;
-    uint64_t sequence;
-    int64_t time_us;
+/* The oldest change among the records' last changes since a time. */
+struct since_search {
+    int64_t since_us;
+    uint64_t oldest; /* version; UINT64_MAX: none */
 };
 
-static bool probe_visit(void *context, const struct scan_item *item) {
-    struct log_probe *probe = context;
-    probe->found = true;
-    probe->sequence = item->entry->sequence;
-    probe->time_us = item->entry->corrected_us;
-    return false;
+static bool since_visit(void *context, const struct scan_item *item) {
+    struct since_search *search = context;
+    const struct record *record = item->record;
+    if (record->updated_us >= search->since_us && record->version < search->oldest)
+        search->oldest = record->version;
+    return true;
 }
 
-static enum sync_status source_probe(struct bundle_source *source, uint64_t after,
-                                     struct log_probe *ret_probe) {
-    *ret_probe = (struct log_probe){0};
-    struct scan scan = {.kind = SCAN_LOG, .user = source->want.user, .after = after};
-    return store_scan(source->store, source->reader, &scan, probe_visit, ret_probe);
-}
-
-static enum sync_status fail_resync(struct sync_error *error) {
-    return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
-                          "the log no longer reaches back that far: get a full bundle (without "
-                          "since and cursor) and keep the unsent changes");
-}
-
-/* Finds the last sequence whose commit lies before the time, by halving: commit times grow with the
- * sequence. */
-static enum sync_status source_find_since(struct bundle_source *source, struct sync_error *error) {
-    uint64_t low = source->head.log_floor, high = source->head.sequence;
-    while (low < high) {
-        /* entries up to `low` are before the time, or trimmed; those after `high` are not before */
-        uint64_t middle = low + (high - low + 1) / 2;
-        struct log_probe probe;
-        enum sync_status status = source_probe(source, middle - 1, &probe);
-        if (status != SYNC_OK)
-            return status;
-        if (probe.found && probe.time_us < source->want.since_us)
-            low = middle;
-        else
-            high = middle - 1;
+/* Finds where to begin for a time. Commit times grow with the sequence and a record keeps both of
+ * its last change, so what changed since the time are the records from the oldest version on that
+ * was committed then; the log, whose times are the devices', is not asked. */
+static enum sync_status source_find_since(struct bundle_source *source) {
+    struct since_search search = {.since_us = source->want.since_us, .oldest = UINT64_MAX};
+    enum sync_status status = SYNC_OK;
+    bool is_ahead = search.since_us > source->head.time_us;
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST && !is_ahead && !status; type++) {
+        struct scan scan = {
+            .kind = SCAN_RECORDS, .user = source->want.user, .type = (enum data_type)type};
+        status = store_scan(source->store, source->reader, &scan, since_visit, &search);
     }
-    /* Nothing that is left is before the time: what was trimmed may not be either. */
-    if (source->head.log_floor > 0 && low == source->head.log_floor)
-        return fail_resync(error);
     source->want.has_from = true;
-    source->want.from = low;
-    return SYNC_OK;
+    source->want.from = search.oldest == UINT64_MAX ? source->head.sequence : search.oldest - 1;
+    return status;
 }
 
 static enum sync_status source_begin(struct bundle_source *source, struct sync_error *error) {
@@ -65,12 +44,14 @@ static enum sync_status source_begin(struct bundle_source *source, struct sync_e
         return status;
     source->head = view.head;
     if (source->want.has_since)
-        return source_find_since(source, error);
+        return source_find_since(source);
     if (source->want.has_from && source->want.from > source->head.sequence)
         return sync_error_set(error, SYNC_ERR_INVALID, "INVALID_CURSOR", "cursor",
                               "lies ahead of the user's data");
-    if (source->want.has_from && source->want.from < source->head.log_floor)
-        return fail_resync(error);
+    if (source->want.must_reach && source->want.from < source->head.log_floor)
+        return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
+                              "the log no longer reaches back to the cursor: get a full bundle "
+                              "(without since and cursor) and keep the unsent changes");
     return SYNC_OK;
 }
 
@@ -252,7 +233,9 @@ enum sync_status bundle_source_collect(struct bundle_source *source, int64_t ran
     source->rank_us = rank_us;
     const struct bundle_want *want = &source->want;
     enum sync_status status = SYNC_OK;
-    if (!want->has_from || source->head.sequence - want->from > SOURCE_LOG_MAX)
+    bool by_log = want->has_from && want->from >= source->head.log_floor &&
+                  source->head.sequence - want->from <= SOURCE_LOG_MAX;
+    if (!by_log)
         status = source_scan_records(source);
     else if (source->head.sequence > want->from)
         status = source_read_log(source);

@@ -9,8 +9,8 @@
 #include "service/store/store.h"
 
 enum {
-    /* Log entries read to find what changed; behind more the records themselves are looked through,
-     * and patches are not made. */
+    /* Log entries read to find what changed; for more, or where the log is trimmed, the records
+     * themselves are looked through, and patches are not made. */
     SOURCE_LOG_MAX = 4096,
     /* Records' data kept in memory; the data of the rest are read when they are needed. */
     SOURCE_DATA_MAX = BUNDLE_BYTES_MAX,
@@ -24,7 +24,8 @@ struct bundle_want {
     bool has_from; /* what changed after `from`, tombstones included; else all live records */
     uint64_t from; /* sequence */
     bool has_since;
-    int64_t since_us; /* instead of `from`: the last sequence committed before this time */
+    int64_t since_us; /* instead of `from`: what was committed at this time or later */
+    bool must_reach;  /* refuse when the log has been trimmed behind `from` */
     bool patches;     /* patches where that is possible */
 };
 
@@ -43,7 +44,7 @@ struct bundle_source {
 };
 
 /* Takes a snapshot, reads the head and finds where to begin. SYNC_ERR_PRECONDITION with reason
- * RESYNC_REQUIRED when the log no longer reaches back that far; SYNC_ERR_INVALID when `from` lies
+ * RESYNC_REQUIRED when the log must reach back and does not; SYNC_ERR_INVALID when `from` lies
  * ahead of the head. On failure nothing is to be released. */
 enum sync_status bundle_source_init(struct bundle_source *source, struct store *store,
                                     const struct bundle_want *want, struct sync_error *error);

@@ -30,8 +30,7 @@ struct bundle_progress {
 
 /* Builds the container of a bundle and stores it with the bundle's row, piece by piece; fills in
  * what the container is. Call it in the bundle's lane, on a thread that may block on commits.
- * `progress` may be NULL. SYNC_ERR_PRECONDITION (RESYNC_REQUIRED) when the log no longer reaches
- * back to where the bundle begins. */
+ * `progress` may be NULL. */
 enum sync_status bundle_build(struct service *service, struct bundle *bundle,
                               const struct bundle_progress *progress, struct sync_error *error);
 

@@ -123,7 +123,6 @@ static bool download_check(struct download *download) {
 }
 
 void bundle_download_handle(struct rpc_call *call) {
-    struct service *service = rpc_call_service(call);
     ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(download_bundle_request));
     if (!request)
         return;
@@ -137,13 +136,6 @@ void bundle_download_handle(struct rpc_call *call) {
     download->is_by_id = download->request->bundle_id[0] != '\0';
     if (!download_check(download))
         return;
-    struct limit_decision decision =
-        limiter_take(service->limiter, slice_text(rpc_call_identity(call)->user), LIMIT_BUNDLES, 1,
-                     clock_now_us(service->clock));
-    if (!decision.allowed) {
-        rpc_call_fail_limit(call, "bundles", &decision);
-        return;
-    }
     if (download->is_by_id) {
         download->bundle.id = slice_text(download->request->bundle_id);
         download_start(download);

@@ -130,12 +130,6 @@ void sync_request_handle(struct rpc_call *call) {
     request->user = slice_text(rpc_call_identity(call)->user);
     if (!request_check(request, (PB(RequestSyncRequest) *)message))
         return;
-    struct limit_decision decision =
-        limiter_take(service->limiter, request->user, LIMIT_SYNCS, 1, clock_now_us(service->clock));
-    if (!decision.allowed) {
-        rpc_call_fail_limit(call, "synchronizations", &decision);
-        return;
-    }
     uuid_v7(clock_now_us(service->clock), service->random, request->sync_id);
     device_bind(call, &(struct device_claim){.id = request->device}, request_bound, request);
 }

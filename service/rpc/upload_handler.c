@@ -300,6 +300,20 @@ static bool upload_take_cursor(struct upload *upload, struct violations *violati
     return true;
 }
 
+/* Takes the changes from the user's rate and quota; false when the call has ended over it. Services
+ * are trusted with their own rate. */
+static bool upload_pass_limit(struct upload *upload) {
+    struct service *service = rpc_call_service(upload->call);
+    if (rpc_call_identity(upload->call)->is_service)
+        return true;
+    struct limit_decision decision =
+        limiter_take(service->limiter, upload->user, LIMIT_CHANGES, upload->content.count,
+                     clock_now_us(service->clock));
+    if (!decision.allowed)
+        rpc_call_fail_limit(upload->call, "changes", &decision);
+    return decision.allowed;
+}
+
 void changes_upload_handle(struct rpc_call *call) {
     struct service *service = rpc_call_service(call);
     ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(upload_changes_request));
@@ -322,13 +336,8 @@ void changes_upload_handle(struct rpc_call *call) {
     upload->device = device_check(call, &violations, upload->request->device_id, true);
     if (!upload_take_cursor(upload, &violations))
         return;
-    struct limit_decision decision =
-        limiter_take(service->limiter, upload->user, LIMIT_CHANGES, upload->content.count,
-                     clock_now_us(service->clock));
-    if (!decision.allowed) {
-        rpc_call_fail_limit(call, "changes", &decision);
+    if (!upload_pass_limit(upload))
         return;
-    }
     uuid_v7(clock_now_us(service->clock), service->random, upload->sync_id);
     struct device_claim claim = {.id = upload->device,
                                  .store_nothing = upload->request->validate_only};
