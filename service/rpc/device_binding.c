@@ -25,6 +25,8 @@ struct slice device_check(struct rpc_call *call, struct violations *violations,
     else if (id.size > 0 && !device_id_is_valid(id))
         violations_add(violations, "deviceId", "INVALID_FORMAT",
                        "must be 1 to %d of letters, digits and ._:-", DEVICE_ID_MAX);
+    else if (id.size > 0)
+        rpc_call_set_device(call, id);
     return id.size > 0 ? id : slice_text(rpc_call_identity(call)->device);
 }
 
