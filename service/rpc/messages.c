@@ -66,12 +66,14 @@ PB(Record) * message_record(struct arena *arena, const struct record *record, bo
     message->data_id = arena_copy_text(arena, record->key.id);
     message->version = (int64_t)record->version;
     message->deleted = record->deleted;
-    message->updated_at = message_time(arena, record->updated_us);
+    bool has_time = record->updated_us != 0; /* not a deletion of what never was */
+    if (has_time)
+        message->updated_at = message_time(arena, record->updated_us);
     if (with_data && !record->deleted) {
         message->data_presence_case = TRAVELSENSE__SYNC__V1__RECORD__DATA_PRESENCE_DATA;
         message->data = message_bytes(record->data);
     }
-    return message->data_id && message->updated_at ? message : NULL;
+    return message->data_id && (message->updated_at || !has_time) ? message : NULL;
 }
 
 bool message_types(struct arena *arena, data_type_set types, PB(DataType) * *ret_list,

@@ -214,7 +214,8 @@ static enum sync_status upload_apply(struct lane_write *write, struct write_set 
     status = change_batch_apply(&view, &batch, &context, arena, ret_set, &upload->results);
     if (status != SYNC_OK)
         return status;
-    uint64_t sequence = ret_set->log_count > 0 ? ret_set->head.sequence : view.head.sequence;
+    bool stores = !upload->request->validate_only && ret_set->log_count > 0;
+    uint64_t sequence = stores ? ret_set->head.sequence : view.head.sequence;
     status = upload_answer(upload, sequence);
     if (status != SYNC_OK)
         return status;
