@@ -200,18 +200,31 @@ static void parts_sort(struct part *parts, size_t count) {
     }
 }
 
+/* Reads the next part of an object or a list. In the canonical encoding, which nearly everybody
+ * writes, this takes no general reading. */
+static inline bool part_read(struct wire_reader *reader, bool is_list, struct part *ret_part) {
+    struct wire_field field;
+    struct part part = {.name = SLICE_EMPTY};
+    if (is_list ? document_read_bytes(&reader->next, reader->end, TAG_LIST_VALUE, &part.value)
+                : document_read_entry(&reader->next, reader->end, &part.name, &part.value)) {
+        *ret_part = part;
+        return true;
+    }
+    if (!wire_read(reader, &field) || field.number != 1 || field.type != WIRE_LEN)
+        return false;
+    if (!is_list)
+        return entry_read(field.bytes, ret_part);
+    *ret_part = (struct part){.value = field.bytes};
+    return true;
+}
+
 /* Reads the parts of an object or a list onto the stack. */
 static enum sync_status normalizer_parse(struct normalizer *normalizer, struct slice content,
                                          bool is_list) {
     struct wire_reader reader = wire_reader_of(content);
     while (!wire_at_end(&reader)) {
-        struct wire_field field;
-        struct part part = {.name = SLICE_EMPTY};
-        if (!wire_read(&reader, &field) || field.number != 1 || field.type != WIRE_LEN)
-            return normalizer_malformed(normalizer);
-        if (is_list)
-            part.value = field.bytes;
-        else if (!entry_read(field.bytes, &part))
+        struct part part;
+        if (!part_read(&reader, is_list, &part))
             return normalizer_malformed(normalizer);
         if (!text_is_valid(part.name))
             return normalizer_fail(normalizer, "TEXT_NOT_UTF8", "A name is not valid UTF-8.");
@@ -295,6 +308,11 @@ static enum sync_status normalizer_nested(struct normalizer *normalizer, struct 
 
 /* Writes a google.protobuf.Value: exactly one of its kinds. */
 static enum sync_status normalizer_value(struct normalizer *normalizer, struct slice bytes) {
+    bool is_plain = bytes.size > 0 && bytes.data[0] != TAG_OBJECT && bytes.data[0] != TAG_LIST;
+    if (is_plain && value_is_canonical(bytes, 0)) {
+        document_writer_put(&normalizer->writer, bytes);
+        return SYNC_OK;
+    }
     struct wire_reader reader = wire_reader_of(bytes);
     struct wire_field field;
     if (bytes.size == 0)

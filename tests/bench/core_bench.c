@@ -1,0 +1,162 @@
+/* Core bench: what the core costs per change, without store and wire. Creates of real-looking
+ * bookings of about 500 bytes, in batches of 100; normalizing in sorted and unsorted form, JSON,
+ * checksum, and the whole batch. Prints the median of the rounds in nanoseconds per change. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/sha256.h"
+#include "service/core/change_batch.h"
+#include "service/core/checksum.h"
+#include "service/core/document.h"
+#include "tests/service/core/json_document.h"
+
+enum { BATCH = 100, ROUNDS = 301 };
+
+static const char SORTED[] =
+    "{\"@context\":\"http://schema.org\",\"@type\":\"FlightReservation\",\"airplaneSeat\":\"3C\","
+    "\"passengerSequenceNumber\":506,\"reservationFor\":{\"@type\":\"Flight\",\"airline\":"
+    "{\"@type\":\"Airline\",\"iataCode\":\"EZY\"},\"arrivalAirport\":{\"@type\":\"Airport\","
+    "\"iataCode\":\"LGW\"},\"departureAirport\":{\"@type\":\"Airport\",\"iataCode\":\"MRS\"},"
+    "\"departureDay\":\"2018-04-09\",\"flightNumber\":\"8724\"},\"reservationNumber\":\"ABCDEFG\","
+    "\"reservationStatus\":\"http://schema.org/ReservationConfirmed\",\"underName\":"
+    "{\"@type\":\"Person\",\"familyName\":\"DOE\",\"givenName\":\"JOHN\"}}";
+
+static const char UNSORTED[] =
+    "{\"underName\":{\"givenName\":\"JOHN\",\"familyName\":\"DOE\",\"@type\":\"Person\"},"
+    "\"@type\":\"FlightReservation\",\"@context\":\"http://schema.org\",\"airplaneSeat\":\"3C\","
+    "\"passengerSequenceNumber\":506,\"reservationNumber\":\"ABCDEFG\",\"reservationFor\":"
+    "{\"flightNumber\":\"8724\",\"airline\":{\"iataCode\":\"EZY\",\"@type\":\"Airline\"},"
+    "\"arrivalAirport\":{\"iataCode\":\"LGW\",\"@type\":\"Airport\"},\"departureAirport\":"
+    "{\"@type\":\"Airport\",\"iataCode\":\"MRS\"},\"departureDay\":\"2018-04-09\","
+    "\"@type\":\"Flight\"},\"reservationStatus\":\"http://schema.org/ReservationConfirmed\"}";
+
+/* What the bench works on. */
+struct bench {
+    struct arena arena;
+    struct buffer scratch;
+    struct slice sorted, unsorted;
+    struct change changes[BATCH];
+};
+
+typedef void bench_step(struct bench *bench);
+
+static void check(bool holds) {
+    if (!holds)
+        abort();
+}
+
+static void step_normalize_sorted(struct bench *bench) {
+    struct slice document;
+    for (int i = 0; i < BATCH; i++)
+        check(document_normalize(bench->sorted, &bench->arena, NULL, &document) == SYNC_OK);
+}
+
+static void step_normalize_unsorted(struct bench *bench) {
+    struct slice document;
+    for (int i = 0; i < BATCH; i++)
+        check(document_normalize(bench->unsorted, &bench->arena, NULL, &document) == SYNC_OK);
+}
+
+static void step_json(struct bench *bench) {
+    for (int i = 0; i < BATCH; i++) {
+        buffer_clear(&bench->scratch);
+        document_append_json(bench->sorted, &bench->scratch);
+    }
+}
+
+static void step_sha256(struct bench *bench) {
+    uint8_t digest[SHA256_SIZE];
+    for (int i = 0; i < BATCH; i++)
+        sha256_of(bench->sorted, digest);
+}
+
+static void step_checksum(struct bench *bench) {
+    struct record_key key = {DATA_TYPE_BOOKING, SLICE("b1")};
+    struct checksum element;
+    for (int i = 0; i < BATCH; i++)
+        check(checksum_element(&key, bench->sorted, &bench->scratch, &element) == SYNC_OK);
+}
+
+static void step_payload_hash(struct bench *bench) {
+    for (int i = 0; i < BATCH; i++)
+        change_payload_hash(&bench->changes[i], bench->changes[i].payload_hash);
+}
+
+static void random_fill(void *context, uint8_t *bytes, size_t size) {
+    (void)context;
+    memset(bytes, 7, size);
+}
+
+static void step_batch(struct bench *bench) {
+    const struct random_source random = {random_fill, NULL};
+    struct change_batch batch = {
+        .user = SLICE("user"), .device = SLICE("phone"), .changes = bench->changes, .count = BATCH};
+    struct batch_context context = {.now_us = 1764000000000000,
+                                    .random = &random,
+                                    .policies = policy_set_default(),
+                                    .strategy = STRATEGY_MERGE};
+    struct touched want;
+    struct write_set set;
+    struct change_result *results;
+    struct user_view view = {.head = {.revision = 1}};
+    check(change_batch_touch(&batch, &bench->arena, &want) == SYNC_OK);
+    view.records = arena_zalloc(&bench->arena, BATCH, sizeof *view.records);
+    view.changes = arena_zalloc(&bench->arena, BATCH, sizeof *view.changes);
+    check(view.records && view.changes);
+    check(change_batch_apply(&view, &batch, &context, &bench->arena, &set, &results) == SYNC_OK);
+    check(set.head.record_count == BATCH);
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(struct bench *bench, const char *name, bench_step *step) {
+    const struct clock *clock = clock_system();
+    double rounds[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        arena_reset(&bench->arena);
+        uint64_t begin_us = clock_monotonic_us(clock);
+        for (int j = 0; j < 10; j++) {
+            arena_reset(&bench->arena);
+            step(bench);
+        }
+        rounds[i] = (double)(clock_monotonic_us(clock) - begin_us) * 1000 / (10 * BATCH);
+    }
+    qsort(rounds, ROUNDS, sizeof *rounds, compare_numbers);
+    printf("%-20s %8.0f ns per change\n", name, rounds[ROUNDS / 2]);
+}
+
+int main(void) {
+    static struct bench bench;
+    struct arena kept;
+    arena_init(&kept, (size_t)1 << 30);
+    arena_init(&bench.arena, (size_t)1 << 30);
+    buffer_init(&bench.scratch, 1 << 20);
+    bench.sorted = json_document(SORTED, &kept);
+    bench.unsorted = json_struct(UNSORTED, &kept);
+    for (int i = 0; i < BATCH; i++) {
+        bench.changes[i] =
+            (struct change){.id = slice_text(arena_format(&kept, "change-%08d", i)),
+                            .kind = CHANGE_CREATE,
+                            .type = DATA_TYPE_BOOKING,
+                            .data_id = slice_text(arena_format(&kept, "booking-%08d", i)),
+                            .device_us = 1764000000000000 - i,
+                            .data = bench.sorted};
+        change_payload_hash(&bench.changes[i], bench.changes[i].payload_hash);
+    }
+    printf("document of %zu bytes\n", bench.sorted.size);
+    measure(&bench, "normalize sorted", step_normalize_sorted);
+    measure(&bench, "normalize unsorted", step_normalize_unsorted);
+    measure(&bench, "canonical JSON", step_json);
+    measure(&bench, "SHA-256", step_sha256);
+    measure(&bench, "checksum element", step_checksum);
+    measure(&bench, "payload hash", step_payload_hash);
+    measure(&bench, "change batch", step_batch);
+    buffer_done(&bench.scratch);
+    arena_done(&bench.arena);
+    arena_done(&kept);
+    return 0;
+}
