@@ -7,15 +7,23 @@ import harness
 from harness import Case, base64url, change, sign, token
 
 UNKNOWN = "0192f3c0-0000-7000-8000-000000000000"
+SYNC = {"dataTypes": ["trips"], "syncType": "full", "deviceId": "phone"}
 ENDPOINTS = (
-    ("GET", "/api/offline/config"), ("PATCH", "/api/offline/config"),
-    ("POST", "/api/offline/sync"), ("GET", "/api/offline/sync"),
-    ("GET", "/api/offline/sync/" + UNKNOWN), ("POST", "/api/offline/sync/%s:cancel" % UNKNOWN),
-    ("GET", "/api/offline/bundle"), ("GET", "/api/offline/bundle/" + UNKNOWN),
-    ("POST", "/api/offline/changes"), ("GET", "/api/offline/conflicts"),
-    ("GET", "/api/offline/conflicts/" + UNKNOWN), ("POST", "/api/offline/conflicts/resolve"),
-    ("GET", "/api/offline/devices"), ("POST", "/api/offline/devices"),
-    ("DELETE", "/api/offline/devices/phone"),
+    ("GET", "/api/offline/config", None),
+    ("PATCH", "/api/offline/config", {"syncInterval": 20}),
+    ("POST", "/api/offline/sync", SYNC),
+    ("GET", "/api/offline/sync", None),
+    ("GET", "/api/offline/sync/" + UNKNOWN, None),
+    ("POST", "/api/offline/sync/%s:cancel" % UNKNOWN, {}),
+    ("GET", "/api/offline/bundle", None),
+    ("GET", "/api/offline/bundle/" + UNKNOWN, None),
+    ("POST", "/api/offline/changes", {"changes": [change(1)], "deviceId": "phone"}),
+    ("GET", "/api/offline/conflicts", None),
+    ("GET", "/api/offline/conflicts/" + UNKNOWN, None),
+    ("POST", "/api/offline/conflicts/resolve", {"conflictId": UNKNOWN, "resolution": "client"}),
+    ("GET", "/api/offline/devices", None),
+    ("POST", "/api/offline/devices", {"deviceId": "phone"}),
+    ("DELETE", "/api/offline/devices/phone", None),
 )
 
 
@@ -32,10 +40,9 @@ class Auth(Case):
         return error
 
     def test_every_endpoint_needs_a_token(self):
-        for method, path in ENDPOINTS:
+        for method, path, body in ENDPOINTS:
             with self.subTest(method=method, path=path):
                 accept = {"Accept": "application/vnd.travelsense.bundle"} if UNKNOWN in path else {}
-                body = None if method in ("GET", "DELETE") else {}
                 answer = self.stack.call(method, path, body, headers=accept)
                 self.expect_error(answer, 401, "UNAUTHENTICATED")
 

@@ -54,7 +54,7 @@ class Http(Case):
         self.assertTrue(answer.headers["Content-Type"].startswith("text/plain"))
         for line in answer.body.decode().splitlines():
             self.assertRegex(line, r"^(# (HELP|TYPE) .+|[a-zA-Z_:][\w:]*(\{.*\})? [-+.\w]+)$")
-        self.assertIn("gateway_requests_total", answer.body.decode())
+        self.assertIn("gateway_http_requests_total", answer.body.decode())
 
     def test_openapi_names_every_documented_path(self):
         answer = self.stack.call("GET", "/openapi.json")

@@ -17,8 +17,7 @@ def type_of(data):
 class Records(Case):
     def load(self):
         """What is sent, by type and id."""
-        return {(type_of(data), "own-%d" % number): data
-                for number, data in enumerate(harness.own_records())}
+        return {(type_of(data), data["id"]): data for data in harness.own_records()}
 
     def send(self, records, kind="create", first=0):
         changes = [change(first + number, kind, data, data_type=key[0], dataId=key[1])
