@@ -94,7 +94,7 @@ class Stack:
         self.service = self.launch("service/sync_service", [
             "--data", self.path("store"), "--unix", unix,
             "--grpc", "127.0.0.1:%d" % self.grpc_port,
-            "--jwks", self.path("jwks.json"), "--no-limits"])
+            "--jwks", self.path("keys/jwks.json"), "--no-limits"])
         self.gateway = self.launch("gateway/sync_gateway", [
             "--upstream", "unix:" + unix, "--http", "127.0.0.1:%d" % self.port])
 
