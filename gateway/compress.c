@@ -95,7 +95,7 @@ static bool is_bomb(size_t packed, size_t unpacked) {
     return unpacked > COMPRESS_SMALL && unpacked / COMPRESS_RATIO_MAX > packed;
 }
 
-/* Room for one step within the buffer's bound; one byte is kept to see that there is more. */
+/* Room for one step within the buffer's bound; size 0 when the bound is reached. */
 static uint8_t *step_room(struct buffer *out, size_t *ret_size) {
     size_t left = out->size_max - out->size;
     *ret_size = left < COMPRESS_STEP ? left : COMPRESS_STEP;

@@ -30,8 +30,11 @@ static void exchange_add_common(struct exchange *exchange) {
         exchange_header(exchange, SLICE("date"), date);
     if (exchange->request_id.size)
         exchange_header(exchange, SLICE("x-request-id"), exchange->request_id);
+    /* What has a tag may be kept by its client, who asks each time whether it still holds. */
     if (!exchange_header_find(exchange, SLICE("cache-control")))
-        exchange_header(exchange, SLICE("cache-control"), SLICE("no-store"));
+        exchange_header(exchange, SLICE("cache-control"),
+                        exchange_header_find(exchange, SLICE("etag")) ? SLICE("private, no-cache")
+                                                                      : SLICE("no-store"));
     exchange_header(exchange, SLICE("x-content-type-options"), SLICE("nosniff"));
     if (exchange->secure)
         exchange_header(exchange, SLICE("strict-transport-security"), SLICE("max-age=31536000"));

@@ -1,0 +1,185 @@
+#include "gateway/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static uint64_t time_us;
+
+static uint64_t time_now(void *context) {
+    (void)context;
+    return time_us;
+}
+
+static const struct clock test_clock = {time_now, time_now, NULL};
+
+static int fired[4];
+
+struct numbered_timer {
+    struct loop_timer timer;
+    int number;
+};
+
+static void count_timer(struct loop_timer *timer) {
+    fired[((struct numbered_timer *)timer)->number]++;
+}
+
+static struct loop *loop_made(void) {
+    struct loop *loop = NULL;
+    time_us = 1000000000;
+    memset(fired, 0, sizeof fired);
+    assert_int_equal(loop_open(&test_clock, &loop), SYNC_OK);
+    return loop;
+}
+
+static void advance(struct loop *loop, uint64_t by_us) {
+    time_us += by_us;
+    assert_int_equal(loop_turn(loop, 0), SYNC_OK);
+}
+
+static void timers_fire_once_and_never_early(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    /* The second is far beyond one round of the wheel. */
+    struct numbered_timer near = {{.fire = count_timer}, 0}, far = {{.fire = count_timer}, 1};
+    loop_timer_set(loop, &near.timer, 500000);
+    loop_timer_set(loop, &far.timer, 100000000);
+    advance(loop, 499999);
+    assert_int_equal(fired[0], 0);
+    advance(loop, 128001);
+    assert_int_equal(fired[0], 1);
+    for (int i = 0; i < 99; i++) {
+        advance(loop, 1000000);
+        assert_int_equal(fired[1], 0);
+    }
+    advance(loop, 1000000);
+    assert_int_equal(fired[0], 1);
+    assert_int_equal(fired[1], 1);
+    loop_close(loop);
+}
+
+static void a_cleared_timer_does_not_fire(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    struct numbered_timer timers[3] = {
+        {{.fire = count_timer}, 0}, {{.fire = count_timer}, 1}, {{.fire = count_timer}, 2}};
+    for (int i = 0; i < 3; i++)
+        loop_timer_set(loop, &timers[i].timer, 100000);
+    loop_timer_clear(&timers[1].timer);
+    loop_timer_clear(&timers[1].timer);
+    advance(loop, 1000000);
+    assert_int_equal(fired[0] + fired[2], 2);
+    assert_int_equal(fired[1], 0);
+    loop_close(loop);
+}
+
+static struct loop_timer *victim;
+
+static void clear_other(struct loop_timer *timer) {
+    (void)timer;
+    fired[3]++;
+    loop_timer_clear(victim);
+}
+
+static void a_timer_may_clear_another_of_the_same_moment(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    struct numbered_timer first = {{.fire = count_timer}, 0};
+    struct loop_timer second = {.fire = clear_other};
+    victim = &first.timer;
+    loop_timer_set(loop, &first.timer, 100000);
+    loop_timer_set(loop, &second, 100000);
+    advance(loop, 1000000);
+    /* The one set last is served first. */
+    assert_int_equal(fired[3], 1);
+    assert_int_equal(fired[0], 0);
+    loop_close(loop);
+}
+
+static char order[8];
+
+struct lettered_task {
+    struct loop_task task;
+    struct loop *loop;
+    struct loop_task *then;
+    char letter;
+};
+
+static void note_task(struct loop_task *task) {
+    struct lettered_task *self = (struct lettered_task *)task;
+    size_t size = strlen(order);
+    order[size] = self->letter;
+    if (self->then)
+        loop_task_queue(self->loop, self->then);
+}
+
+static void tasks_run_once_in_order_and_graves_last(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    memset(order, 0, sizeof order);
+    struct lettered_task c = {{.run = note_task}, loop, NULL, 'c'};
+    struct lettered_task a = {{.run = note_task}, loop, &c.task, 'a'};
+    struct lettered_task b = {{.run = note_task}, loop, NULL, 'b'};
+    struct lettered_task grave = {{.run = note_task}, loop, NULL, 'g'};
+    loop_bury(loop, &grave.task);
+    loop_task_queue(loop, &a.task);
+    loop_task_queue(loop, &b.task);
+    loop_task_queue(loop, &a.task);
+    advance(loop, 0);
+    assert_string_equal(order, "abcg");
+    loop_close(loop);
+}
+
+struct counted_source {
+    struct loop_source source;
+    struct loop *loop;
+    struct counted_source *removes;
+    int count;
+};
+
+static void count_source(struct loop_source *source, uint32_t events) {
+    struct counted_source *self = (struct counted_source *)source;
+    assert_true(events & EPOLLIN);
+    self->count++;
+    if (self->removes && self->removes->source.events)
+        loop_source_remove(self->loop, &self->removes->source);
+}
+
+static void a_source_removed_in_a_turn_is_not_served_in_it(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    struct counted_source sources[2];
+    for (int i = 0; i < 2; i++) {
+        int fd = eventfd(1, EFD_NONBLOCK);
+        assert_true(fd >= 0);
+        sources[i] =
+            (struct counted_source){{.fd = fd, .ready = count_source}, loop, &sources[1 - i], 0};
+        assert_int_equal(loop_source_add(loop, &sources[i].source, EPOLLIN), SYNC_OK);
+    }
+    advance(loop, 0);
+    assert_int_equal(sources[0].count + sources[1].count, 1);
+    advance(loop, 0);
+    assert_int_equal(sources[0].count + sources[1].count, 2);
+    for (int i = 0; i < 2; i++) {
+        if (sources[i].source.events)
+            loop_source_remove(loop, &sources[i].source);
+        close(sources[i].source.fd);
+    }
+    loop_close(loop);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_fire_once_and_never_early),
+        cmocka_unit_test(a_cleared_timer_does_not_fire),
+        cmocka_unit_test(a_timer_may_clear_another_of_the_same_moment),
+        cmocka_unit_test(tasks_run_once_in_order_and_graves_last),
+        cmocka_unit_test(a_source_removed_in_a_turn_is_not_served_in_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,433 @@
+/* The way to the service, against a service that is scripted frame by frame. */
+#include "gateway/upstream.h"
+
+#include <nghttp2/nghttp2.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "gateway/grpc_status.h"
+
+/* The service: one connection, one nghttp2 session; it notes what it gets and is told what to
+ * answer. */
+struct service {
+    int listen_fd, fd;
+    nghttp2_session *session;
+    int32_t stream_id;
+    struct buffer request;
+    char path[128], timeout[32], authorization[64];
+    uint32_t reset_code;
+    bool request_ended, reset;
+    struct slice answer; /* DATA still to be sent */
+};
+
+static struct service service;
+static struct address address;
+static uint8_t scratch[64 << 10];
+
+static int service_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                          size_t name_size, const uint8_t *value, size_t size, uint8_t flags,
+                          void *context) {
+    (void)session, (void)flags, (void)context;
+    service.stream_id = frame->hd.stream_id;
+    struct slice key = slice_of(name, name_size);
+    if (slice_equal(key, SLICE(":path")))
+        snprintf(service.path, sizeof service.path, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("grpc-timeout")))
+        snprintf(service.timeout, sizeof service.timeout, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("authorization")))
+        snprintf(service.authorization, sizeof service.authorization, "%.*s", (int)size,
+                 (const char *)value);
+    return 0;
+}
+
+static int service_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
+                        const uint8_t *data, size_t size, void *context) {
+    (void)session, (void)flags, (void)stream_id, (void)context;
+    buffer_append(&service.request, slice_of(data, size));
+    return 0;
+}
+
+static int service_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
+    (void)session, (void)context;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        service.reset = true;
+        service.reset_code = frame->rst_stream.error_code;
+    } else if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        service.request_ended = true;
+    }
+    return 0;
+}
+
+static void service_listen(void) {
+    memset(&service, 0, sizeof service);
+    service.fd = -1;
+    buffer_init(&service.request, 8 << 20);
+    char text[ADDRESS_TEXT_MAX];
+    snprintf(text, sizeof text, "unix:%s/upstream_test.%d.sock",
+             getenv("TEST_TMPDIR") ? getenv("TEST_TMPDIR") : "/tmp", (int)getpid());
+    struct sync_error error;
+    if (address_parse(text, &error, &address) != SYNC_OK) {
+        /* A long folder: sockets have short names. */
+        snprintf(text, sizeof text, "unix:/tmp/upstream_test.%d.sock", (int)getpid());
+        assert_int_equal(address_parse(text, &error, &address), SYNC_OK);
+    }
+    const struct sockaddr_un *local = (const struct sockaddr_un *)&address.storage;
+    unlink(local->sun_path);
+    service.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(service.listen_fd, (const struct sockaddr *)local, address.size), 0);
+    assert_int_equal(listen(service.listen_fd, 4), 0);
+}
+
+static void service_accept(void) {
+    nghttp2_session_callbacks *callbacks;
+    service.fd = accept4(service.listen_fd, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(service.fd >= 0);
+    nghttp2_session_callbacks_new(&callbacks);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, service_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, service_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, service_frame);
+    nghttp2_session_server_new(&service.session, callbacks, NULL);
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_submit_settings(service.session, NGHTTP2_FLAG_NONE, NULL, 0);
+}
+
+static void service_hang_up(void) {
+    nghttp2_session_del(service.session);
+    service.session = NULL;
+    if (service.fd >= 0)
+        close(service.fd);
+    service.fd = -1;
+}
+
+static void service_close(void) {
+    service_hang_up();
+    buffer_done(&service.request);
+    close(service.listen_fd);
+    unlink(((const struct sockaddr_un *)&address.storage)->sun_path);
+}
+
+static void service_turn(void) {
+    uint8_t bytes[64 << 10];
+    ssize_t size;
+    while (service.fd >= 0 && (size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
+        assert_int_equal(nghttp2_session_mem_recv(service.session, bytes, (size_t)size), size);
+    const uint8_t *frames;
+    while (service.fd >= 0 && (size = nghttp2_session_mem_send(service.session, &frames)) > 0)
+        assert_int_equal(send(service.fd, frames, (size_t)size, 0), size);
+}
+
+static nghttp2_nv nv(const char *name, const char *value) {
+    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), 0};
+}
+
+static ssize_t service_read(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t size,
+                            uint32_t *flags, nghttp2_data_source *source, void *context) {
+    (void)session, (void)stream_id, (void)source, (void)context;
+    size_t taken = service.answer.size < size ? service.answer.size : size;
+    memcpy(out, service.answer.data, taken);
+    service.answer = slice_after(service.answer, taken);
+    if (service.answer.size == 0) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        const nghttp2_nv trailers[] = {nv("grpc-status", "0")};
+        nghttp2_submit_trailer(session, stream_id, trailers, 1);
+    }
+    return (ssize_t)taken;
+}
+
+static void service_answer(struct slice data) {
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
+    const nghttp2_data_provider provider = {.read_callback = service_read};
+    service.answer = data;
+    nghttp2_submit_response(service.session, service.stream_id, headers, 2, &provider);
+}
+
+/* What a call was told. */
+struct caller {
+    struct upstream_call call;
+    struct arena arena;
+    int messages;
+    struct buffer last;
+    bool done, cancel_on_message;
+    struct upstream_result result;
+};
+
+static void caller_message(struct upstream_call *call, struct slice message) {
+    struct caller *caller = (struct caller *)call;
+    caller->messages++;
+    buffer_clear(&caller->last);
+    buffer_append(&caller->last, message);
+    if (caller->cancel_on_message)
+        upstream_call_cancel(call);
+}
+
+static void caller_done(struct upstream_call *call, const struct upstream_result *result) {
+    struct caller *caller = (struct caller *)call;
+    assert_false(caller->done);
+    caller->done = true;
+    caller->result = *result;
+}
+
+static const struct upstream_call_events caller_events = {caller_message, caller_done};
+
+static void caller_init(struct caller *caller, struct slice request) {
+    static const struct transcode_header metadata[] = {
+        {{(const uint8_t *)"authorization", 13}, {(const uint8_t *)"Bearer x", 8}}};
+    memset(caller, 0, sizeof *caller);
+    arena_init(&caller->arena, 1 << 20);
+    buffer_init(&caller->last, 8 << 20);
+    caller->call = (struct upstream_call){.events = &caller_events,
+                                          .arena = &caller->arena,
+                                          .path = SLICE("/p.S/M"),
+                                          .request = request,
+                                          .timeout_us = 5000000,
+                                          .metadata = metadata,
+                                          .metadata_count = 1,
+                                          .response_max = 4 << 20};
+}
+
+static void caller_free(struct caller *caller) {
+    buffer_done(&caller->last);
+    arena_done(&caller->arena);
+}
+
+static struct loop *loop;
+static struct upstream *upstream;
+
+static void both_turn(void) {
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(loop_turn(loop, 0), SYNC_OK);
+        service_turn();
+    }
+}
+
+static int setup(void **state) {
+    (void)state;
+    service_listen();
+    assert_int_equal(loop_open(clock_system(), &loop), SYNC_OK);
+    const struct upstream_options options = {.loop = loop,
+                                             .address = &address,
+                                             .sessions = 1,
+                                             .scratch = scratch,
+                                             .scratch_size = sizeof scratch};
+    assert_int_equal(upstream_open(&options, &upstream), SYNC_OK);
+    service_accept();
+    both_turn();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    upstream = upstream_close(upstream);
+    loop_turn(loop, 0);
+    loop = loop_close(loop);
+    service_close();
+    return 0;
+}
+
+static const char request_bytes[] = "\0\0\0\0\3abc";
+#define REQUEST slice_of(request_bytes, 8)
+
+static void a_unary_call_goes_there_and_back(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    assert_true(service.request_ended);
+    assert_string_equal(service.path, "/p.S/M");
+    assert_string_equal(service.timeout, "5000000u");
+    assert_string_equal(service.authorization, "Bearer x");
+    assert_true(slice_equal(buffer_slice(&service.request), REQUEST));
+    service_answer(SLICE("\0\0\0\0\2hi"));
+    both_turn();
+    assert_int_equal(caller.messages, 1);
+    assert_true(slice_equal(buffer_slice(&caller.last), SLICE("hi")));
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_OK);
+    assert_false(upstream_call_is_active(&caller.call));
+    caller_free(&caller);
+}
+
+static void an_error_comes_with_message_and_details(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
+                                  nv("grpc-status", "5"), nv("grpc-message", "no%20such"),
+                                  nv("grpc-status-details-bin", "CAUSAW0")};
+    nghttp2_submit_response(service.session, service.stream_id, headers, 5, NULL);
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_NOT_FOUND);
+    assert_true(slice_equal(caller.result.message, SLICE("no such")));
+    assert_true(slice_equal(caller.result.details, SLICE("\x08\x05\x12\x01m")));
+    caller_free(&caller);
+}
+
+static void a_cancelled_call_is_reset_and_told_nothing(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    upstream_call_cancel(&caller.call);
+    upstream_call_cancel(&caller.call);
+    both_turn();
+    assert_true(service.reset);
+    assert_int_equal(service.reset_code, NGHTTP2_CANCEL);
+    assert_false(caller.done);
+    caller_free(&caller);
+}
+
+static void a_call_cancelled_before_it_is_sent_leaves_no_trace(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    upstream_call_cancel(&caller.call);
+    both_turn();
+    assert_string_equal(service.path, "");
+    assert_false(caller.done);
+    caller_free(&caller);
+}
+
+static void a_message_may_cancel_its_call(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    caller.cancel_on_message = true;
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    service_answer(SLICE("\0\0\0\0\1a\0\0\0\0\1b"));
+    both_turn();
+    assert_int_equal(caller.messages, 1);
+    assert_false(caller.done);
+    caller_free(&caller);
+}
+
+static void a_lost_connection_ends_calls_and_is_made_anew(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    service_hang_up();
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
+    assert_false(caller.result.unprocessed);
+    usleep(30000); /* connects that calls ask for are at least 20 ms apart */
+    both_turn();
+    caller_free(&caller);
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    service_accept();
+    both_turn();
+    service_answer(SLICE("\0\0\0\0\0"));
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_OK);
+    caller_free(&caller);
+}
+
+static void a_refused_call_may_be_sent_again(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    nghttp2_submit_rst_stream(service.session, NGHTTP2_FLAG_NONE, service.stream_id,
+                              NGHTTP2_REFUSED_STREAM);
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
+    assert_true(caller.result.unprocessed);
+    caller_free(&caller);
+}
+
+static void an_answer_without_a_status_is_no_success(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "text/html")};
+    nghttp2_submit_response(service.session, service.stream_id, headers, 2, NULL);
+    both_turn();
+    assert_true(caller.done);
+    assert_int_not_equal(caller.result.code, GRPC_OK);
+    caller_free(&caller);
+}
+
+static void a_held_call_stops_the_service_until_let_go(void **state) {
+    (void)state;
+    enum { MESSAGE = 1 << 20, MESSAGES = 7 };
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    struct buffer stream;
+    buffer_init(&stream, 16 << 20);
+    for (int i = 0; i < MESSAGES; i++) {
+        uint8_t prefix[GRPC_PREFIX_SIZE];
+        grpc_prefix_put(prefix, MESSAGE);
+        buffer_append(&stream, slice_of(prefix, sizeof prefix));
+        memset(buffer_reserve(&stream, MESSAGE), 'm', MESSAGE);
+        buffer_advance(&stream, MESSAGE);
+    }
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    upstream_call_hold(&caller.call, true);
+    int send_buffer = 16 << 20;
+    setsockopt(service.fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
+    service_answer(buffer_slice(&stream));
+    for (int i = 0; i < 2000 && caller.messages < MESSAGES; i++) {
+        assert_int_equal(loop_turn(loop, 0), SYNC_OK);
+        uint8_t bytes[4096];
+        ssize_t size;
+        while ((size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
+            nghttp2_session_mem_recv(service.session, bytes, (size_t)size);
+        const uint8_t *frames;
+        size = nghttp2_session_mem_send(service.session, &frames);
+        for (ssize_t sent = 0; sent < size;) {
+            ssize_t rc = send(service.fd, frames + sent, (size_t)(size - sent), 0);
+            sent += rc > 0 ? rc : 0;
+            assert_int_equal(loop_turn(loop, 0), SYNC_OK);
+        }
+        if (size == 0 && caller.call.held_back) {
+            /* The window of 4 MiB is used up. */
+            assert_true(caller.messages >= 3 && caller.messages < MESSAGES);
+            upstream_call_hold(&caller.call, false);
+        }
+    }
+    both_turn();
+    assert_int_equal(caller.messages, MESSAGES);
+    assert_true(caller.done);
+    buffer_done(&stream);
+    caller_free(&caller);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_unary_call_goes_there_and_back),
+        TEST(an_error_comes_with_message_and_details),
+        TEST(a_cancelled_call_is_reset_and_told_nothing),
+        TEST(a_call_cancelled_before_it_is_sent_leaves_no_trace),
+        TEST(a_message_may_cancel_its_call),
+        TEST(a_lost_connection_ends_calls_and_is_made_anew),
+        TEST(a_refused_call_may_be_sent_again),
+        TEST(an_answer_without_a_status_is_no_success),
+        TEST(a_held_call_stops_the_service_until_let_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
