@@ -115,7 +115,7 @@ static void check_data_id(struct change_check *check, bool has_data) {
     change->data_id = given.size > 0 ? given : has_inner ? inner.text : SLICE_EMPTY;
     if (change->data_id.size > 0)
         return;
-    if (change->kind != CHANGE_CREATE) {
+    if (change->kind == CHANGE_UPDATE || change->kind == CHANGE_DELETE) {
         CHANGE_FAULT(check, "dataId", "REQUIRED", "is required unless data.id names the record");
         return;
     }

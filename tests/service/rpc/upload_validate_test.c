@@ -1,0 +1,346 @@
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include <stdio.h>
+
+#include "google/rpc/error_details.pb-c.h"
+#include "service/rpc/upload_validate.h"
+#include "service/rpc/user_config.h"
+#include "tests/service/core/json_document.h"
+
+enum { ARENA_MAX = 64 << 20 };
+
+static const int64_t NOW_US = 1700000000000000;
+
+/* A request under check. */
+struct fixture {
+    struct arena arena;
+    PB(UploadChangesRequest) request;
+    PB(Change) changes[BATCH_CHANGES_MAX + 1];
+    PB(Change) * list[BATCH_CHANGES_MAX + 1];
+    Google__Protobuf__Timestamp time;
+    struct violations violations;
+    struct upload_content content;
+};
+
+static int fixture_setup(void **state) {
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    arena_init(&fixture.arena, ARENA_MAX);
+    travelsense__sync__v1__upload_changes_request__init(&fixture.request);
+    google__protobuf__timestamp__init(&fixture.time);
+    fixture.time.seconds = NOW_US / 1000000 - 60;
+    fixture.request.changes = fixture.list;
+    for (size_t i = 0; i <= BATCH_CHANGES_MAX; i++)
+        fixture.list[i] = &fixture.changes[i];
+    violations_init(&fixture.violations, &fixture.arena, SLICE_EMPTY);
+    *state = &fixture;
+    return 0;
+}
+
+static int fixture_teardown(void **state) {
+    arena_done(&((struct fixture *)*state)->arena);
+    return 0;
+}
+
+/* Adds a sound create of a booking with the data; change what shall be at fault. */
+static PB(Change) * add(struct fixture *fixture, const char *json) {
+    size_t i = fixture->request.n_changes++;
+    PB(Change) *change = &fixture->changes[i];
+    travelsense__sync__v1__change__init(change);
+    change->id = arena_format(&fixture->arena, "c%zu", i);
+    change->type = (PB(ChangeType))CHANGE_CREATE;
+    change->data_type = (PB(DataType))DATA_TYPE_BOOKING;
+    change->timestamp = &fixture->time;
+    if (json) {
+        change->data_presence_case = TRAVELSENSE__SYNC__V1__CHANGE__DATA_PRESENCE_DATA;
+        change->data = message_bytes(json_struct(json, &fixture->arena));
+    }
+    return change;
+}
+
+static void check(struct fixture *fixture) {
+    struct upload_rules rules = {.received_us = NOW_US, .random = random_system()};
+    upload_validate(&fixture->request, &rules, &fixture->violations, &fixture->content);
+}
+
+/* Checks, and finds exactly one fault. */
+static void assert_fault(struct fixture *fixture, const char *field, const char *reason) {
+    check(fixture);
+    assert_int_equal(fixture->violations.count, 1);
+    const struct rpc_violation *fault = &fixture->violations.list[0];
+    assert_true(slice_equal(fault->field, slice_text(field)));
+    assert_string_equal(fault->reason, reason);
+    assert_true(fault->description.size > 0);
+}
+
+static void a_sound_batch_becomes_changes(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{\"b\":1,\"a\":{\"x\":null},\"id\":\"b1\"}");
+    PB(Change) *gone = add(fixture, NULL);
+    gone->type = (PB(ChangeType))CHANGE_DELETE;
+    gone->data_type = (PB(DataType))DATA_TYPE_TRIP;
+    gone->data_id = "t1";
+    gone->base_version = 7;
+    check(fixture);
+    assert_false(violations_any(&fixture->violations));
+    assert_int_equal(fixture->content.count, 2);
+    assert_int_equal(fixture->content.types, 1 << DATA_TYPE_BOOKING | 1 << DATA_TYPE_TRIP);
+    const struct change *first = &fixture->content.changes[0];
+    assert_true(slice_equal(first->data_id, SLICE("b1")));
+    assert_false(first->data_id_made);
+    assert_int_equal(first->device_us, NOW_US - 60000000);
+    assert_string_equal(json_text(first->data, &fixture->arena),
+                        "{\"a\":{\"x\":null},\"b\":1,\"id\":\"b1\"}");
+    assert_int_equal(fixture->content.changes[1].base_version, 7);
+}
+
+static void a_create_without_an_id_gets_one(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{\"a\":1}");
+    check(fixture);
+    assert_false(violations_any(&fixture->violations));
+    assert_true(fixture->content.changes[0].data_id_made);
+    assert_true(uuid_is_valid(fixture->content.changes[0].data_id));
+}
+
+static void a_batch_has_1_to_1000_changes(void **state) {
+    struct fixture *fixture = *state;
+    assert_fault(fixture, "changes", "REQUIRED");
+    fixture_teardown(state);
+    fixture_setup(state);
+    for (size_t i = 0; i < BATCH_CHANGES_MAX; i++)
+        add(fixture, "{}");
+    check(fixture);
+    assert_false(violations_any(&fixture->violations));
+    assert_int_equal(fixture->content.count, BATCH_CHANGES_MAX);
+    add(fixture, "{}");
+    assert_fault(fixture, "changes", "TOO_MANY");
+}
+
+static void an_id_occurs_once_in_a_batch(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{}");
+    add(fixture, "{}");
+    add(fixture, "{}")->id = "c0";
+    assert_fault(fixture, "changes[2].id", "DUPLICATE");
+}
+
+static void all_faults_are_told_at_once_and_counted_beyond_the_list(void **state) {
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < BATCH_FAULTS_MAX; i++) {
+        PB(Change) *change = add(fixture, "{}");
+        change->timestamp = NULL;
+        change->data_type = (PB(DataType))0;
+    }
+    check(fixture);
+    assert_int_equal(fixture->violations.count, BATCH_FAULTS_MAX);
+    assert_int_equal(fixture->violations.omitted, BATCH_FAULTS_MAX);
+    assert_true(slice_equal(fixture->violations.list[2].field, SLICE("changes[1].dataType")));
+    assert_true(slice_equal(fixture->violations.list[3].field, SLICE("changes[1].timestamp")));
+}
+
+/* One fault: how to make it, and what it is called. */
+struct fault_case {
+    const char *json;
+    int kind, type;
+    const char *id, *data_id;
+    int64_t base_version, seconds;
+    const char *field, *reason;
+};
+
+static void each_fault_is_named_by_path(void **state) {
+    static const struct fault_case cases[] = {
+        {"{}", 1, 4, "", "", 0, 1, "changes[0].id", "REQUIRED"},
+        {"{}", 1, 4, "a\x01", "", 0, 1, "changes[0].id", "INVALID_FORMAT"},
+        {"{}", 0, 4, "c", "", 0, 1, "changes[0].type", "REQUIRED"},
+        {"{}", 4, 4, "c", "d", 0, 1, "changes[0].type", "INVALID_VALUE"},
+        {"{}", 1, 0, "c", "", 0, 1, "changes[0].dataType", "REQUIRED"},
+        {"{}", 1, 99, "c", "", 0, 1, "changes[0].dataType", "INVALID_VALUE"},
+        {"{}", 1, 4, "c", "", 0, -1, "changes[0].timestamp", "OUT_OF_RANGE"},
+        {"{}", 1, 4, "c", "", 0, 253402300800, "changes[0].timestamp", "OUT_OF_RANGE"},
+        {NULL, 1, 4, "c", "", 0, 1, "changes[0].data", "REQUIRED"},
+        {NULL, 2, 4, "c", "d", 0, 1, "changes[0].data", "REQUIRED"},
+        {NULL, 3, 4, "c", "", 0, 1, "changes[0].dataId", "REQUIRED"},
+        {"{}", 2, 4, "c", "", 0, 1, "changes[0].dataId", "REQUIRED"},
+        {"{\"id\":\"x\"}", 1, 4, "c", "y", 0, 1, "changes[0].dataId", "MISMATCH"},
+        {"{\"id\":5}", 1, 4, "c", "", 0, 1, "changes[0].data.id", "INVALID_VALUE"},
+        {"{\"id\":\"\"}", 1, 4, "c", "", 0, 1, "changes[0].data.id", "INVALID_FORMAT"},
+        {"{}", 1, 4, "c", "d\n", 0, 1, "changes[0].dataId", "INVALID_FORMAT"},
+        {"{}", 1, 4, "c", "", -1, 1, "changes[0].baseVersion", "OUT_OF_RANGE"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *fixture = *state;
+        PB(Change) *change = add(fixture, cases[i].json);
+        change->type = (PB(ChangeType))cases[i].kind;
+        change->data_type = (PB(DataType))cases[i].type;
+        change->id = (char *)cases[i].id;
+        change->data_id = (char *)cases[i].data_id;
+        change->base_version = cases[i].base_version;
+        fixture->time.seconds = cases[i].seconds;
+        assert_fault(fixture, cases[i].field, cases[i].reason);
+        fixture_teardown(state);
+        fixture_setup(state);
+    }
+}
+
+static void a_fault_deep_in_the_data_is_named_by_its_path(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{\"a\":{\"n\":9007199254740993}}");
+    assert_fault(fixture, "changes[0].data.a.n", "INVALID_VALUE");
+}
+
+static void data_have_a_bound(void **state) {
+    struct fixture *fixture = *state;
+    PB(Change) *change = add(fixture, "{}");
+    static uint8_t big[CHANGE_DATA_MAX + 1];
+    change->data = message_bytes(slice_of(big, sizeof big));
+    assert_fault(fixture, "changes[0].data", "TOO_LARGE");
+}
+
+static void a_number_in_data_id_may_stand_beside_data_id(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{\"id\":5}")->data_id = "five";
+    check(fixture);
+    assert_false(violations_any(&fixture->violations));
+    assert_true(slice_equal(fixture->content.changes[0].data_id, SLICE("five")));
+}
+
+static void a_sent_time_shows_the_clocks_offset(void **state) {
+    struct fixture *fixture = *state;
+    Google__Protobuf__Timestamp sent = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    sent.seconds = NOW_US / 1000000 + 3600;
+    fixture->request.sent_at = &sent;
+    add(fixture, "{}");
+    check(fixture);
+    assert_int_equal(fixture->content.clock_offset_us, 3600000000);
+    sent.seconds = NOW_US / 1000000 + 1; /* the network's */
+    check(fixture);
+    assert_int_equal(fixture->content.clock_offset_us, 0);
+}
+
+static void what_the_gateway_named_is_not_named_again(void **state) {
+    struct fixture *fixture = *state;
+    Google__Rpc__BadRequest__FieldViolation known[2] = {
+        GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT,
+        GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT};
+    Google__Rpc__BadRequest__FieldViolation *list[2] = {&known[0], &known[1]};
+    Google__Rpc__BadRequest faults = GOOGLE__RPC__BAD_REQUEST__INIT;
+    known[0].field = "changes[0].timestamp";
+    known[1].field = "changes[1].data.a.b";
+    faults.field_violations = list;
+    faults.n_field_violations = 2;
+    struct slice packed;
+    assert_true(message_pack(&faults.base, &fixture->arena, &packed));
+    violations_init(&fixture->violations, &fixture->arena, packed);
+    add(fixture, "{}")->timestamp = NULL;
+    add(fixture, NULL);
+    add(fixture, "{}")->id = "";
+    check(fixture);
+    assert_true(violations_any(&fixture->violations));
+    assert_int_equal(fixture->violations.count, 1);
+    assert_true(slice_equal(fixture->violations.list[0].field, SLICE("changes[2].id")));
+}
+
+/* Settings: the same violations serve. */
+
+static PB(SyncConfig) * config_default(struct fixture *fixture) {
+    struct row row = {.table = TABLE_CONFIG};
+    PB(SyncConfig) *config = user_config_read(&row, SLICE("anna"), &fixture->arena);
+    assert_non_null(config);
+    return config;
+}
+
+static void a_user_without_settings_has_the_defaults(void **state) {
+    struct fixture *fixture = *state;
+    PB(SyncConfig) *config = config_default(fixture);
+    assert_string_equal(config->user_id, "anna");
+    assert_true(config->auto_sync);
+    assert_int_equal(config->sync_interval, 15);
+    assert_int_equal(config->n_data_types, 4);
+    assert_int_equal(config->bandwidth_limit, 0);
+    assert_true(config->compress_data);
+    assert_int_equal(config->conflict_resolution, STRATEGY_MERGE);
+    assert_null(config->created_at);
+}
+
+static void an_update_changes_what_the_mask_names(void **state) {
+    struct fixture *fixture = *state;
+    PB(SyncConfig) *config = config_default(fixture), wanted = PB_INIT(SYNC_CONFIG);
+    PB(UpdateSyncConfigRequest) request = PB_INIT(UPDATE_SYNC_CONFIG_REQUEST);
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *paths[] = {"auto_sync", "bandwidth_limit", "user_id"};
+    mask.paths = paths;
+    mask.n_paths = 3;
+    wanted.bandwidth_limit = 10000000;
+    wanted.user_id = "bob";
+    request.config = &wanted;
+    request.update_mask = &mask;
+    user_config_update(config, &request, &fixture->violations);
+    assert_false(violations_any(&fixture->violations));
+    assert_false(config->auto_sync);
+    assert_int_equal(config->bandwidth_limit, 10000000);
+    assert_int_equal(config->sync_interval, 15);
+    assert_string_equal(config->user_id, "anna");
+}
+
+static void settings_out_of_range_are_named(void **state) {
+    struct fixture *fixture = *state;
+    PB(SyncConfig) *config = config_default(fixture), wanted = PB_INIT(SYNC_CONFIG);
+    PB(UpdateSyncConfigRequest) request = PB_INIT(UPDATE_SYNC_CONFIG_REQUEST);
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *paths[] = {"sync_interval",       "bandwidth_limit", "data_types",
+                     "conflict_resolution", "colour",          "config.auto_sync"};
+    mask.paths = paths;
+    mask.n_paths = 6;
+    wanted.sync_interval = 10081;
+    wanted.bandwidth_limit = -1;
+    request.config = &wanted;
+    request.update_mask = &mask;
+    user_config_update(config, &request, &fixture->violations);
+    const char *const fields[] = {"config.syncInterval", "config.bandwidthLimit",
+                                  "config.dataTypes",    "config.conflictResolution",
+                                  "updateMask",          "updateMask"};
+    assert_int_equal(fixture->violations.count, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(slice_equal(fixture->violations.list[i].field, slice_text(fields[i])));
+}
+
+static void an_empty_mask_takes_what_is_set(void **state) {
+    struct fixture *fixture = *state;
+    PB(SyncConfig) *config = config_default(fixture), wanted = PB_INIT(SYNC_CONFIG);
+    PB(UpdateSyncConfigRequest) request = PB_INIT(UPDATE_SYNC_CONFIG_REQUEST);
+    wanted.sync_interval = 1;
+    request.config = &wanted;
+    user_config_update(config, &request, &fixture->violations);
+    assert_false(violations_any(&fixture->violations));
+    assert_int_equal(config->sync_interval, 1);
+    assert_true(config->auto_sync);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_sound_batch_becomes_changes),
+        TEST(a_create_without_an_id_gets_one),
+        TEST(a_batch_has_1_to_1000_changes),
+        TEST(an_id_occurs_once_in_a_batch),
+        TEST(all_faults_are_told_at_once_and_counted_beyond_the_list),
+        TEST(each_fault_is_named_by_path),
+        TEST(a_fault_deep_in_the_data_is_named_by_its_path),
+        TEST(data_have_a_bound),
+        TEST(a_number_in_data_id_may_stand_beside_data_id),
+        TEST(a_sent_time_shows_the_clocks_offset),
+        TEST(what_the_gateway_named_is_not_named_again),
+        TEST(a_user_without_settings_has_the_defaults),
+        TEST(an_update_changes_what_the_mask_names),
+        TEST(settings_out_of_range_are_named),
+        TEST(an_empty_mask_takes_what_is_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
