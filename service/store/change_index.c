@@ -7,10 +7,16 @@
 
 enum { INDEX_BUCKETS_MIN = 256, INDEX_SLOTS_MIN = 16 };
 
-/* A free slot has revision 0: commits count from 1. */
-struct index_slot {
-    uint64_t fingerprint, revision;
-};
+/* A slot is the upper half of the fingerprint over the lower half of the revision; 0 is free. Eight
+ * bytes a change, because there are many; who finds one compares what is stored anyway. */
+static uint64_t slot_of(uint64_t fingerprint, uint64_t revision) {
+    uint64_t tag = fingerprint >> 32;
+    return (tag ? tag : 1) << 32 | (uint32_t)revision;
+}
+
+static size_t slot_home(uint64_t slot) {
+    return (size_t)(slot >> 32);
+}
 
 /* A user's part: an open-addressed table, filled to three quarters at most. */
 struct change_index_user {
@@ -21,7 +27,7 @@ struct change_index_user {
     unsigned pins;
     bool complete;
     size_t used, reserved, slot_count;
-    struct index_slot *slots;
+    uint64_t *slots;
 };
 
 struct change_index {
@@ -50,7 +56,7 @@ struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
 }
 
 static size_t user_bytes(const struct change_index_user *user) {
-    return sizeof *user + user->name.size + user->slot_count * sizeof(struct index_slot);
+    return sizeof *user + user->name.size + user->slot_count * sizeof *user->slots;
 }
 
 static void index_unlink_age(struct change_index *index, struct change_index_user *user) {
@@ -145,31 +151,32 @@ static struct change_index_user *index_make_user(struct change_index *index, str
     return user;
 }
 
-/* Puts a pair into the table; the table has a free slot. False when the pair was there. */
-static bool slots_put(struct index_slot *slots, size_t count, struct index_slot pair) {
-    for (size_t i = pair.fingerprint & (count - 1);; i = (i + 1) & (count - 1)) {
-        if (slots[i].revision == 0) {
-            slots[i] = pair;
+/* Puts a slot into the table, which has a free one. False when the same was there. */
+static bool slots_put(uint64_t *slots, size_t count, uint64_t slot) {
+    for (size_t i = slot_home(slot) & (count - 1);; i = (i + 1) & (count - 1)) {
+        if (slots[i] == 0) {
+            slots[i] = slot;
             return true;
         }
-        if (slots[i].fingerprint == pair.fingerprint && slots[i].revision == pair.revision)
+        if (slots[i] == slot)
             return false;
     }
 }
 
-/* Moves a user's pairs with a revision above `above` into a table that takes `wanted` of them. */
+/* Moves a user's slots into a table that takes `wanted` of them; with `trim` without those whose
+ * revision is `trim` or up to 2^31 less. */
 static bool user_rebuild(struct change_index *index, struct change_index_user *user, size_t wanted,
-                         uint64_t above) {
+                         const uint64_t *trim) {
     size_t count = INDEX_SLOTS_MIN;
     while (count - count / 4 < wanted)
         count *= 2;
-    struct index_slot *slots = memory_zalloc(count, sizeof *slots);
+    uint64_t *slots = memory_zalloc(count, sizeof *slots);
     if (!slots)
         return false;
     index->bytes -= user_bytes(user);
     size_t used = 0;
     for (size_t i = 0; i < user->slot_count; i++)
-        if (user->slots[i].revision > above)
+        if (user->slots[i] && !(trim && (int32_t)((uint32_t)user->slots[i] - (uint32_t)*trim) <= 0))
             used += slots_put(slots, count, user->slots[i]);
     memory_free(user->slots);
     user->slots = slots;
@@ -183,7 +190,7 @@ static bool user_rebuild(struct change_index *index, struct change_index_user *u
 static bool user_reserve(struct change_index *index, struct change_index_user *user, size_t room) {
     size_t wanted = user->used + user->reserved + room;
     return wanted <= user->slot_count - user->slot_count / 4 ||
-           user_rebuild(index, user, wanted, 0);
+           user_rebuild(index, user, wanted, NULL);
 }
 
 static struct change_index_user *index_user(struct change_index *index, struct slice name) {
@@ -232,8 +239,7 @@ void change_index_add(struct change_index *index, struct change_index_user *user
     assert(revision > 0);
     assert(user->reserved > 0);
     user->reserved--;
-    user->used +=
-        slots_put(user->slots, user->slot_count, (struct index_slot){fingerprint, revision});
+    user->used += slots_put(user->slots, user->slot_count, slot_of(fingerprint, revision));
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -243,8 +249,7 @@ bool change_index_add_stored(struct change_index *index, struct change_index_use
     assert(revision > 0);
     bool well = user_reserve(index, user, 1);
     if (well)
-        user->used +=
-            slots_put(user->slots, user->slot_count, (struct index_slot){fingerprint, revision});
+        user->used += slots_put(user->slots, user->slot_count, slot_of(fingerprint, revision));
     pthread_mutex_unlock(&index->lock);
     return well;
 }
@@ -264,14 +269,15 @@ void change_index_set_complete(struct change_index *index, struct change_index_u
 }
 
 size_t change_index_find(struct change_index *index, struct change_index_user *user,
-                         uint64_t fingerprint, uint64_t *revisions, size_t max) {
+                         uint64_t fingerprint, uint64_t newest, uint64_t *revisions, size_t max) {
+    uint64_t wanted = slot_of(fingerprint, 0);
     size_t found = 0;
     pthread_mutex_lock(&index->lock);
     size_t mask = user->slot_count - 1;
-    for (size_t i = fingerprint & mask; user->slot_count > 0 && user->slots[i].revision > 0;
+    for (size_t i = slot_home(wanted) & mask; user->slot_count > 0 && user->slots[i];
          i = (i + 1) & mask)
-        if (user->slots[i].fingerprint == fingerprint && found < max)
-            revisions[found++] = user->slots[i].revision;
+        if (slot_home(user->slots[i]) == slot_home(wanted) && found < max)
+            revisions[found++] = newest - (uint32_t)((uint32_t)newest - (uint32_t)user->slots[i]);
     pthread_mutex_unlock(&index->lock);
     return found;
 }
@@ -279,9 +285,9 @@ size_t change_index_find(struct change_index *index, struct change_index_user *u
 void change_index_trim(struct change_index *index, struct change_index_user *user,
                        uint64_t revision) {
     pthread_mutex_lock(&index->lock);
-    /* Without memory the pairs stay: they then point at rows that are gone, which finds nothing. */
+    /* Without memory they stay: they then point at rows that are gone, which finds nothing. */
     if (user->slot_count > 0)
-        (void)!user_rebuild(index, user, user->used + user->reserved, revision);
+        (void)!user_rebuild(index, user, user->used + user->reserved, &revision);
     pthread_mutex_unlock(&index->lock);
 }
 

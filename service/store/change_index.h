@@ -48,9 +48,10 @@ bool change_index_is_complete(struct change_index *index, struct change_index_us
 void change_index_set_complete(struct change_index *index, struct change_index_user *user);
 
 /* The revisions for a fingerprint, at most `max` of them; returns how many. Two changes may share a
- * fingerprint: compare the stored ones. */
+ * fingerprint: compare the stored ones. Only the lower half of a revision is kept: each is widened
+ * to the greatest possible one up to `newest`, so what was settled later gives a wrong one. */
 size_t change_index_find(struct change_index *index, struct change_index_user *user,
-                         uint64_t fingerprint, uint64_t *revisions, size_t max);
+                         uint64_t fingerprint, uint64_t newest, uint64_t *revisions, size_t max);
 
 /* Forgets revisions up to and including this one. */
 void change_index_trim(struct change_index *index, struct change_index_user *user,

@@ -134,8 +134,8 @@ static enum sync_status load_changes(struct load *load) {
         arena_zalloc(load->arena, load->want->change_count, sizeof *load->view.changes);
     if (!load->view.changes)
         return SYNC_ERR_NO_MEMORY;
-    return rocks_find_settled(load->store, load->reader, load->want, load->arena,
-                              load->view.changes);
+    return rocks_find_settled(load->store, load->reader, load->want, load->view.head.revision,
+                              load->arena, load->view.changes);
 }
 
 static enum sync_status load_all(struct load *load) {

@@ -158,10 +158,10 @@ enum sync_status rocks_history_follow(struct rocks_history *history, const struc
                                       uint64_t log_floor, struct arena *arena,
                                       struct record_view *view);
 
-/* Answers what became of the wanted changes; `views` are zeroed. */
+/* Answers what became of the wanted changes up to the revision `newest`; `views` are zeroed. */
 enum sync_status rocks_find_settled(struct rocks_store *store, const struct store_reader *reader,
-                                    const struct touched *want, struct arena *arena,
-                                    struct settled_view *views);
+                                    const struct touched *want, uint64_t newest,
+                                    struct arena *arena, struct settled_view *views);
 
 /* Making a commit by hand: room for `ops` and `fingerprints`; puts; then submit, which gives it
  * over: `done` is called and the commit freed. */

@@ -12,6 +12,7 @@ struct settled_search {
     struct arena *arena;
     struct change_index_user *part;
     struct buffer body;
+    uint64_t newest;   /* the head's revision in this view */
     uint64_t revision; /* of the body; 0: none */
 };
 
@@ -108,7 +109,7 @@ static enum sync_status search_one(struct settled_search *search, const struct c
     uint64_t revisions[SETTLED_REVISIONS_MAX];
     size_t count = change_index_find(index, search->part,
                                      change_index_fingerprint(index, want->device, want->change_id),
-                                     revisions, SETTLED_REVISIONS_MAX);
+                                     search->newest, revisions, SETTLED_REVISIONS_MAX);
     enum sync_status status = SYNC_OK;
     for (size_t i = 0; i < count && status == SYNC_OK && !view->found; i++) {
         status = search_read(search, revisions[i]);
@@ -119,10 +120,10 @@ static enum sync_status search_one(struct settled_search *search, const struct c
 }
 
 enum sync_status rocks_find_settled(struct rocks_store *store, const struct store_reader *reader,
-                                    const struct touched *want, struct arena *arena,
-                                    struct settled_view *views) {
+                                    const struct touched *want, uint64_t newest,
+                                    struct arena *arena, struct settled_view *views) {
     struct settled_search search = {
-        .store = store, .reader = reader, .user = want->user, .arena = arena};
+        .store = store, .reader = reader, .user = want->user, .newest = newest, .arena = arena};
     enum sync_status status = SYNC_OK;
     search.part = change_index_pin(store->index, want->user, 0);
     if (!search.part)

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "service/store/rocks_private.h"
 
-enum { ROCKS_PATH_MAX = 4096, CHANGE_INDEX_BYTES = 64 << 20 };
+enum { ROCKS_PATH_MAX = 4096, CHANGE_INDEX_BYTES = 128 << 20 };
 
 static const char format_name[] = "FORMAT";
 static const char format_text[] = "travelsense sync store, format 1\n";

@@ -11,7 +11,7 @@ struct rocks_store_options {
     const char *path;                   /* folder; made when absent */
     size_t block_cache_bytes;           /* 0: 64 MiB */
     size_t write_buffer_bytes;          /* 0: 64 MiB */
-    size_t change_index_bytes;          /* memory for the index of settled changes; 0: 64 MiB */
+    size_t change_index_bytes;          /* memory for the index of settled changes; 0: 128 MiB */
     const struct random_source *random; /* for the epoch */
     struct metrics *metrics;            /* NULL: none */
     struct log *log;                    /* NULL: none */

@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "service/store/change_index.h"
 
+enum { NEWEST = 5000 };
+
 static struct change_index_user *pin(struct change_index *index, struct slice user, size_t room) {
     struct change_index_user *part = change_index_pin(index, user, room);
     assert_non_null(part);
@@ -22,11 +24,13 @@ static void added_fingerprints_are_found_and_others_are_not(void **state) {
     struct change_index_user *part = pin(index, SLICE("ann"), 1000);
     uint64_t revisions[4];
     for (uint64_t i = 0; i < 1000; i++)
-        change_index_add(index, part, i * 64, i + 1);
+        change_index_add(index, part, (i * 2 + 2) << 32, i + 1);
     for (uint64_t i = 0; i < 1000; i++) {
-        assert_int_equal(change_index_find(index, part, i * 64, revisions, 4), 1);
+        assert_int_equal(change_index_find(index, part, (i * 2 + 2) << 32, NEWEST, revisions, 4),
+                         1);
         assert_int_equal(revisions[0], i + 1);
-        assert_int_equal(change_index_find(index, part, i * 64 + 1, revisions, 4), 0);
+        assert_int_equal(change_index_find(index, part, (i * 2 + 3) << 32, NEWEST, revisions, 4),
+                         0);
     }
     change_index_unpin(index, part, 0);
     assert_null(change_index_close(index));
@@ -37,12 +41,31 @@ static void shared_fingerprint_gives_every_revision_once(void **state) {
     struct change_index *index = change_index_open(1 << 20, 7);
     struct change_index_user *part = pin(index, SLICE("ann"), 3);
     uint64_t revisions[4];
-    change_index_add(index, part, 5, 1);
-    change_index_add(index, part, 5, 2);
-    change_index_add(index, part, 5, 2);
-    assert_true(change_index_add_stored(index, part, 5, 1));
-    assert_int_equal(change_index_find(index, part, 5, revisions, 4), 2);
-    assert_int_equal(change_index_find(index, part, 5, revisions, 1), 1);
+    change_index_add(index, part, (uint64_t)5 << 32, 1);
+    change_index_add(index, part, (uint64_t)5 << 32, 2);
+    change_index_add(index, part, (uint64_t)5 << 32, 2);
+    assert_true(change_index_add_stored(index, part, (uint64_t)5 << 32, 1));
+    assert_int_equal(change_index_find(index, part, (uint64_t)5 << 32, NEWEST, revisions, 4), 2);
+    assert_int_equal(change_index_find(index, part, (uint64_t)5 << 32, NEWEST, revisions, 1), 1);
+    change_index_unpin(index, part, 0);
+    change_index_close(index);
+}
+
+static void revisions_beyond_32_bits_are_widened_by_the_newest(void **state) {
+    (void)state;
+    struct change_index *index = change_index_open(1 << 20, 7);
+    struct change_index_user *part = pin(index, SLICE("ann"), 2);
+    const uint64_t before = UINT32_MAX - (uint64_t)1, after = UINT32_MAX + (uint64_t)9;
+    uint64_t revisions[2];
+    change_index_add(index, part, (uint64_t)1 << 32, before);
+    change_index_add(index, part, (uint64_t)2 << 32, after);
+    change_index_find(index, part, (uint64_t)1 << 32, after, revisions, 2);
+    assert_true(revisions[0] == before);
+    change_index_find(index, part, (uint64_t)2 << 32, after, revisions, 2);
+    assert_true(revisions[0] == after);
+    change_index_trim(index, part, before);
+    assert_int_equal(change_index_find(index, part, (uint64_t)1 << 32, after, revisions, 2), 0);
+    assert_int_equal(change_index_find(index, part, (uint64_t)2 << 32, after, revisions, 2), 1);
     change_index_unpin(index, part, 0);
     change_index_close(index);
 }
@@ -57,7 +80,7 @@ static void device_and_change_do_not_run_together(void **state) {
 
 static void longest_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
     (void)state;
-    struct change_index *index = change_index_open(16 << 10, 7);
+    struct change_index *index = change_index_open(8 << 10, 7);
     struct change_index_user *held = pin(index, SLICE("held"), 100);
     size_t bytes, users;
     change_index_set_complete(index, held);
@@ -70,7 +93,7 @@ static void longest_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
         change_index_unpin(index, part, 100);
     }
     change_index_stats(index, &bytes, &users);
-    assert_true(bytes <= 16 << 10);
+    assert_true(bytes <= 8 << 10);
     assert_int_equal(users, 3);
     assert_ptr_equal(pin(index, SLICE("held"), 0), held);
     struct change_index_user *newest = pin(index, SLICE("user19"), 0);
@@ -93,7 +116,7 @@ static void many_users_are_told_apart(void **state) {
             char name[16];
             snprintf(name, sizeof name, "user%d", (int)i);
             struct change_index_user *part = pin(index, slice_text(name), 1);
-            assert_int_equal(change_index_find(index, part, 9, revisions, 2), round);
+            assert_int_equal(change_index_find(index, part, 9, NEWEST, revisions, 2), round);
             if (round == 1)
                 assert_int_equal(revisions[0], i + 1);
             change_index_add(index, part, 9, i + 1);
@@ -111,10 +134,10 @@ static void trimmed_revisions_are_forgotten(void **state) {
         change_index_add(index, part, i << 32 | i, i);
     change_index_trim(index, part, 60);
     for (uint64_t i = 1; i <= 100; i++)
-        assert_int_equal(change_index_find(index, part, i << 32 | i, revisions, 2), i > 60);
+        assert_int_equal(change_index_find(index, part, i << 32 | i, NEWEST, revisions, 2), i > 60);
     for (uint64_t i = 101; i <= 110; i++)
-        change_index_add(index, part, i, i);
-    assert_int_equal(change_index_find(index, part, 110, revisions, 2), 1);
+        change_index_add(index, part, i << 32, i);
+    assert_int_equal(change_index_find(index, part, (uint64_t)110 << 32, NEWEST, revisions, 2), 1);
     change_index_unpin(index, part, 0);
     change_index_close(index);
 }
@@ -148,6 +171,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(added_fingerprints_are_found_and_others_are_not),
         cmocka_unit_test(shared_fingerprint_gives_every_revision_once),
+        cmocka_unit_test(revisions_beyond_32_bits_are_widened_by_the_newest),
         cmocka_unit_test(device_and_change_do_not_run_together),
         cmocka_unit_test(longest_unused_user_is_dropped_and_pinned_ones_stay),
         cmocka_unit_test(many_users_are_told_apart),

@@ -7,12 +7,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
+#include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "service/store/rocks_store.h"
 #include "tests/service/store/store_contract.h"
 #include "tests/service/store/store_fixture.h"
@@ -205,6 +208,101 @@ static void large_commit_is_split_in_the_log_and_read_back(void **state) {
     store_close(store);
 }
 
+static void refused_memory_fails_the_call_and_harms_nothing(void **state) {
+    (void)state;
+    struct store *store = open_at(fresh_path());
+    static struct fixture_commit commit;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 40);
+    fixture_make(&commit, &arena, &wish);
+    enum sync_status status;
+    uint64_t n = 0;
+    do {
+        memory_fail_after(++n);
+        status = store_commit_wait(store, &commit.set, NULL);
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+    } while (status != SYNC_OK);
+    assert_true(n > 3);
+    struct record_want record = {.key = commit.records[7].key, .history = true};
+    struct change_want change = {SLICE("phone"), SLICE("change9")};
+    struct touched want = {.user = wish.user,
+                           .records = &record,
+                           .record_count = 1,
+                           .changes = &change,
+                           .change_count = 1};
+    struct user_view view;
+    n = 0;
+    do {
+        struct arena small;
+        arena_init(&small, 1 << 20);
+        memory_fail_after(++n);
+        status = store_load(store, NULL, &want, &small, &view);
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+        assert_true(status != SYNC_OK ||
+                    (view.changes[0].found && view.records[0].history_count == 1));
+        arena_done(&small);
+    } while (status != SYNC_OK);
+    assert_true(n > 3);
+    arena_done(&arena);
+    store_close(store);
+}
+
+/* Flips a bit before each place where `text` stands in the tables of the store; how many. */
+static unsigned damage_tables(const char *path, struct slice text) {
+    static uint8_t content[1 << 20];
+    char name[800];
+    unsigned damaged = 0;
+    snprintf(name, sizeof name, "%s/db", path);
+    DIR *folder = opendir(name);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (!strstr(entry->d_name, ".sst"))
+            continue;
+        snprintf(name, sizeof name, "%s/db/%s", path, entry->d_name);
+        FILE *file = fopen(name, "r+");
+        assert_non_null(file);
+        size_t size = fread(content, 1, sizeof content, file);
+        uint8_t *at = memmem(content, size, text.data, text.size);
+        if (at) {
+            at[0] ^= 1;
+            fseek(file, at - content, SEEK_SET);
+            fputc(at[0], file);
+            damaged++;
+        }
+        fclose(file);
+    }
+    closedir(folder);
+    return damaged;
+}
+
+static void damaged_bytes_are_told_and_not_handed_out(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct arena arena;
+    struct user_view view;
+    struct store *store = open_at(path);
+    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 3);
+    wish.data = SLICE("findme-document");
+    fixture_commit_of(store, &wish);
+    store_close(store);
+    store_close(open_at(path)); /* moves the log of writes into tables */
+    assert_true(damage_tables(path, SLICE("findme-document")) > 0);
+    store = open_at(path);
+    arena_init(&arena, 1 << 20);
+    struct record_want record = {.key = {DATA_TYPE_TRIP, SLICE("t0")}};
+    struct touched want = {.user = wish.user, .records = &record, .record_count = 1};
+    assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_ERR_CORRUPT);
+    size_t count = 0;
+    struct scan records = {.kind = SCAN_RECORDS, .user = wish.user, .type = DATA_TYPE_TRIP};
+    assert_int_equal(store_scan(store, NULL, &records, count_visit, &count), SYNC_ERR_CORRUPT);
+    assert_int_equal(count, 0);
+    arena_done(&arena);
+    store_close(store);
+}
+
 static enum sync_status open_fails(const char *path, struct sync_error *error) {
     struct store *store = NULL;
     struct rocks_store_options options = {.path = path, .random = random_system()};
@@ -282,6 +380,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(killed_store_keeps_every_acknowledged_commit),
         cmocka_unit_test(index_of_settled_changes_is_rebuilt_after_eviction),
         cmocka_unit_test(large_commit_is_split_in_the_log_and_read_back),
+        cmocka_unit_test(refused_memory_fails_the_call_and_harms_nothing),
+        cmocka_unit_test(damaged_bytes_are_told_and_not_handed_out),
         cmocka_unit_test(second_open_says_that_it_is_in_use),
         cmocka_unit_test(folder_of_another_is_left_alone),
         cmocka_unit_test(other_format_version_is_named),
