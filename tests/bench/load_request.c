@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum { ID_DIGITS = 16, REQUEST_BYTES_MAX = 16 << 20 };
+enum { STAMP_DIGITS = 16, STAMPS_PER_CHANGE = 4, REQUEST_BYTES_MAX = 16 << 20 };
 
 static uint64_t next_random(uint64_t *random) {
     *random ^= *random << 13;
@@ -20,8 +20,16 @@ static const char *pick(uint64_t *random, const char *const *words, size_t count
 
 #define PICK(random, words) pick(random, words, sizeof(words) / sizeof *(words))
 
-/* A booking as travel services write it: nested, some names beyond ASCII, numbers beside texts. */
-static void append_booking(struct buffer *body, uint64_t *random) {
+/* Room for digits that each request has anew; their place is counted from the body's start. */
+static void append_stamp(struct load_request *request, struct buffer *body) {
+    request->stamps[request->stamp_count++] = body->size;
+    buffer_append(body, SLICE("0000000000000000"));
+}
+
+/* A booking as travel services write it: nested, some names beyond ASCII, numbers beside texts. Its
+ * barcode differs in every request, so that no compression finds one record in another. */
+static void append_booking(struct load_request *request, struct buffer *body) {
+    uint64_t *random = &request->random;
     static const char *const given[] = {"Anna", "José", "Mehmet", "Chloé", "Ivo", "Ngozi"};
     static const char *const family[] = {"Kovářová", "Núñez", "Yılmaz", "Dubois", "Okafor"};
     static const char *const airports[] = {"PRG", "LIS", "IST", "CDG", "LOS", "NRT", "EZE"};
@@ -37,21 +45,17 @@ static void append_booking(struct buffer *body, uint64_t *random) {
                          (char)('A' + (number >> 32) % 6));
     buffer_append_format(body, "\"underName\":{\"givenName\":\"%s\",\"familyName\":\"%s\"},",
                          PICK(random, given), PICK(random, family));
-    buffer_append_format(
-        body,
-        "\"reservationFor\":{\"flightNumber\":\"%llu\",\"departureAirport\":\"%s\""
-        ",\"departureTime\":\"2027-05-%02uT%02u:%02u:00+02:00\","
-        "\"arrivalAirport\":\"%s\",\"arrivalTime\":\"2027-05-%02uT%02u:%02u:00Z\"},",
-        number % 9000, PICK(random, airports), day, hour, minute, PICK(random, airports), day,
-        hour + 2, minute);
-    buffer_append_format(body, "\"price\":{\"amount\":%llu.%u5,\"currency\":\"%s\"}}",
+    buffer_append_format(body,
+                         "\"reservationFor\":{\"flightNumber\":\"%llu\","
+                         "\"departureAirport\":\"%s\",\"arrivalAirport\":\"%s\","
+                         "\"departureTime\":\"2027-05-%02uT%02u:%02u:00+02:00\"},",
+                         number % 9000, PICK(random, airports), PICK(random, airports), day, hour,
+                         minute);
+    buffer_append(body, SLICE("\"barcode\":\""));
+    append_stamp(request, body);
+    append_stamp(request, body);
+    buffer_append_format(body, "\",\"price\":{\"amount\":%llu.%u5,\"currency\":\"%s\"}}",
                          (number >> 20) % 2000, (unsigned)number % 10, PICK(random, currencies));
-}
-
-/* Room for an id; its place is counted from the body's start. */
-static void append_stamp(struct load_request *request, struct buffer *body) {
-    request->stamps[request->stamp_count++] = body->size;
-    buffer_append(body, SLICE("0000000000000000"));
 }
 
 static void append_change(struct load_request *request, struct buffer *body, const char *time) {
@@ -60,7 +64,7 @@ static void append_change(struct load_request *request, struct buffer *body, con
     buffer_append(body, SLICE("\",\"type\":\"create\",\"dataType\":\"booking\",\"dataId\":\"b-"));
     append_stamp(request, body);
     buffer_append(body, SLICE("\",\"data\":"));
-    append_booking(body, &request->random);
+    append_booking(request, body);
     buffer_append_format(body, ",\"timestamp\":\"%s\"}", time);
 }
 
@@ -82,7 +86,7 @@ enum sync_status load_request_upload(struct load_request *request, const struct 
     assert(changes > 0 && seed != 0);
     *request = (struct load_request){.random = seed};
     buffer_init(&request->bytes, REQUEST_BYTES_MAX);
-    request->stamps = memory_zalloc((size_t)changes * 2, sizeof *request->stamps);
+    request->stamps = memory_zalloc((size_t)changes * STAMPS_PER_CHANGE, sizeof *request->stamps);
     if (!request->stamps)
         return SYNC_ERR_NO_MEMORY;
     struct buffer body;
@@ -121,7 +125,7 @@ void load_request_stamp(struct load_request *request) {
     for (size_t i = 0; i < request->stamp_count; i++) {
         uint64_t value = next_random(&request->random);
         uint8_t *at = request->bytes.data + request->stamps[i];
-        for (unsigned digit = 0; digit < ID_DIGITS; digit++, value >>= 4)
+        for (unsigned digit = 0; digit < STAMP_DIGITS; digit++, value >>= 4)
             at[digit] = (uint8_t)digits[value & 15];
     }
 }

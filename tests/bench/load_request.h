@@ -23,7 +23,7 @@ struct load_caller {
 struct load_request {
     struct buffer bytes;
     size_t body_bytes;
-    size_t *stamps; /* where in `bytes` an id of 16 hexadecimal digits stands */
+    size_t *stamps; /* where in `bytes` 16 hexadecimal digits are anew each time */
     size_t stamp_count;
     uint64_t random;
 };
@@ -38,7 +38,7 @@ enum sync_status load_request_upload(struct load_request *request, const struct 
 enum sync_status load_request_get(struct load_request *request, const struct load_caller *caller,
                                   const char *target, const char *accept, const char *encoding);
 
-/* Gives every id of an upload a new value; of a GET there are none. */
+/* Gives every id and barcode of an upload a new value; a GET has none. */
 void load_request_stamp(struct load_request *request);
 
 /* Releases the memory. */

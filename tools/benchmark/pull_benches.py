@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import zlib
 
 from benchmark.report import Report, spread
@@ -12,6 +13,7 @@ from benchmark.upload_benches import timed
 CONTAINER = "application/vnd.travelsense.bundle"
 FORMS = [("JSON", "identity"), ("JSON, gzip", "gzip"), ("JSON, zstd", "zstd"),
          ("container, snappy", CONTAINER)]
+MAKINGS = 4
 DELTA_RECORDS, DELTA_USERS, DELTA_STOCK = 100, 16, 1000
 BUNDLE_RECORDS, BUNDLE_CLIENTS = 10000, 4
 CONTAINER_SHARE_AT_MOST, DELTA_BYTES_AT_MOST = 35, 400
@@ -119,7 +121,8 @@ def fetch(stack, user, form, expected, target="/api/offline/bundle"):
 
 
 def bundle(options):
-    """Users with many records each pull all of them, again and again, in each form."""
+    """Users with many records each pull all of them, again and again, in each form; containers are
+    then the ones made by the first pull."""
     report = Report("bundle", "Pull of a bundle of %s records" % format(BUNDLE_RECORDS, ","))
     rows = report.table("medians of %d rounds, %d clients" % (options.rounds, BUNDLE_CLIENTS),
                         ["", "records/s", "lowest", "highest", "MB/s", "bytes", "p50 ms",
@@ -133,8 +136,8 @@ def bundle(options):
         for _ in range(options.rounds):
             for _, form in FORMS:
                 found[form].append(bundle_load(stack, options, users, form))
-    for name, form in FORMS:
-        rows.append(bundle_row(name, found[form]))
+        rows += [bundle_row(name, found[form]) for name, form in FORMS]
+        rows.append(making_row(stack, users[0], options.rounds * MAKINGS))
     return report
 
 
@@ -156,6 +159,26 @@ def bundle_row(name, found):
         spread(speed)[0], round(bytes_each)] + [
             spread([run[key] for run in found])[0] for key in ("p50_ms", "service_us",
                                                                "gateway_us")]
+
+
+def making_row(stack, user, count):
+    """A container is made once and kept until the user's records change; here it always is new."""
+    record = stack.bundle(user, "?pageSize=1")["records"][0]
+    taken, cpu_us = [], {name: 0.0 for name in stack.processes()}
+    for number in range(count):
+        stack.upload(user, [{"id": "m-%d" % number, "type": "update", "data": {"gate": number},
+                             "dataType": record["dataType"], "dataId": record["dataId"],
+                             "timestamp": "2026-11-01T08:00:00Z"}])
+        before, begun = stack.cpu_us(), time.perf_counter()
+        body = fetch(stack, user, CONTAINER, BUNDLE_RECORDS)
+        taken.append(time.perf_counter() - begun)
+        for name, value in stack.cpu_us().items():
+            cpu_us[name] += value - before[name]
+    rates = spread([BUNDLE_RECORDS / seconds for seconds in taken])
+    middle = spread(taken)[0]
+    return ["container made anew, 1 client"] + rates + [
+        len(body) / middle / 1e6, len(body), middle * 1000] + [
+            cpu_us[name] / count / BUNDLE_RECORDS for name in ("service", "gateway")]
 
 
 def sample_records(root):

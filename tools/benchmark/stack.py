@@ -12,6 +12,7 @@ import time
 START_SECONDS = 60
 SOCKET_PATH_MAX = 100
 TOKEN_SECONDS = 86400
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(Exception):
@@ -199,6 +200,15 @@ class Stack:
         """Uploads so many records for each user, of the load's own making."""
         batch = min(records, 1000)
         self.load("upload", users, {"changes": batch, "each": records // batch})
+
+    def cpu_us(self):
+        """CPU so far of each process, user and system."""
+        found = {}
+        for name, pid in self.processes().items():
+            with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+                after_name = file.read().rpartition(")")[2].split()
+            found[name] = (int(after_name[11]) + int(after_name[12])) * 1e6 / CLOCK_TICKS
+        return found
 
     def memory(self):
         """Resident MiB now and at most, of each process."""
