@@ -1,0 +1,234 @@
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "service/rpc/bundle_params.h"
+#include "service/rpc/bundle_store.h"
+#include "service/rpc/lane_write.h"
+#include "service/rpc/operation.h"
+#include "service/rpc/retention.h"
+#include "service/rpc/sync_job.h"
+#include "tests/service/rpc/service_fixture.h"
+
+static const struct slice ANNA = {(const uint8_t *)"anna", 4};
+
+/* Stores an operation and returns its id, which lives in the fixture's arena. */
+static const char *put_operation(struct service_fixture *fixture, enum sync_type type,
+                                 enum operation_status status) {
+    char *id = arena_alloc(&fixture->arena, UUID_TEXT_SIZE + 1);
+    assert_non_null(id);
+    uuid_v7(fixture->now_us, fixture->service.random, id);
+    struct operation_draft draft = {.sync_id = id,
+                                    .user = ANNA,
+                                    .device = SLICE("d1"),
+                                    .types = DATA_TYPES_ALL,
+                                    .sync_type = type,
+                                    .status = OPERATION_PENDING,
+                                    .phase = "queued",
+                                    .created_us = (int64_t)fixture->now_us};
+    PB(SyncOperation) *operation = operation_make(&draft, &fixture->arena);
+    assert_non_null(operation);
+    if (status > OPERATION_PROCESSING)
+        assert_int_equal(
+            operation_end(operation, status, NULL, (int64_t)fixture->now_us, &fixture->arena),
+            SYNC_OK);
+    struct row_write rows[OPERATION_ROWS_MAX];
+    size_t count = 0;
+    assert_int_equal(operation_put(operation, true, &fixture->arena, rows, &count), SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = count};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+    return id;
+}
+
+static PB(SyncOperation) * get_operation(struct service_fixture *fixture, const char *id) {
+    PB(SyncOperation) *operation = NULL;
+    assert_int_equal(operation_load(fixture->service.store, slice_text(id), ANNA, &fixture->arena,
+                                    NULL, &operation),
+                     SYNC_OK);
+    return operation;
+}
+
+static size_t count_open(struct service_fixture *fixture) {
+    size_t count;
+    assert_int_equal(
+        operation_count_open(fixture->service.store, ANNA, 50, &fixture->arena, &count), SYNC_OK);
+    return count;
+}
+
+static enum sync_status run_job(struct service_fixture *fixture, const char *id) {
+    struct job job = {.kind = SLICE(SYNC_JOB_KIND), .user = ANNA, .payload = slice_text(id)};
+    struct sync_error error;
+    return sync_job_run(&fixture->service, &job, &error);
+}
+
+static void a_request_becomes_a_bundle(void **state) {
+    struct service_fixture *fixture = *state;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    const char *id = put_operation(fixture, SYNC_FULL, OPERATION_PENDING);
+    assert_int_equal(count_open(fixture), 1);
+    assert_int_equal(run_job(fixture, id), SYNC_OK);
+    const PB(SyncOperation) *done = get_operation(fixture, id);
+    assert_int_equal(done->status, OPERATION_COMPLETED);
+    assert_int_equal(done->progress, 100);
+    assert_int_equal(done->changes_processed, 1);
+    assert_int_equal(done->sync_attempts, 1);
+    assert_string_equal(done->phase, "done");
+    struct bundle bundle;
+    assert_int_equal(bundle_load(&fixture->service, slice_text(done->bundle_id), ANNA,
+                                 &fixture->arena, NULL, &bundle),
+                     SYNC_OK);
+    assert_true(bundle.is_built);
+    assert_int_equal(bundle.size, done->bytes_total);
+    assert_int_equal(count_open(fixture), 0);
+}
+
+static void a_job_that_runs_again_changes_nothing(void **state) {
+    struct service_fixture *fixture = *state;
+    const char *id = put_operation(fixture, SYNC_DELTA, OPERATION_PENDING);
+    assert_int_equal(run_job(fixture, id), SYNC_OK);
+    fixture->now_us += 5;
+    assert_int_equal(run_job(fixture, id), SYNC_OK);
+    const PB(SyncOperation) *done = get_operation(fixture, id);
+    assert_int_equal(done->sync_attempts, 1);
+    assert_int_equal(done->status, OPERATION_COMPLETED);
+}
+
+static void what_is_cancelled_stays_cancelled(void **state) {
+    struct service_fixture *fixture = *state;
+    const char *id = put_operation(fixture, SYNC_FULL, OPERATION_CANCELLED);
+    assert_int_equal(run_job(fixture, id), SYNC_OK);
+    struct job job = {.user = ANNA, .payload = slice_text(id)};
+    sync_job_given_up(&fixture->service, &job, NULL);
+    assert_int_equal(get_operation(fixture, id)->status, OPERATION_CANCELLED);
+    assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE, SLICE_EMPTY), 0);
+}
+
+static void a_job_given_up_fails_its_operation(void **state) {
+    struct service_fixture *fixture = *state;
+    const char *id = put_operation(fixture, SYNC_FULL, OPERATION_PENDING);
+    struct job job = {.user = ANNA, .payload = slice_text(id)};
+    sync_job_given_up(&fixture->service, &job, NULL);
+    const PB(SyncOperation) *failed = get_operation(fixture, id);
+    assert_int_equal(failed->status, OPERATION_FAILED);
+    assert_true(failed->error_message[0] != '\0');
+    assert_int_equal(count_open(fixture), 0);
+}
+
+static void a_job_without_its_operation_is_done(void **state) {
+    assert_int_equal(run_job(*state, "0195a3c4-7b1e-7c3a-9f00-2b6d1c8e4f01"), SYNC_OK);
+}
+
+/* Builds a bundle of anna's records. */
+static struct bundle build(struct service_fixture *fixture) {
+    struct bundle_params params = {.types = DATA_TYPES_ALL};
+    struct bundle_want want = bundle_params_want(&params, ANNA, NULL);
+    struct bundle_source source;
+    assert_int_equal(bundle_source_init(&source, fixture->service.store, &want, NULL), SYNC_OK);
+    struct bundle bundle = bundle_params_bundle(&params, &source, &fixture->service,
+                                                (int64_t)fixture->now_us, &fixture->arena);
+    bundle_source_done(&source);
+    assert_int_equal(bundle_build(&fixture->service, &bundle, NULL, NULL), SYNC_OK);
+    return bundle;
+}
+
+static void an_expired_bundle_goes_with_its_parts(void **state) {
+    struct service_fixture *fixture = *state;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    struct bundle old = build(fixture);
+    fixture->now_us += fixture->service.retention.bundle_us - 1;
+    struct bundle fresh = build(fixture);
+    struct retention_counts counts = {0};
+    assert_int_equal(retention_expire_bundles(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.bundles, 0);
+    fixture->now_us++;
+    assert_int_equal(retention_expire_bundles(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.bundles, 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE, old.id), 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE_PART, old.id), 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE, fresh.id), 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE_PART, fresh.id), 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 1);
+}
+
+static void operations_go_when_their_end_is_long_ago(void **state) {
+    struct service_fixture *fixture = *state;
+    enum { MANY = 300 };
+    const char *open = put_operation(fixture, SYNC_FULL, OPERATION_PENDING);
+    for (unsigned i = 0; i < MANY; i++)
+        put_operation(fixture, SYNC_UPLOAD, OPERATION_COMPLETED);
+    fixture->now_us += fixture->service.retention.operation_us + 1000000;
+    const char *fresh = put_operation(fixture, SYNC_UPLOAD, OPERATION_COMPLETED);
+    struct retention_counts counts = {0};
+    assert_int_equal(retention_expire_operations(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.operations, MANY);
+    assert_int_equal(service_fixture_count(fixture, TABLE_OPERATION, SLICE_EMPTY), 2);
+    /* two places in the list, and the mark of the open one */
+    assert_int_equal(service_fixture_count(fixture, TABLE_OPERATION_BY_USER, SLICE_EMPTY), 3);
+    get_operation(fixture, open);
+    get_operation(fixture, fresh);
+}
+
+static void old_log_entries_are_trimmed(void **state) {
+    struct service_fixture *fixture = *state;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    service_fixture_change(fixture, "bob", CHANGE_CREATE, "b1", "{\"n\":1}");
+    fixture->now_us += fixture->service.retention.log_us + 1000000;
+    struct retention_counts counts = {0};
+    assert_int_equal(retention_trim_logs(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.users_trimmed, 2);
+    assert_int_equal(service_fixture_head(fixture, "anna").log_floor, 1);
+    assert_int_equal(service_fixture_head(fixture, "bob").log_floor, 1);
+}
+
+/* A write whose head has moved the first time. */
+struct racing_write {
+    struct lane_write write; /* first: found from it */
+    struct service_fixture *fixture;
+    unsigned runs;
+};
+
+static enum sync_status racing_apply(struct lane_write *write, struct write_set *ret_set) {
+    struct racing_write *racing = (struct racing_write *)write;
+    struct user_head head = service_fixture_head(racing->fixture, "anna");
+    ret_set->user = ANNA;
+    ret_set->expected_revision = head.revision;
+    ret_set->head = head;
+    ret_set->settled = arena_zalloc(&racing->fixture->arena, 1, sizeof *ret_set->settled);
+    ret_set->settled_count = 1;
+    ret_set->settled[0] = (struct settled){.device = SLICE("d1"), .change_id = SLICE("x")};
+    if (racing->runs++ == 0) /* someone who does not keep to the lane */
+        service_fixture_change(racing->fixture, "anna", CHANGE_CREATE, "b9", "{}");
+    return SYNC_OK;
+}
+
+static void a_write_whose_head_moved_loads_again(void **state) {
+    struct service_fixture *fixture = *state;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{}");
+    struct racing_write racing = {
+        .write = {.service = &fixture->service, .lane = ANNA, .apply = racing_apply},
+        .fixture = fixture};
+    assert_int_equal(lane_write_wait(&racing.write), SYNC_OK);
+    assert_int_equal(racing.runs, 2);
+    assert_int_equal(service_fixture_head(fixture, "anna").sequence, 2);
+}
+
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, service_fixture_setup, service_fixture_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_request_becomes_a_bundle),
+        TEST(a_job_that_runs_again_changes_nothing),
+        TEST(what_is_cancelled_stays_cancelled),
+        TEST(a_job_given_up_fails_its_operation),
+        TEST(a_job_without_its_operation_is_done),
+        TEST(an_expired_bundle_goes_with_its_parts),
+        TEST(operations_go_when_their_end_is_long_ago),
+        TEST(old_log_entries_are_trimmed),
+        TEST(a_write_whose_head_moved_loads_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
