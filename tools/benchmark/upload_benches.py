@@ -10,18 +10,24 @@ from benchmark.stack import BenchError, Stack, run_tool
 
 RATE_AT_LEAST, CPU_AT_MOST_US = 40000, 25
 CLIENTS, CHANGES = 16, 100
+# Changes a second of a slow machine with a lot in flight.
+SWEEP_RATE_SLOW = 20000
 SWEEP_CHANGES, SWEEP_CLIENTS = (1, 10, 100, 1000), (1, 4, 16, 64)
+
+
+def store_bench(options, seconds, *flags):
+    """What store_bench prints, run on the same disk as the rest."""
+    folder = tempfile.mkdtemp(prefix="bench-store-", dir=options.data)
+    try:
+        return run_tool([os.path.join(options.binaries, "tests/bench/store_bench"),
+                         "--dir", folder, "--seconds", str(max(1, int(seconds)))] + list(flags))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def store_alone(options):
     """Changes a second and CPU per change of the embedded store without service and gateway."""
-    folder = tempfile.mkdtemp(prefix="bench-store-", dir=options.data)
-    try:
-        text = run_tool([os.path.join(options.binaries, "tests/bench/store_bench"),
-                         "--dir", folder, "--users", str(CLIENTS), "--batch", str(CHANGES),
-                         "--seconds", str(max(1, int(options.seconds)))])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    text = store_bench(options, options.seconds, "--users", str(CLIENTS), "--batch", str(CHANGES))
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     try:
         row = dict(zip(re.split(r"\s{2,}", lines[0].strip()), lines[-1].split()))
@@ -80,6 +86,12 @@ def upload(options):
     return report
 
 
+def sweep_times(options, in_flight):
+    """A quarter of the whole, but long enough that each client's batch comes back some times."""
+    seconds = max(options.seconds / 4, 4.0 * in_flight / SWEEP_RATE_SLOW)
+    return {"warm_ms": int(seconds * 500), "measure_ms": int(seconds * 1000)}
+
+
 def sweep(options):
     """Rounds go through all pairs in turn, so that what else the machine does touches all alike."""
     report = Report("sweep", "Upload by batch size and clients")
@@ -90,10 +102,12 @@ def sweep(options):
         for _ in range(options.rounds):
             for changes, clients in pairs:
                 found = stack.load("upload", users[:clients],
-                                   {"changes": changes, **timed(options, 0.25)})
+                                   {"changes": changes,
+                                    **sweep_times(options, changes * clients)})
                 runs[changes, clients].append(found)
     rows = report.table(
-        "%d rounds of %g s each; medians" % (options.rounds, options.seconds * 0.25),
+        "%d rounds of %g s each, longer where more is in flight; medians" %
+        (options.rounds, options.seconds / 4),
         ["changes × clients", "changes/s", "lowest", "highest", "service µs", "gateway µs",
          "both µs", "p50 ms", "p99 ms"])
     for (changes, clients), found in runs.items():
