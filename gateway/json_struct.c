@@ -149,17 +149,16 @@ bool json_read_struct(struct json_decoder *decoder) {
     if (json_is_empty(decoder, '}'))
         return true;
     size_t object = json_names_object(&decoder->names), names = decoder->names.count;
-    struct json_step *step = json_step_push(decoder);
     do {
         struct slice name;
         if (!json_read_name(decoder, &name))
             return false;
-        step->key = name;
         struct json_mark mark = json_mark_of(decoder);
+        json_step_push(decoder)->key = name;
         if (!read_entry(decoder, object, name) && !json_recover(decoder, &mark))
             return false;
+        decoder->step_count = mark.step_count;
     } while (json_more(decoder, '}'));
-    decoder->step_count--;
     json_names_keep(&decoder->names, names);
     return !decoder->broken;
 }

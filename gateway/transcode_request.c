@@ -232,10 +232,16 @@ static bool body_field_read(struct request_builder *builder, const struct json_p
     json_write_tag(decoder, builder->body);
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
     bool well = true;
+    const struct transcode_options *options = decoder->options;
+    struct transcode_options partial = *options;
+    partial.check_required = false;
+    if (slice_equal(builder->route->rule->verb, SLICE("PATCH")))
+        decoder->options = &partial; /* what a patch leaves out stays as it is */
     if (is_http_body(builder->body->message))
         http_body_write(builder);
     else
         well = json_read_message(decoder, builder->body->message, builder->body, &below);
+    decoder->options = options;
     if (!well)
         return json_recover(decoder, &mark);
     wire_frame_close(&decoder->frames, decoder->out, frame);

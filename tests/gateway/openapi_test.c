@@ -1,0 +1,85 @@
+/* The OpenAPI document: well-formed, and all of the API in it. */
+#include <string.h>
+
+#include "sync_descriptor.h"
+#include "tests/gateway/transcode_fixture.h"
+
+/* The document of a schema, NUL-terminated; read as JSON to see that it is some. */
+static void render(const struct schema *schema, struct buffer *out) {
+    struct buffer wire;
+    struct sync_error error = {0};
+    buffer_init(out, FIXTURE_BYTES_MAX);
+    buffer_init(&wire, FIXTURE_BYTES_MAX);
+    assert_int_equal(openapi_render(schema, "Title \"T\"", "1.2", out), SYNC_OK);
+    if (transcode_to_wire(fixture_schema(), fixture_message("Struct"), buffer_slice(out), NULL,
+                          &wire, &error))
+        fail_msg("%s: %s", error.field, error.message);
+    buffer_append_byte(out, 0);
+    buffer_done(&wire);
+}
+
+static void expect_parts(const struct buffer *document, const char *const *parts) {
+    for (; *parts; parts++)
+        if (!strstr((const char *)document->data, *parts))
+            fail_msg("no %s", *parts);
+}
+
+static void the_sample_is_described(void **state) {
+    static const char *const PARTS[] = {
+        "\"openapi\":\"3.1.0\"",
+        "\"title\":\"Title \\\"T\\\"\"",
+        "\"/v1/items/{id}\":{\"get\":{\"operationId\":\"ItemService_GetItem\"",
+        "\"/v1/items/{id}:undo\":{\"post\"",
+        "\"/v1/{parent}/pages/{id}\":{\"get\"",
+        "\"summary\":\"Gets an item\"",
+        "\"name\":\"part.name\",\"in\":\"path\"",
+        "\"name\":\"part.size\",\"in\":\"query\"",
+        "\"name\":\"x-trace\",\"in\":\"header\"",
+        "\"explode\":false",
+        "\"202\":{\"description\"",
+        "\"text/event-stream\"",
+        "\"headers\":{\"etag\"",
+        "\"enum\":[\"red\",\"navy\",\"negative\"]",
+        "\"required\":[\"id\",\"color\"]",
+        "\"image/png\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}",
+        "\"$ref\":\"#/components/schemas/sample.v1.Item\"",
+        "\"bearerFormat\":\"JWT\"",
+        NULL,
+    };
+    struct buffer document;
+    (void)state;
+    render(fixture_schema(), &document);
+    expect_parts(&document, PARTS);
+    buffer_done(&document);
+}
+
+static void the_api_is_described(void **state) {
+    static const char *const PARTS[] = {
+        "\"/api/offline/config\":{\"get\"",
+        "\"/api/offline/sync/{syncId}\":{\"get\"",
+        "\"/api/offline/changes\":{\"post\"",
+        "\"enum\":[\"create\",\"update\",\"delete\"]",
+        "\"application/vnd.travelsense.bundle\"",
+        "\"name\":\"last-event-id\",\"in\":\"header\"",
+        "\"description\":\"The changes in the order they were made, 1 to 1000.\"",
+        NULL,
+    };
+    struct buffer document;
+    struct schema *schema;
+    struct sync_error error;
+    (void)state;
+    assert_int_equal(schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &schema),
+                     SYNC_OK);
+    render(schema, &document);
+    expect_parts(&document, PARTS);
+    buffer_done(&document);
+    schema_close(schema);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sample_is_described),
+        cmocka_unit_test(the_api_is_described),
+    };
+    return cmocka_run_group_tests(tests, fixture_open, fixture_close);
+}

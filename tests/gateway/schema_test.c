@@ -1,0 +1,142 @@
+/* Schema: what is found in descriptors, and which descriptors are refused. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/wire.h"
+#include "gateway/schema_types.h"
+#include "sample_descriptor.h"
+#include "tests/gateway/transcode_fixture.h"
+
+static struct slice sample_set(void) {
+    return slice_of(sample_descriptor, sample_descriptor_size);
+}
+
+static void messages_are_found_by_full_name(void **state) {
+    (void)state;
+    const struct schema *schema = fixture_schema();
+    assert_non_null(schema_message_find(schema, SLICE("sample.v1.Everything")));
+    assert_non_null(schema_message_find(schema, SLICE("google.protobuf.Timestamp")));
+    assert_non_null(schema_message_find(schema, SLICE("sample.old.Old.Part")));
+    assert_null(schema_message_find(schema, SLICE(".sample.v1.Everything")));
+    assert_null(schema_message_find(schema, SLICE("Everything")));
+    assert_null(schema_message_find(schema, SLICE_EMPTY));
+}
+
+static void fields_are_found_by_name_and_number(void **state) {
+    (void)state;
+    const struct schema_message *message = fixture_message("Everything");
+    for (size_t i = 0; i < message->field_count; i++) {
+        const struct schema_field *field = &message->fields[i];
+        assert_ptr_equal(schema_field_find(message, field->name), field);
+        assert_ptr_equal(schema_field_find(message, field->json_name), field);
+        assert_ptr_equal(schema_field_at(message, field->number), field);
+        assert_true(i == 0 || field[-1].number < field->number);
+    }
+    assert_null(schema_field_find(message, SLICE("nothere")));
+    assert_null(schema_field_at(message, 18));
+    assert_null(schema_field_at(message, 1 << 28));
+}
+
+static void options_are_read(void **state) {
+    (void)state;
+    const struct schema_message *item = fixture_message("Item");
+    assert_true(schema_field_find(item, SLICE("id"))->required);
+    assert_true(schema_field_find(item, SLICE("count"))->always);
+    assert_true(schema_field_find(item, SLICE("data"))->i_json);
+    assert_true(schema_field_find(item, SLICE("at"))->iso8601);
+    assert_int_equal(schema_field_find(item, SLICE("color"))->enum_alias, 1);
+    assert_true(
+        schema_field_find(fixture_message("GetItemRequest"), SLICE("colors"))->comma_separated);
+    const struct schema_field *loose =
+        schema_field_find(fixture_message("Everything"), SLICE("loose"));
+    assert_false(loose->packed);
+}
+
+static void methods_carry_rules_and_comments(void **state) {
+    (void)state;
+    const struct schema *schema = fixture_schema();
+    const struct schema_method *get = schema_method_at(schema, 0);
+    assert_true(slice_equal(get->path, SLICE("/sample.v1.ItemService/GetItem")));
+    assert_true(slice_equal(get->comment, SLICE("Gets an item. By its id.")));
+    assert_int_equal(get->rule_count, 2);
+    assert_true(slice_equal(get->rules[0].verb, SLICE("GET")));
+    assert_int_equal(get->success_status, 200);
+    for (size_t i = 0; i < schema_method_count(schema); i++) {
+        const struct schema_method *method = schema_method_at(schema, i);
+        if (slice_equal(method->name, SLICE("PutBatch")))
+            assert_int_equal(method->success_status, 202);
+        if (slice_equal(method->name, SLICE("WatchItem")))
+            assert_true(method->server_streaming);
+        if (slice_equal(method->name, SLICE("ListNotes")))
+            assert_true(slice_equal(method->rules[0].verb, SLICE("LIST")));
+    }
+}
+
+/* Every prefix of a set is taken, or refused in one line; nothing is leaked or read beyond. */
+static void cut_sets_are_refused(void **state) {
+    (void)state;
+    struct slice set = sample_set();
+    for (size_t size = 1; size < set.size; size += 97) {
+        struct schema *schema = NULL;
+        struct sync_error error = {0};
+        uint8_t *copy = memory_alloc(size);
+        memcpy(copy, set.data, size);
+        if (schema_open(slice_of(copy, size), &error, &schema) != SYNC_OK) {
+            assert_null(schema);
+            assert_true(strlen(error.message) > 0);
+            assert_null(strchr(error.message, '\n'));
+        }
+        schema_close(schema);
+        memory_free(copy);
+    }
+}
+
+static void a_missing_type_is_named(void **state) {
+    struct buffer set;
+    struct schema *schema = NULL;
+    struct sync_error error = {0};
+    (void)state;
+    buffer_init(&set, 1 << 16);
+    size_t file = wire_begin(&set, 1);
+    size_t message = wire_begin(&set, 4);
+    wire_write_bytes(&set, 1, SLICE("M"));
+    size_t field = wire_begin(&set, 2);
+    wire_write_bytes(&set, 1, SLICE("f"));
+    wire_write_uint(&set, 3, 1);
+    wire_write_uint(&set, 5, 11);
+    wire_write_bytes(&set, 6, SLICE(".no.Such"));
+    wire_end(&set, field);
+    wire_end(&set, message);
+    wire_end(&set, file);
+    assert_int_equal(schema_open(buffer_slice(&set), &error, &schema), SYNC_ERR_INVALID);
+    assert_non_null(strstr(error.message, ".no.Such"));
+    buffer_done(&set);
+}
+
+static void no_allocation_is_taken_for_granted(void **state) {
+    (void)state;
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    for (uint64_t n = 1; status == SYNC_ERR_NO_MEMORY; n++) {
+        struct schema *schema = NULL;
+        struct sync_error error = {0};
+        memory_fail_after(n);
+        status = schema_open(sample_set(), &error, &schema);
+        memory_fail_after(0);
+        schema_close(schema);
+        assert_true(n < 1000);
+    }
+    assert_int_equal(status, SYNC_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_are_found_by_full_name),
+        cmocka_unit_test(fields_are_found_by_name_and_number),
+        cmocka_unit_test(options_are_read),
+        cmocka_unit_test(methods_carry_rules_and_comments),
+        cmocka_unit_test(cut_sets_are_refused),
+        cmocka_unit_test(a_missing_type_is_named),
+        cmocka_unit_test(no_allocation_is_taken_for_granted),
+    };
+    return cmocka_run_group_tests(tests, fixture_open, fixture_close);
+}
