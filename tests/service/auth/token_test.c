@@ -415,7 +415,7 @@ static void cache_is_bounded(void **state) {
                      SYNC_OK);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 20; i++) {
-            char claims[128], user[16];
+            char claims[128], user[32];
             struct identity identity;
             snprintf(user, sizeof user, "user-%d", i);
             snprintf(claims, sizeof claims, "{\"sub\":\"%s\",\"exp\":1000100}", user);
