@@ -12,6 +12,11 @@ enum {
     JOB_ARENA_MAX = 64 << 20,
 };
 
+/* A look begins this long before now, or at the oldest job that waits, and only so often at the
+ * very first row: before it lie the marks of removed rows, which take time to pass. So much later
+ * than it was made may a job be committed and still be found at once. */
+static const uint64_t JOB_LATE_US = 60 * 1000000;
+
 /* A worker, and the row that it holds: nobody else takes it meanwhile. */
 struct job_worker {
     struct job_queue *queue;
@@ -27,6 +32,8 @@ struct job_queue {
     /* Held while a job is looked for and claimed, and while a claim ends: so a job that was just
      * done is either not in the rows any more, or still claimed. */
     pthread_mutex_t claim_lock;
+    uint64_t begin_us;     /* no job known was due before this */
+    uint64_t full_look_us; /* monotonic: when the next look begins at the first row */
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
     uint64_t wakes; /* counts, so that none is missed */
@@ -40,7 +47,7 @@ struct job_queue {
 struct job_search {
     struct job_queue *queue;
     struct arena *arena;
-    uint64_t now_us, next_due_us;
+    uint64_t now_us, oldest_due_us, next_due_us;
     struct slice key, value;
     bool found, more, failed;
 };
@@ -60,6 +67,8 @@ static bool job_search_visit(void *context, const struct scan_item *item) {
     uint64_t due_us;
     if (!job_row_due(item->row->key, &due_us) || item->row->key.size > JOB_KEY_MAX)
         return true;
+    if (due_us < search->oldest_due_us)
+        search->oldest_due_us = due_us;
     if (due_us > search->now_us) {
         search->next_due_us = due_us;
         return false;
@@ -87,15 +96,31 @@ void job_queue_wake(struct job_queue *queue) {
     job_queue_signal(queue);
 }
 
+/* Scans the rows from where jobs may wait. The claim lock is held. */
+static void job_look(struct job_queue *queue, struct job_search *search) {
+    struct job begin = {.due_us = queue->begin_us};
+    struct scan what = {.kind = SCAN_ROWS, .table = TABLE_JOB};
+    uint64_t monotonic_us = clock_monotonic_us(queue->options.clock);
+    bool full = monotonic_us >= queue->full_look_us;
+    search->failed = !full && !job_row_key(&begin, search->arena, &what.after_key);
+    search->oldest_due_us = search->now_us > JOB_LATE_US ? search->now_us - JOB_LATE_US : 0;
+    if (search->failed ||
+        store_scan(queue->options.store, NULL, &what, job_search_visit, search) != SYNC_OK)
+        search->failed = true;
+    if (search->failed) {
+        search->found = false;
+        return;
+    }
+    queue->begin_us = search->oldest_due_us;
+    if (full)
+        queue->full_look_us = monotonic_us + JOB_LATE_US;
+}
+
 /* Looks for a due job and claims it. */
 static void job_claim(struct job_worker *worker, struct job_search *search) {
     struct job_queue *queue = worker->queue;
-    struct scan what = {.kind = SCAN_ROWS, .table = TABLE_JOB};
     pthread_mutex_lock(&queue->claim_lock);
-    if (store_scan(queue->options.store, NULL, &what, job_search_visit, search) != SYNC_OK) {
-        search->found = false;
-        search->failed = true;
-    }
+    job_look(queue, search);
     if (search->found) {
         worker->key_size = search->key.size;
         memcpy(worker->key, search->key.data, search->key.size);
@@ -376,7 +401,7 @@ enum sync_status job_queue_put(struct job_queue *queue, const struct job *job, s
     struct job whole = *job;
     struct row_write row = {.table = TABLE_JOB};
     uint64_t now_us = clock_now_us(queue->options.clock);
-    if (whole.due_us == 0)
+    if (whole.due_us < now_us)
         whole.due_us = now_us;
     if (whole.id.size == 0) {
         char id[UUID_TEXT_SIZE + 1];

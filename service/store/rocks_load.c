@@ -22,7 +22,7 @@ static bool load_keys_make(const struct load *load, struct load_keys *keys) {
     size_t count = load->want->record_count;
     keys->keys = arena_zalloc(load->arena, count, sizeof *keys->keys);
     keys->sizes = arena_zalloc(load->arena, count, sizeof *keys->sizes);
-    keys->pins = arena_zalloc(load->arena, count, sizeof *keys->pins);
+    keys->pins = arena_zalloc(load->arena, count, sizeof(rocksdb_pinnableslice_t *));
     keys->errors = arena_zalloc(load->arena, count, sizeof *keys->errors);
     return keys->keys && keys->sizes && keys->pins && keys->errors;
 }

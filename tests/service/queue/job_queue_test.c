@@ -280,21 +280,51 @@ static void job_of_an_unknown_kind_is_quarantined(void **state) {
     assert_int_equal(fixture->watch.runs_of[1], 0);
 }
 
-static void job_that_always_ended_the_process_is_given_up(void **state) {
-    struct fixture *fixture = *state;
+/* Puts a row as it is, past the queue. */
+static void put_row(struct fixture *fixture, const struct job *job) {
     struct arena arena;
     struct row_write row = {.table = TABLE_JOB};
-    struct job job = {.id = SLICE("killer"),
-                      .kind = SLICE("test"),
-                      .payload = SLICE("\1"),
-                      .attempts = JOB_ATTEMPTS_MAX,
-                      .due_us = 1};
     arena_init(&arena, 1 << 20);
-    assert_true(job_row_key(&job, &arena, &row.key));
-    assert_true(job_row_value(&job, NULL, &arena, &row.value));
+    assert_true(job_row_key(job, &arena, &row.key));
+    assert_true(job_row_value(job, NULL, &arena, &row.value));
     struct write_set set = {.rows = &row, .row_count = 1};
     assert_int_equal(store_commit_wait(fixture->store, &set, NULL), SYNC_OK);
     arena_done(&arena);
+}
+
+static void job_of_long_ago_is_found_in_the_end(void **state) {
+    struct fixture *fixture = *state;
+    queue_start(fixture, 2);
+    put(fixture, "test", 1, 0);
+    wait_for(fixture, &fixture->watch.runs, 1, 0);
+    put_row(fixture, &(struct job){.id = SLICE("old"),
+                                   .kind = SLICE("test"),
+                                   .payload = SLICE("\2"),
+                                   .due_us = fixture->now_us - 3600 * (uint64_t)1000000});
+    wait_for(fixture, &fixture->watch.runs, 2, 10000000);
+    assert_int_equal(fixture->watch.runs_of[2], 1);
+}
+
+static void job_committed_late_is_found_at_once(void **state) {
+    struct fixture *fixture = *state;
+    queue_start(fixture, 2);
+    put(fixture, "test", 1, 0);
+    wait_for(fixture, &fixture->watch.runs, 1, 0);
+    put_row(fixture, &(struct job){.id = SLICE("late"),
+                                   .kind = SLICE("test"),
+                                   .payload = SLICE("\2"),
+                                   .due_us = fixture->now_us - 50000000});
+    wait_for(fixture, &fixture->watch.runs, 2, 0);
+    assert_int_equal(fixture->watch.runs_of[2], 1);
+}
+
+static void job_that_always_ended_the_process_is_given_up(void **state) {
+    struct fixture *fixture = *state;
+    put_row(fixture, &(struct job){.id = SLICE("killer"),
+                                   .kind = SLICE("test"),
+                                   .payload = SLICE("\1"),
+                                   .attempts = JOB_ATTEMPTS_MAX,
+                                   .due_us = 1});
     queue_start(fixture, 1);
     wait_for(fixture, &fixture->watch.given_up, 1, 0);
     assert_int_equal(fixture->watch.runs, 0);
@@ -341,6 +371,8 @@ int main(void) {
         QUEUE_TEST(last_attempt_ends_in_quarantine_and_is_told),
         QUEUE_TEST(lasting_error_is_quarantined_at_once),
         QUEUE_TEST(job_of_an_unknown_kind_is_quarantined),
+        QUEUE_TEST(job_of_long_ago_is_found_in_the_end),
+        QUEUE_TEST(job_committed_late_is_found_at_once),
         QUEUE_TEST(job_that_always_ended_the_process_is_given_up),
         QUEUE_TEST(jobs_go_on_after_a_restart),
         QUEUE_TEST(workers_share_jobs_and_never_one_job),
