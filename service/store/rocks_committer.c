@@ -196,11 +196,11 @@ enum sync_status rocks_committer_start(struct rocks_store *store) {
     pthread_cond_init(&committer->wake, NULL);
     if (pthread_create(&committer->thread, NULL, committer_run, group) == 0) {
         pthread_setname_np(committer->thread, "committer");
+        committer->started = true;
         return SYNC_OK;
     }
     pthread_cond_destroy(&committer->wake);
     pthread_mutex_destroy(&committer->lock);
-    committer->last = NULL;
     rocksdb_writebatch_destroy(group->batch);
     memory_free(group);
     return SYNC_ERR_NO_MEMORY;

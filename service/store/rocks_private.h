@@ -69,8 +69,9 @@ struct rocks_committer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct rocks_commit *first, **last; /* waiting; `last` is NULL until the thread runs */
+    struct rocks_commit *first, **last; /* waiting */
     bool closing;
+    bool started; /* there is a thread to stop; only who opens and closes the store looks */
 };
 
 /* What the store counts; all NULL without a registry. */

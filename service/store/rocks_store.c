@@ -174,7 +174,7 @@ static void metrics_add_store(struct rocks_metrics *ours, struct metrics *metric
 
 static struct store *rocks_close(struct store *base) {
     struct rocks_store *store = rocks_store_of(base);
-    if (store->committer.last)
+    if (store->committer.started)
         rocks_committer_stop(store);
     for (int i = 0; store->db && i < ROCKS_FAMILIES; i++)
         rocksdb_column_family_handle_destroy(store->families[i]);
@@ -190,8 +190,13 @@ static uint64_t rocks_epoch(const struct store *base) {
     return ((const struct rocks_store *)base)->epoch;
 }
 
+/* RocksDB's own failed flushes and compactions count as failed writes: the next one would fail. */
 static enum sync_status rocks_store_health(struct store *base) {
-    return rocks_health(rocks_store_of(base));
+    struct rocks_store *store = rocks_store_of(base);
+    uint64_t errors = 0;
+    if (rocksdb_property_int(store->db, "rocksdb.background-errors", &errors) == 0 && errors > 0)
+        atomic_store(&store->broken, true);
+    return rocks_health(store);
 }
 
 static uint64_t stats_number(struct rocks_store *store, enum rocks_family family,

@@ -2,10 +2,11 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
-enum { LANE_BUCKETS = 1024 };
+enum { LANE_BUCKETS = 1024, DRAIN_EVERY_US = 1000 };
 
 /* The turns of all users whose hash falls here, in order of arrival: the first turn of each user is
  * the one that runs. */
@@ -29,6 +30,18 @@ enum sync_status user_lanes_open(struct work_pool *pool, struct user_lanes **ret
         pthread_mutex_init(&lanes->buckets[i].lock, NULL);
     *ret_lanes = lanes;
     return SYNC_OK;
+}
+
+void user_lanes_drain(struct user_lanes *lanes) {
+    for (size_t i = 0; lanes && i < LANE_BUCKETS;) {
+        pthread_mutex_lock(&lanes->buckets[i].lock);
+        bool is_empty = !lanes->buckets[i].first;
+        pthread_mutex_unlock(&lanes->buckets[i].lock);
+        if (is_empty)
+            i++;
+        else
+            usleep(DRAIN_EVERY_US);
+    }
 }
 
 struct user_lanes *user_lanes_close(struct user_lanes *lanes) {

@@ -21,6 +21,10 @@ struct user_turn {
  * ends the one before. */
 enum sync_status user_lanes_open(struct work_pool *pool, struct user_lanes **ret_lanes);
 
+/* Waits until every turn has ended, those included that others wait for. Nothing may enter any
+ * more; the pool still runs. NULL lanes: nothing. */
+void user_lanes_drain(struct user_lanes *lanes);
+
 /* Closes; no turn may be waiting. Returns NULL. */
 struct user_lanes *user_lanes_close(struct user_lanes *lanes);
 

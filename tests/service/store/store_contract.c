@@ -53,6 +53,7 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(unknown_user_has_the_zero_head_and_nothing_else),
         CONTRACT_TEST(commit_is_read_back_whole),
         CONTRACT_TEST(large_documents_come_back_byte_for_byte),
+        CONTRACT_TEST(thing_wanted_twice_is_given_twice),
         CONTRACT_TEST(tombstone_keeps_version_and_loses_data),
         CONTRACT_TEST(commit_on_a_moved_head_writes_nothing),
         CONTRACT_TEST(users_whose_names_share_a_beginning_do_not_mix),

@@ -93,6 +93,38 @@ void large_documents_come_back_byte_for_byte(void **state) {
     }
 }
 
+void thing_wanted_twice_is_given_twice(void **state) {
+    struct contract *contract = *state;
+    struct fixture_wish wish = {.user = SLICE("twice"),
+                                .type = DATA_TYPE_TRIP,
+                                .prefix = "t",
+                                .count = 40,
+                                .data = SLICE("d")};
+    fixture_commit_of(contract->store, &wish);
+    struct record_want records[100];
+    struct change_want changes[100];
+    for (size_t i = 0; i < 100; i++) {
+        records[i] = (struct record_want){
+            .key = {DATA_TYPE_TRIP, fixture_id(&contract->arena, "t", i * 7 % 50)},
+            .history = true};
+        changes[i] = (struct change_want){SLICE("phone"),
+                                          fixture_id(&contract->arena, "change", i * 7 % 50 + 1)};
+    }
+    struct user_view view = contract_load(contract, &(struct touched){.user = wish.user,
+                                                                      .records = records,
+                                                                      .record_count = 100,
+                                                                      .changes = changes,
+                                                                      .change_count = 100});
+    for (size_t i = 0; i < 100; i++) {
+        bool there = i * 7 % 50 < 40;
+        assert_int_equal(view.records[i].found, there);
+        assert_int_equal(view.changes[i].found, there);
+        assert_int_equal(view.records[i].history_count, there);
+        if (there)
+            assert_int_equal(view.records[i].record.version, i * 7 % 50 + 1);
+    }
+}
+
 void tombstone_keeps_version_and_loses_data(void **state) {
     struct contract *contract = *state;
     struct fixture_wish wish = {.user = SLICE("tombstone"),

@@ -36,6 +36,7 @@ void contract_assert_slice(struct slice found, struct slice wanted);
 void unknown_user_has_the_zero_head_and_nothing_else(void **state);
 void commit_is_read_back_whole(void **state);
 void large_documents_come_back_byte_for_byte(void **state);
+void thing_wanted_twice_is_given_twice(void **state);
 void tombstone_keeps_version_and_loses_data(void **state);
 void commit_on_a_moved_head_writes_nothing(void **state);
 void users_whose_names_share_a_beginning_do_not_mix(void **state);
