@@ -82,9 +82,11 @@ static enum sync_status pass_apply(struct pass *pass, struct slice delta,
 }
 
 static void pass_step(struct pass *pass, bool deleted, struct slice document) {
+    /* A delta that says nothing gives the same document back, where it was. */
+    if (document.data != pass->document.data)
+        pass->current = !pass->current;
     pass->deleted = deleted;
     pass->document = document;
-    pass->current = !pass->current;
 }
 
 /* Goes back through all changes, and notes what the device's own did. */
@@ -116,6 +118,8 @@ static enum sync_status history_redo(const struct change_work *work, const struc
         if (i >= history->own_count && !change_is_own(work, entry))
             continue;
         bool deleted = entry->kind == CHANGE_DELETE;
+        if (entry->previous_deleted)
+            pass->document = SLICE_EMPTY; /* a new life begins from nothing */
         if (!deleted)
             status = pass_apply(pass, history->redo[i], &after);
         if (status)
@@ -174,9 +178,11 @@ static enum sync_status base_follow(struct change_work *work, struct change_reco
         record->base.document = SLICE_EMPTY;
         return SYNC_OK;
     }
-    enum sync_status status =
-        delta_between(record_state_lives(before) ? before->record.data : SLICE_EMPTY, after->data,
-                      work->arena, &redo);
+    if (!record_state_lives(before)) {
+        record->base.document = after->data;
+        return SYNC_OK;
+    }
+    enum sync_status status = delta_between(before->record.data, after->data, work->arena, &redo);
     if (!status)
         status = delta_apply(record->base.document, redo, work->arena, &record->base.document);
     return status;

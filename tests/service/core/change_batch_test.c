@@ -373,6 +373,24 @@ static void the_devices_own_queue_does_not_conflict_with_itself(void **state) {
     assert_true(slice_equal(conflict.fields[0], SLICE("b")));
 }
 
+static void a_new_life_of_the_devices_own_begins_from_nothing(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("1", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    struct sending phone = {.device = "phone", .acknowledged = 1};
+    send_one(phone, change_of("2", CHANGE_CREATE, "{}"), OUTCOME_APPLIED);
+    send_one(phone, change_of("3", CHANGE_UPDATE, "{\"b\":1}"), OUTCOME_APPLIED);
+    tablet.acknowledged = 4;
+    send_one(tablet, change_of("4", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    struct change_result *result =
+        send_one(phone, change_of("5", CHANGE_UPDATE, "{\"b\":3}"), OUTCOME_CONFLICT);
+    struct conflict conflict = the_conflict(result);
+    assert_document(conflict.base, "{\"b\":1}");
+    assert_document(conflict.client, "{\"b\":3}");
+    assert_document(conflict.server, "{\"b\":2}");
+}
+
 static void a_base_version_counts_before_the_acknowledgement(void **state) {
     (void)state;
     start("{\"a\":1}");
@@ -769,6 +787,7 @@ int main(void) {
         USER_TEST(an_undecided_field_waits_in_the_inbox),
         USER_TEST(changes_behind_a_conflict_wait_and_may_be_sent_again),
         USER_TEST(the_devices_own_queue_does_not_conflict_with_itself),
+        USER_TEST(a_new_life_of_the_devices_own_begins_from_nothing),
         USER_TEST(a_base_version_counts_before_the_acknowledgement),
         USER_TEST(without_any_base_what_differs_conflicts),
         USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
