@@ -103,7 +103,8 @@ enum table {
     TABLE_DEVICE = 2,            /* user NUL device → storage Device */
     TABLE_DEVICE_OWNER = 3,      /* device → user */
     TABLE_OPERATION = 4,         /* sync id → SyncOperation */
-    TABLE_OPERATION_BY_USER = 5, /* user NUL inverted sync id bytes (newest first) → sync id */
+    TABLE_OPERATION_BY_USER = 5, /* user NUL inverted sync id bytes (newest first) → sync id;
+                                    user NUL NUL sync id → empty, of one that has not ended */
     TABLE_CONFLICT = 6,          /* conflict id → storage Conflict */
     TABLE_CONFLICT_BY_USER = 7,  /* user NUL '0' (open) or '1' (resolved) conflict id → empty */
     TABLE_BUNDLE = 8,            /* bundle id → storage Bundle */

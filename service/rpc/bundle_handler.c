@@ -20,7 +20,7 @@ enum {
 /* A GetBundle on its way; lives in the call's arena. */
 struct bundle_get {
     struct rpc_call *call;
-    const PB(GetBundleRequest) * request;
+    const PB(GetBundleRequest) *request;
     struct bundle_params params;
     size_t page_size; /* 0: by bytes alone */
     struct page_binding binding;
@@ -55,7 +55,7 @@ static struct bundle_page page_choose(const struct bundle_get *get,
 }
 
 /* A record or patch as the answer shows it. */
-static PB(Record) * item_message(const struct pulled *item, struct arena *arena) {
+static PB(Record) *item_message(const struct pulled *item, struct arena *arena) {
     PB(Record) *message = message_record(arena, &item->record, !item->is_patch);
     if (message && item->is_patch) {
         message->patch_presence_case = TRAVELSENSE__SYNC__V1__RECORD__PATCH_PRESENCE_PATCH;
@@ -66,7 +66,7 @@ static PB(Record) * item_message(const struct pulled *item, struct arena *arena)
 
 /* Puts the records into the answer and sums their size as canonical JSON. */
 static enum sync_status answer_records(struct bundle_source *source, struct bundle_page page,
-                                       PB(GetBundleResponse) * response) {
+                                       PB(GetBundleResponse) *response) {
     response->n_records = page.end - page.begin;
     response->records =
         arena_zalloc(&source->arena, response->n_records, sizeof *response->records);
@@ -135,7 +135,7 @@ static char *answer_etag(const struct bundle_get *get, const struct bundle_posit
 /* Everything of the answer but the records. */
 static enum sync_status answer_frame(const struct bundle_get *get,
                                      const struct bundle_position *position, bool has_more,
-                                     PB(GetBundleResponse) * response) {
+                                     PB(GetBundleResponse) *response) {
     struct arena *arena = rpc_call_arena(get->call);
     char *checksum = arena_alloc(arena, 2 * CHECKSUM_SIZE + 1);
     if (!checksum ||

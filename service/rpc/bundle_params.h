@@ -12,7 +12,7 @@
 
 /* The parameters as both messages carry them. */
 struct bundle_fields {
-    const PB(DataType) * data_types;
+    const PB(DataType) *data_types;
     size_t data_type_count;
     const Google__Protobuf__Timestamp *since;    /* NULL: none */
     const Google__Protobuf__BoolValue *compress; /* NULL: true */

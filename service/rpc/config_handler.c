@@ -1,3 +1,4 @@
+#include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/storage.h"
@@ -5,7 +6,7 @@
 
 /* Reads the caller's settings, as stored or by default. */
 static enum sync_status config_load(struct rpc_call *call, struct row *ret_row,
-                                    PB(SyncConfig) * *ret_config) {
+                                    PB(SyncConfig) **ret_config) {
     struct arena *arena = rpc_call_arena(call);
     struct slice user = slice_text(rpc_call_identity(call)->user);
     struct row wanted = {.table = TABLE_CONFIG};
@@ -26,7 +27,7 @@ static enum sync_status config_load(struct rpc_call *call, struct row *ret_row,
 }
 
 void config_get_handle(struct rpc_call *call) {
-    if (!rpc_call_unpack(call, PB_DESCRIPTOR(get_sync_config_request)))
+    if (!rpc_call_unpack(call, PB_DESCRIPTOR(get_sync_config_request)) || !device_guard(call))
         return;
     struct row row;
     PB(GetSyncConfigResponse) response = PB_INIT(GET_SYNC_CONFIG_RESPONSE);
@@ -41,10 +42,10 @@ void config_get_handle(struct rpc_call *call) {
 struct config_update {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
-    const PB(UpdateSyncConfigRequest) * request;
+    const PB(UpdateSyncConfigRequest) *request;
     struct violations violations;
     struct row_write row;
-    PB(SyncConfig) * config;
+    PB(SyncConfig) *config;
 };
 
 static enum sync_status config_update_apply(struct lane_write *write, struct write_set *ret_set) {
@@ -85,7 +86,7 @@ static void config_update_finish(struct lane_write *write, enum sync_status stat
 
 void config_update_handle(struct rpc_call *call) {
     ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(update_sync_config_request));
-    if (!request)
+    if (!request || !device_guard(call))
         return;
     struct config_update *update = arena_zalloc(rpc_call_arena(call), 1, sizeof *update);
     if (!update) {

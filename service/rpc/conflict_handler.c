@@ -1,4 +1,5 @@
 #include "service/rpc/conflict_view.h"
+#include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/page_token.h"
 #include "service/rpc/violations.h"
@@ -11,7 +12,7 @@ void conflict_get_handle(struct rpc_call *call) {
     struct violations violations;
     violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
     violations_check_uuid(&violations, "conflictId", request->conflict_id);
-    if (violations_end(&violations, call))
+    if (violations_end(&violations, call) || !device_guard(call))
         return;
     struct sync_error error;
     struct conflict conflict;
@@ -78,7 +79,7 @@ static bool ids_take(const struct conflict_ids lists[2], size_t at[2], struct sl
 /* Fills the answer with conflicts behind `after`, oldest first. */
 static enum sync_status list_fill(struct rpc_call *call, const struct page_binding *binding,
                                   size_t size, bool include_resolved, struct slice after,
-                                  PB(ListConflictsResponse) * response) {
+                                  PB(ListConflictsResponse) *response) {
     struct arena *arena = rpc_call_arena(call);
     struct conflict_ids lists[2] = {{.size = size + 1}, {.size = size + 1}};
     enum sync_status status = ids_read(&lists[0], call, false, after);
@@ -130,7 +131,7 @@ void conflict_list_handle(struct rpc_call *call) {
                                                    rpc_call_arena(call), &after) != SYNC_OK)
         violations_add(&violations, "pageToken", "INVALID_VALUE",
                        "must be the nextPageToken of an answer to this same list");
-    if (violations_end(&violations, call))
+    if (violations_end(&violations, call) || !device_guard(call))
         return;
     PB(ListConflictsResponse) response = PB_INIT(LIST_CONFLICTS_RESPONSE);
     enum sync_status status =

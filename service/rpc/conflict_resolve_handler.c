@@ -1,5 +1,6 @@
 #include "service/core/document.h"
 #include "service/rpc/conflict_view.h"
+#include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/sync_metrics.h"
@@ -60,7 +61,7 @@ static void resolution_finish(struct lane_write *write, enum sync_status status)
 
 /* Makes the merged data canonical, or adds a violation. */
 static void resolution_take_merged(struct conflict_resolution *resolution,
-                                   const PB(ResolveConflictRequest) * request,
+                                   const PB(ResolveConflictRequest) *request,
                                    struct violations *violations) {
     bool is_given = request->merged_data_presence_case != 0;
     bool is_merge = resolution->request.resolution == RESOLUTION_MERGE;
@@ -116,7 +117,7 @@ void conflict_resolve_handle(struct rpc_call *call) {
     resolution->request.resolution = (enum resolution)how;
     resolution->request.expected_version = (uint64_t)request->base_version;
     resolution_take_merged(resolution, request, &violations);
-    if (violations_end(&violations, call))
+    if (violations_end(&violations, call) || !device_guard(call))
         return;
     resolution->write = (struct lane_write){.service = rpc_call_service(call),
                                             .lane = slice_text(rpc_call_identity(call)->user),

@@ -10,7 +10,7 @@
         }                                                                                          \
     } while (0)
 
-static bool put_fields(PB(Conflict) * message, const struct conflict *conflict,
+static bool put_fields(PB(Conflict) *message, const struct conflict *conflict,
                        struct arena *arena) {
     message->fields = arena_zalloc(arena, conflict->field_count, sizeof *message->fields);
     if (!message->fields)
@@ -24,7 +24,7 @@ static bool put_fields(PB(Conflict) * message, const struct conflict *conflict,
     return true;
 }
 
-PB(Conflict) * conflict_message(const struct conflict *conflict, struct arena *arena) {
+PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *arena) {
     PB(Conflict) *message = arena_alloc(arena, sizeof *message);
     if (!message)
         return NULL;

@@ -6,7 +6,7 @@
 #include "service/rpc/messages.h"
 
 /* A conflict as the API shows it, or NULL when there is no room. Documents are borrowed. */
-PB(Conflict) * conflict_message(const struct conflict *conflict, struct arena *arena);
+PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *arena);
 
 /* Reads a conflict of the caller's into the call's arena. SYNC_ERR_NOT_FOUND, SYNC_ERR_DENIED when
  * it is another user's; `error` (NULL is allowed) says what is wrong. */

@@ -211,3 +211,22 @@ void device_bind(struct rpc_call *call, const struct device_claim *claim, device
     else
         next(call, rows[0].found ? &binding->device : NULL, context);
 }
+
+bool device_guard(struct rpc_call *call) {
+    struct slice id = slice_text(rpc_call_identity(call)->device);
+    if (id.size == 0)
+        return true;
+    struct row *rows;
+    struct device device = {0};
+    enum sync_status status = binding_load(call, id, &rows);
+    if (status == SYNC_OK && rows[0].found)
+        status = device_unpack(rows[0].value, &device);
+    struct sync_error error;
+    if (status != SYNC_OK)
+        call_fail_status(call, status);
+    if (status != SYNC_OK || !device.revoked)
+        return status == SYNC_OK;
+    fail_revoked(&error);
+    rpc_call_fail(call, &error);
+    return false;
+}

@@ -7,7 +7,7 @@
 enum { PLATFORM_MAX = 64 };
 
 /* A device as the API shows it; NULL when there is no room. */
-static PB(Device) * device_message(struct rpc_call *call, const struct device *device) {
+static PB(Device) *device_message(struct rpc_call *call, const struct device *device) {
     struct arena *arena = rpc_call_arena(call);
     PB(Device) *message = arena_alloc(arena, sizeof *message);
     if (!message)
@@ -65,7 +65,7 @@ struct device_page {
     struct rpc_call *call;
     size_t prefix_size; /* of the user's part of the key */
     size_t size;
-    PB(Device) * *devices;
+    PB(Device) **devices;
     size_t count;
     bool has_more;
     struct slice last;
@@ -126,7 +126,7 @@ void device_list_handle(struct rpc_call *call) {
         page_token_parse(slice_text(request->page_token), &binding, arena, &after) != SYNC_OK)
         violations_add(&violations, "pageToken", "INVALID_VALUE",
                        "must be the nextPageToken of an answer to this same list");
-    if (violations_end(&violations, call))
+    if (violations_end(&violations, call) || !device_guard(call))
         return;
     enum sync_status status = device_page_read(&page, after);
     PB(ListDevicesResponse) response = PB_INIT(LIST_DEVICES_RESPONSE);
@@ -209,7 +209,7 @@ void device_revoke_handle(struct rpc_call *call) {
     struct violations violations;
     violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
     struct slice id = device_check(call, &violations, request->device_id, true);
-    if (violations_end(&violations, call))
+    if (violations_end(&violations, call) || !device_guard(call))
         return;
     struct device_revocation *revocation =
         arena_zalloc(rpc_call_arena(call), 1, sizeof *revocation);

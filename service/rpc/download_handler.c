@@ -9,7 +9,7 @@
 struct download {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
-    const PB(DownloadBundleRequest) * request;
+    const PB(DownloadBundleRequest) *request;
     struct bundle_params params;
     struct bundle bundle; /* with an id: to be found; else what answers the parameters */
     bool is_by_id;
@@ -137,6 +137,8 @@ void bundle_download_handle(struct rpc_call *call) {
     if (!download_check(download))
         return;
     if (download->is_by_id) {
+        if (!device_guard(call))
+            return;
         download->bundle.id = slice_text(download->request->bundle_id);
         download_start(download);
     } else if (download->params.device.size == 0) {

@@ -57,7 +57,7 @@ char *message_cursor(struct service *service, struct arena *arena, uint64_t sequ
     return text;
 }
 
-PB(Record) * message_record(struct arena *arena, const struct record *record, bool with_data) {
+PB(Record) *message_record(struct arena *arena, const struct record *record, bool with_data) {
     PB(Record) *message = arena_alloc(arena, sizeof *message);
     if (!message)
         return NULL;
@@ -76,7 +76,7 @@ PB(Record) * message_record(struct arena *arena, const struct record *record, bo
     return message->data_id && (message->updated_at || !has_time) ? message : NULL;
 }
 
-bool message_types(struct arena *arena, data_type_set types, PB(DataType) * *ret_list,
+bool message_types(struct arena *arena, data_type_set types, PB(DataType) **ret_list,
                    size_t *ret_count) {
     PB(DataType) *list = arena_zalloc(arena, DATA_TYPE_LAST, sizeof *list);
     if (!list)
@@ -90,7 +90,7 @@ bool message_types(struct arena *arena, data_type_set types, PB(DataType) * *ret
     return true;
 }
 
-data_type_set message_type_set(const PB(DataType) * list, size_t count) {
+data_type_set message_type_set(const PB(DataType) *list, size_t count) {
     data_type_set types = 0;
     for (size_t i = 0; i < count; i++)
         if ((int)list[i] >= DATA_TYPE_FIRST && (int)list[i] <= DATA_TYPE_LAST)

@@ -56,14 +56,14 @@ static inline ProtobufCBinaryData message_bytes(struct slice bytes) {
 char *message_cursor(struct service *service, struct arena *arena, uint64_t sequence);
 
 /* A record; its data are borrowed, and left out without `with_data`. */
-PB(Record) * message_record(struct arena *arena, const struct record *record, bool with_data);
+PB(Record) *message_record(struct arena *arena, const struct record *record, bool with_data);
 
 /* Data types of a set in the order of their numbers. */
-bool message_types(struct arena *arena, data_type_set types, PB(DataType) * *ret_list,
+bool message_types(struct arena *arena, data_type_set types, PB(DataType) **ret_list,
                    size_t *ret_count);
 
 /* The set of a list of known types; numbers that are none are left out. */
-data_type_set message_type_set(const PB(DataType) * list, size_t count);
+data_type_set message_type_set(const PB(DataType) *list, size_t count);
 
 /* Ends the call with the status's own name and text. */
 void call_fail_status(struct rpc_call *call, enum sync_status status);

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-PB(SyncOperation) * operation_make(const struct operation_draft *draft, struct arena *arena) {
+PB(SyncOperation) *operation_make(const struct operation_draft *draft, struct arena *arena) {
     PB(SyncOperation) *operation = arena_alloc(arena, sizeof *operation);
     if (!operation)
         return NULL;
@@ -24,7 +24,7 @@ PB(SyncOperation) * operation_make(const struct operation_draft *draft, struct a
 
 enum sync_status operation_load(struct store *store, struct slice sync_id, struct slice user,
                                 struct arena *arena, struct sync_error *error,
-                                PB(SyncOperation) * *ret_operation) {
+                                PB(SyncOperation) **ret_operation) {
     struct row wanted = {.table = TABLE_OPERATION, .key = sync_id};
     struct touched want = {.user = user, .rows = &wanted, .row_count = 1};
     struct user_view view;
@@ -47,8 +47,8 @@ enum sync_status operation_load(struct store *store, struct slice sync_id, struc
     return SYNC_OK;
 }
 
-enum sync_status operation_put(const PB(SyncOperation) * operation, bool is_new,
-                               struct arena *arena, struct row_write *rows, size_t *row_count) {
+enum sync_status operation_put(const PB(SyncOperation) *operation, bool is_new, struct arena *arena,
+                               struct row_write *rows, size_t *row_count) {
     struct slice user = slice_text(operation->user_id), id = slice_text(operation->sync_id);
     bool has_ended = operation_has_ended(operation);
     struct row_write *row = &rows[(*row_count)++];
@@ -70,7 +70,7 @@ enum sync_status operation_put(const PB(SyncOperation) * operation, bool is_new,
     return SYNC_OK;
 }
 
-enum sync_status operation_end(PB(SyncOperation) * operation, enum operation_status status,
+enum sync_status operation_end(PB(SyncOperation) *operation, enum operation_status status,
                                char *error_message, int64_t now_us, struct arena *arena) {
     assert(status >= OPERATION_COMPLETED);
     Google__Protobuf__Timestamp *now = message_time(arena, now_us);

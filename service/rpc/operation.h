@@ -17,10 +17,10 @@ struct operation_draft {
 };
 
 /* Makes an operation in the arena, or NULL. */
-PB(SyncOperation) * operation_make(const struct operation_draft *draft, struct arena *arena);
+PB(SyncOperation) *operation_make(const struct operation_draft *draft, struct arena *arena);
 
 /* Whether it has come to an end. */
-static inline bool operation_has_ended(const PB(SyncOperation) * operation) {
+static inline bool operation_has_ended(const PB(SyncOperation) *operation) {
     return (int)operation->status > OPERATION_PROCESSING;
 }
 
@@ -28,19 +28,19 @@ static inline bool operation_has_ended(const PB(SyncOperation) * operation) {
  * empty user is anybody), each with the reason in `error`. */
 enum sync_status operation_load(struct store *store, struct slice sync_id, struct slice user,
                                 struct arena *arena, struct sync_error *error,
-                                PB(SyncOperation) * *ret_operation);
+                                PB(SyncOperation) **ret_operation);
 
 enum { OPERATION_ROWS_MAX = 3 };
 
 /* The rows that store it: itself, its place in the user's list when it is new, and the mark of
  * those that have not ended, set when new and removed at the end. Appends to `rows`, which has room
  * for OPERATION_ROWS_MAX more. */
-enum sync_status operation_put(const PB(SyncOperation) * operation, bool is_new,
-                               struct arena *arena, struct row_write *rows, size_t *row_count);
+enum sync_status operation_put(const PB(SyncOperation) *operation, bool is_new, struct arena *arena,
+                               struct row_write *rows, size_t *row_count);
 
 /* Ends it: status, end time, full progress where it completed. `error_message` may be NULL; it
  * lives as long as the operation. */
-enum sync_status operation_end(PB(SyncOperation) * operation, enum operation_status status,
+enum sync_status operation_end(PB(SyncOperation) *operation, enum operation_status status,
                                char *error_message, int64_t now_us, struct arena *arena);
 
 /* How many of the user's operations have not ended, counted up to `count_max`. */

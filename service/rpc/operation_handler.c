@@ -1,3 +1,4 @@
+#include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
@@ -16,7 +17,7 @@ static bool operation_check_id(struct rpc_call *call, const char *sync_id) {
 void sync_operation_get_handle(struct rpc_call *call) {
     const PB(GetSyncOperationRequest) *request = (PB(GetSyncOperationRequest) *)rpc_call_unpack(
         call, PB_DESCRIPTOR(get_sync_operation_request));
-    if (!request || !operation_check_id(call, request->sync_id))
+    if (!request || !operation_check_id(call, request->sync_id) || !device_guard(call))
         return;
     struct sync_error error;
     PB(GetSyncOperationResponse) response = PB_INIT(GET_SYNC_OPERATION_RESPONSE);
@@ -30,24 +31,33 @@ void sync_operation_get_handle(struct rpc_call *call) {
         rpc_call_reply(call, &response.base);
 }
 
+/* Rows looked at for one page: of a device that has few, a page may hold fewer than asked for. */
+enum { PAGE_SCAN_MAX = 2 * PAGE_SIZE_MAX };
+
 /* A page of operations being gathered. */
 struct operation_page {
     struct rpc_call *call;
     struct slice user, device; /* device empty: of any */
     size_t size;
-    PB(SyncOperation) * *operations;
-    size_t count;
+    PB(SyncOperation) **operations;
+    size_t count, scanned;
     bool has_more;
+    struct slice last; /* id looked at */
     enum sync_status status;
 };
 
 static bool operation_page_visit(void *context, const struct scan_item *item) {
     struct operation_page *page = context;
-    if (page->count == page->size) {
+    if (page->count == page->size || page->scanned == PAGE_SCAN_MAX) {
         page->has_more = true;
         return false;
     }
-    PB(SyncOperation) * operation;
+    page->scanned++;
+    if (!arena_copy(rpc_call_arena(page->call), item->row->value, &page->last)) {
+        page->status = SYNC_ERR_NO_MEMORY;
+        return false;
+    }
+    PB(SyncOperation) *operation;
     page->status = operation_load(rpc_call_service(page->call)->store, item->row->value, page->user,
                                   rpc_call_arena(page->call), NULL, &operation);
     if (page->status == SYNC_ERR_NOT_FOUND) { /* cleaned up between the two reads */
@@ -87,8 +97,7 @@ static void operation_page_reply(struct operation_page *page, const struct page_
     response.n_operations = page->count;
     if (status == SYNC_OK && page->has_more) {
         response.next_page_token =
-            page_token_format(rpc_call_arena(page->call), binding,
-                              slice_text(page->operations[page->count - 1]->sync_id));
+            page_token_format(rpc_call_arena(page->call), binding, page->last);
         status = response.next_page_token ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
@@ -119,7 +128,7 @@ void sync_operation_list_handle(struct rpc_call *call) {
                                                    rpc_call_arena(call), &after) != SYNC_OK)
         violations_add(&violations, "pageToken", "INVALID_VALUE",
                        "must be the nextPageToken of an answer to this same list");
-    if (!violations_end(&violations, call))
+    if (!violations_end(&violations, call) && device_guard(call))
         operation_page_reply(&page, &binding, after);
 }
 
@@ -128,7 +137,7 @@ struct cancellation {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
     struct slice sync_id;
-    PB(SyncOperation) * operation;
+    PB(SyncOperation) *operation;
     struct row_write rows[OPERATION_ROWS_MAX];
     struct sync_error error;
 };
@@ -171,7 +180,7 @@ void sync_operation_cancel_handle(struct rpc_call *call) {
     const PB(CancelSyncOperationRequest) *request =
         (PB(CancelSyncOperationRequest) *)rpc_call_unpack(
             call, PB_DESCRIPTOR(cancel_sync_operation_request));
-    if (!request || !operation_check_id(call, request->sync_id))
+    if (!request || !operation_check_id(call, request->sync_id) || !device_guard(call))
         return;
     struct cancellation *cancel = arena_zalloc(rpc_call_arena(call), 1, sizeof *cancel);
     if (!cancel) {

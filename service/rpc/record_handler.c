@@ -59,7 +59,7 @@ struct record_page {
     data_type_set types;
     bool include_deleted;
     size_t size;
-    PB(Record) * *records;
+    PB(Record) **records;
     size_t count, bytes;
     bool has_more;
     enum sync_status status;

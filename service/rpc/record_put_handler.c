@@ -71,7 +71,7 @@ static void put_finish(struct lane_write *write, enum sync_status status) {
 }
 
 /* Checks one record and takes it over. */
-static void put_check_record(struct records_put *put, const PB(RecordPut) * message, size_t index,
+static void put_check_record(struct records_put *put, const PB(RecordPut) *message, size_t index,
                              struct violations *violations) {
     struct record_put *record = &put->puts[index];
     char field[FIELD_TEXT_MAX];
@@ -135,7 +135,7 @@ static void put_check_unique(struct records_put *put, struct violations *violati
 }
 
 /* Checks the request; false when the call has ended over it. */
-static bool put_check(struct records_put *put, const PB(PutRecordsRequest) * request) {
+static bool put_check(struct records_put *put, const PB(PutRecordsRequest) *request) {
     struct violations violations;
     violations_init(&violations, rpc_call_arena(put->call), rpc_call_faults(put->call));
     record_check_user(&violations, request->user_id);

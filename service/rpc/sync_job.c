@@ -24,6 +24,7 @@ struct operation_step {
     int progress;                 /* never goes back */
     uint64_t bytes_done;
     const struct bundle *bundle; /* of a completed one */
+    uint32_t conflicts;          /* that wait for the user then */
     const char *error_message;
 };
 
@@ -32,8 +33,9 @@ struct sync_job {
     struct service *service;
     struct slice sync_id;
     struct arena arena; /* of the run */
-    PB(SyncOperation) * operation;
+    PB(SyncOperation) *operation;
     struct bundle bundle;
+    uint32_t conflicts; /* open when the bundle was chosen */
     int64_t told_us;
     bool is_cancelled;
 };
@@ -44,7 +46,7 @@ struct step_write {
     struct arena arena;
     struct slice sync_id;
     const struct operation_step *step;
-    PB(SyncOperation) * operation;
+    PB(SyncOperation) *operation;
     bool had_ended; /* before the step: it then changes nothing */
     struct row_write rows[OPERATION_ROWS_MAX];
 };
@@ -68,6 +70,7 @@ static enum sync_status step_take(struct step_write *update, int64_t now_us) {
     if (step->bundle) {
         operation->bundle_id = arena_copy_text(&update->arena, step->bundle->id);
         operation->changes_processed = (int32_t)step->bundle->record_count;
+        operation->conflicts_detected = (int32_t)step->conflicts;
         operation->bytes_done = (int64_t)step->bundle->size;
         operation->bytes_total = (int64_t)step->bundle->size;
         if (!operation->bundle_id)
@@ -98,7 +101,7 @@ static enum sync_status step_apply(struct lane_write *write, struct write_set *r
 }
 
 /* How long the operation took, for the histogram. */
-static void step_count(struct service *service, const PB(SyncOperation) * operation) {
+static void step_count(struct service *service, const PB(SyncOperation) *operation) {
     const struct sync_metrics *metrics = service->sync_metrics;
     if (!metrics || !operation_has_ended(operation))
         return;
@@ -190,6 +193,7 @@ static enum sync_status job_choose_bundle(struct sync_job *job, struct sync_erro
         return status;
     job->bundle = bundle_params_bundle(&params, &source, job->service,
                                        (int64_t)clock_now_us(job->service->clock), &job->arena);
+    job->conflicts = source.head.conflicts_open;
     bundle_source_done(&source);
     return job->bundle.id.size > 0 ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
@@ -238,7 +242,8 @@ static enum sync_status job_work(struct sync_job *job, struct sync_error *error)
         return SYNC_OK;
     if (status != SYNC_OK)
         return status;
-    struct operation_step end = {.status = OPERATION_COMPLETED, .bundle = &job->bundle};
+    struct operation_step end = {
+        .status = OPERATION_COMPLETED, .bundle = &job->bundle, .conflicts = job->conflicts};
     return step_store(job->service, user, job->sync_id, &end, &had_ended);
 }
 

@@ -95,7 +95,7 @@ static void request_bound(struct rpc_call *call, const struct device *device, vo
 }
 
 /* Checks and takes over; false when the call has ended over it. */
-static bool request_check(struct sync_request *request, const PB(RequestSyncRequest) * message) {
+static bool request_check(struct sync_request *request, const PB(RequestSyncRequest) *message) {
     struct violations violations;
     violations_init(&violations, rpc_call_arena(request->call), rpc_call_faults(request->call));
     if (message->n_data_types == 0)

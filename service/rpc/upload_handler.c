@@ -17,7 +17,7 @@ enum { UPLOAD_ROWS = 1 + OPERATION_ROWS_MAX };
 struct upload {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
-    const PB(UploadChangesRequest) * request;
+    const PB(UploadChangesRequest) *request;
     struct upload_content content;
     struct slice user, device;
     bool has_acknowledged; /* the request brings a cursor */
@@ -59,7 +59,7 @@ static enum sync_status upload_load(struct upload *upload, const struct change_b
     return SYNC_OK;
 }
 
-static PB(ChangeResult) * result_message(const struct change_result *result, struct arena *arena) {
+static PB(ChangeResult) *result_message(const struct change_result *result, struct arena *arena) {
     PB(ChangeResult) *message = arena_alloc(arena, sizeof *message);
     if (!message)
         return NULL;
@@ -126,7 +126,7 @@ static enum sync_status upload_answer(struct upload *upload, uint64_t sequence) 
 }
 
 /* The upload as an operation, completed by the commit that stores it. */
-static PB(SyncOperation) * upload_operation(struct upload *upload) {
+static PB(SyncOperation) *upload_operation(struct upload *upload) {
     struct arena *arena = rpc_call_arena(upload->call);
     struct operation_draft draft = {
         .sync_id = upload->sync_id,

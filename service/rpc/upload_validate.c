@@ -12,7 +12,7 @@ _Static_assert(SEEN_SLOTS > 2 * BATCH_CHANGES_MAX, "the table of ids stays spars
 
 /* One change under check. */
 struct change_check {
-    const PB(Change) * message;
+    const PB(Change) *message;
     size_t index;
     const struct upload_rules *rules;
     struct violations *violations;
@@ -174,9 +174,8 @@ static void check_unique(const struct upload_content *content, struct violations
     }
 }
 
-static void check_sent_at(const PB(UploadChangesRequest) * request,
-                          const struct upload_rules *rules, struct violations *violations,
-                          struct upload_content *content) {
+static void check_sent_at(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
+                          struct violations *violations, struct upload_content *content) {
     int64_t sent_us = 0;
     if (!request->sent_at)
         return;
@@ -187,7 +186,7 @@ static void check_sent_at(const PB(UploadChangesRequest) * request,
             hybrid_clock_offset(sent_us, rules->received_us, CLOCK_TOLERANCE_US);
 }
 
-void upload_validate(const PB(UploadChangesRequest) * request, const struct upload_rules *rules,
+void upload_validate(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
                      struct violations *violations, struct upload_content *ret_content) {
     assert(rules->random);
     struct upload_content content = {.count = request->n_changes};

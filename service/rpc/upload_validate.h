@@ -23,7 +23,7 @@ struct upload_rules {
 
 /* Checks everything syntactic of the changes and sent_at, and adds a violation per fault under
  * paths such as "changes[3].dataType". The content counts only when there is no violation. */
-void upload_validate(const PB(UploadChangesRequest) * request, const struct upload_rules *rules,
+void upload_validate(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
                      struct violations *violations, struct upload_content *ret_content);
 
 #endif

@@ -23,7 +23,7 @@ static const char *const SETTING_NAMES[SETTINGS] = {
 /* Shown, never taken (AIP-203): a client may send back what it was given. */
 static const char *const SHOWN_NAMES[] = {"user_id", "created_at", "updated_at"};
 
-PB(SyncConfig) * user_config_read(const struct row *row, struct slice user, struct arena *arena) {
+PB(SyncConfig) *user_config_read(const struct row *row, struct slice user, struct arena *arena) {
     if (row->found)
         return (PB(SyncConfig) *)message_unpack(PB_DESCRIPTOR(sync_config), row->value, arena);
     PB(SyncConfig) *config = arena_alloc(arena, sizeof *config);
@@ -50,7 +50,7 @@ enum conflict_strategy user_config_strategy(const struct row *row, struct arena 
     return known ? (enum conflict_strategy)config->conflict_resolution : STRATEGY_MERGE;
 }
 
-static void take_types(PB(SyncConfig) * config, const PB(SyncConfig) * wanted,
+static void take_types(PB(SyncConfig) *config, const PB(SyncConfig) *wanted,
                        struct violations *violations) {
     if (wanted->n_data_types == 0)
         violations_add(violations, "config.dataTypes", "REQUIRED",
@@ -67,8 +67,8 @@ static void take_types(PB(SyncConfig) * config, const PB(SyncConfig) * wanted,
         violations->no_memory = true;
 }
 
-static void take_setting(PB(SyncConfig) * config, const PB(SyncConfig) * wanted,
-                         enum setting setting, struct violations *violations) {
+static void take_setting(PB(SyncConfig) *config, const PB(SyncConfig) *wanted, enum setting setting,
+                         struct violations *violations) {
     switch (setting) {
     case SETTING_AUTO_SYNC:
         config->auto_sync = wanted->auto_sync;
@@ -105,7 +105,7 @@ static void take_setting(PB(SyncConfig) * config, const PB(SyncConfig) * wanted,
 }
 
 /* Whether a field is set, as proto3 tells it: by a value other than the default. */
-static bool setting_is_set(const PB(SyncConfig) * wanted, enum setting setting) {
+static bool setting_is_set(const PB(SyncConfig) *wanted, enum setting setting) {
     switch (setting) {
     case SETTING_AUTO_SYNC:
         return wanted->auto_sync;
@@ -132,7 +132,7 @@ static bool name_is_shown(const char *path) {
     return false;
 }
 
-static void take_path(PB(SyncConfig) * config, const PB(SyncConfig) * wanted, const char *path,
+static void take_path(PB(SyncConfig) *config, const PB(SyncConfig) *wanted, const char *path,
                       struct violations *violations) {
     bool is_all = strcmp(path, "*") == 0, is_found = is_all || name_is_shown(path);
     for (int setting = 0; setting < SETTINGS; setting++)
@@ -145,7 +145,7 @@ static void take_path(PB(SyncConfig) * config, const PB(SyncConfig) * wanted, co
                        path);
 }
 
-void user_config_update(PB(SyncConfig) * config, const PB(UpdateSyncConfigRequest) * request,
+void user_config_update(PB(SyncConfig) *config, const PB(UpdateSyncConfigRequest) *request,
                         struct violations *violations) {
     PB(SyncConfig) none = PB_INIT(SYNC_CONFIG);
     const PB(SyncConfig) *wanted = request->config ? request->config : &none;

@@ -43,7 +43,7 @@ static const char *put_operation(struct service_fixture *fixture, enum sync_type
     return id;
 }
 
-static PB(SyncOperation) * get_operation(struct service_fixture *fixture, const char *id) {
+static PB(SyncOperation) *get_operation(struct service_fixture *fixture, const char *id) {
     PB(SyncOperation) *operation = NULL;
     assert_int_equal(operation_load(fixture->service.store, slice_text(id), ANNA, &fixture->arena,
                                     NULL, &operation),

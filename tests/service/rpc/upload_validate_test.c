@@ -21,7 +21,7 @@ struct fixture {
     struct arena arena;
     PB(UploadChangesRequest) request;
     PB(Change) changes[BATCH_CHANGES_MAX + 1];
-    PB(Change) * list[BATCH_CHANGES_MAX + 1];
+    PB(Change) *list[BATCH_CHANGES_MAX + 1];
     Google__Protobuf__Timestamp time;
     struct violations violations;
     struct upload_content content;
@@ -48,7 +48,7 @@ static int fixture_teardown(void **state) {
 }
 
 /* Adds a sound create of a booking with the data; change what shall be at fault. */
-static PB(Change) * add(struct fixture *fixture, const char *json) {
+static PB(Change) *add(struct fixture *fixture, const char *json) {
     size_t i = fixture->request.n_changes++;
     PB(Change) *change = &fixture->changes[i];
     travelsense__sync__v1__change__init(change);
@@ -248,7 +248,7 @@ static void what_the_gateway_named_is_not_named_again(void **state) {
 
 /* Settings: the same violations serve. */
 
-static PB(SyncConfig) * config_default(struct fixture *fixture) {
+static PB(SyncConfig) *config_default(struct fixture *fixture) {
     struct row row = {.table = TABLE_CONFIG};
     PB(SyncConfig) *config = user_config_read(&row, SLICE("anna"), &fixture->arena);
     assert_non_null(config);
