@@ -18,6 +18,7 @@ enum {
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
+    MESSAGES_BYTES_MAX = 1 << 30, /* received and not yet released, of all calls */
     ADDRESS_TEXT_MAX = 512,
     CLOSE_GRACE_MS = 500,
 };
@@ -28,7 +29,12 @@ static void library_log(gpr_log_func_args *arguments) {
 }
 
 static grpc_server *library_server(void) {
+    grpc_resource_quota *quota = grpc_resource_quota_create("calls");
+    grpc_resource_quota_resize(quota, MESSAGES_BYTES_MAX);
     grpc_arg args[] = {
+        {GRPC_ARG_POINTER,
+         GRPC_ARG_RESOURCE_QUOTA,
+         {.pointer = {quota, grpc_resource_quota_arg_vtable()}}},
         {GRPC_ARG_INTEGER, GRPC_ARG_ALLOW_REUSEPORT, {.integer = 0}},
         {GRPC_ARG_INTEGER, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = GRPC_MESSAGE_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_MAX_CONCURRENT_STREAMS, {.integer = STREAMS_MAX}},
@@ -42,7 +48,10 @@ static grpc_server *library_server(void) {
          GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
          {.integer = PING_INTERVAL_MIN_MS}},
     };
-    return grpc_server_create(&(grpc_channel_args){sizeof args / sizeof args[0], args}, NULL);
+    grpc_server *server =
+        grpc_server_create(&(grpc_channel_args){sizeof args / sizeof args[0], args}, NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
 }
 
 /* Binds one address in the library's form. */
