@@ -7,8 +7,8 @@
 #include "gateway/exchange_types.h"
 
 enum {
-    EXCHANGE_SPARES_MAX = 256,
-    EXCHANGE_BUFFER_KEEP = 256 << 10, /* larger buffers are not kept for the next request */
+    EXCHANGE_SPARES_MAX = 64,
+    EXCHANGE_BUFFER_KEEP = 128 << 10, /* larger buffers are not kept for the next request */
     EXCHANGE_OUT_MAX = 80 << 20,
     BODY_PACE_LOOK_US = 5000000,
     BODY_PACE_BYTES_MIN = 1200, /* in that time */

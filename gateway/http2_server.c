@@ -23,7 +23,8 @@ enum {
     HTTP2_OUR_RESETS_MAX = 100, /* that the client provokes within the time below */
     HTTP2_OUR_RESETS_TIME_US = 10000000,
     HTTP2_ANSWER_HEADERS_MAX = 64,
-    HTTP2_LINGER_US = 3000000, /* for the rest of a request that was answered early */
+    HTTP2_SWEEP_US = 3000000,
+    HTTP2_STALL_US = 60000000, /* a client that opens no window for so long is gone */
 };
 
 struct http2_server {
@@ -32,9 +33,9 @@ struct http2_server {
     struct http2_stream *stream_list;
     size_t streams;
     bool draining;
-    bool failed;              /* nothing more is received */
-    struct loop_timer linger; /* set while a stream was answered before its request ended */
-    unsigned our_resets;      /* since resets_us */
+    bool failed;             /* nothing more is received */
+    struct loop_timer sweep; /* set while a stream is answered and open */
+    unsigned our_resets;     /* since resets_us */
     uint64_t resets_us;
 };
 
@@ -49,6 +50,7 @@ struct http2_stream {
     size_t header_count;
     size_t header_bytes;
     uint64_t content_length;
+    uint64_t moved_us; /* when bytes of the answer last left */
     bool too_large, no_memory;
 };
 
@@ -253,29 +255,38 @@ static void count_reset(struct http2_server *server, uint32_t error_code) {
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
-    struct http2_server *server = context;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        count_reset(server, frame->rst_stream.error_code);
-        return 0;
-    }
-    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-                (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    /* Answered before the request was complete. A reset at once, though allowed (RFC 9113 section
-     * 8.1), makes some clients drop the answer: the rest of the request is read for a while. */
-    if (ends && nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0 &&
-        !server->linger.link)
-        loop_timer_set(server->connection->worker->loop, &server->linger, HTTP2_LINGER_US);
+    (void)session;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        count_reset(context, frame->rst_stream.error_code);
     return 0;
 }
 
-static void linger_ended(struct loop_timer *timer) {
+/* A stream that is fully answered is still open where the request was answered before its end. A
+ * reset at once, though allowed (RFC 9113 section 8.1), makes some clients drop the answer: the
+ * rest of the request is read for a while. */
+static uint32_t sweep_stream(struct http2_stream *stream, uint64_t now_us) {
+    uint64_t still_us = now_us - stream->moved_us;
+    if (exchange_is_over(stream->exchange))
+        return still_us >= HTTP2_SWEEP_US ? NGHTTP2_NO_ERROR : UINT32_MAX;
+    bool stalled = exchange_ready(stream->exchange).size > 0 && still_us >= HTTP2_STALL_US;
+    return stalled ? NGHTTP2_CANCEL : UINT32_MAX;
+}
+
+static void sweep_streams(struct loop_timer *timer) {
     struct http2_server *server =
-        (struct http2_server *)((char *)timer - offsetof(struct http2_server, linger));
+        (struct http2_server *)((char *)timer - offsetof(struct http2_server, sweep));
+    struct loop *loop = server->connection->worker->loop;
+    bool again = false;
     for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
-        if (exchange_is_over(stream->exchange))
-            nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id,
-                                      NGHTTP2_NO_ERROR);
+        if (!exchange_is_answered(stream->exchange))
+            continue;
+        again = true;
+        uint32_t code = sweep_stream(stream, loop_now_us(loop));
+        if (code != UINT32_MAX)
+            nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id, code);
     }
+    if (again)
+        loop_timer_set(loop, timer, HTTP2_SWEEP_US);
     connection_wake(server->connection);
 }
 
@@ -310,6 +321,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     buffer_append(out, slice_of(frame_head, 9));
     buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
     exchange_take(stream->exchange, size);
+    stream->moved_us = loop_now_us(server->connection->worker->loop);
     return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -333,6 +345,10 @@ static void on_answered(struct exchange *exchange, void *context) {
                                 answer->has_body ? &provider : NULL) != 0)
         nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id,
                                   NGHTTP2_INTERNAL_ERROR);
+    struct loop *loop = server->connection->worker->loop;
+    stream->moved_us = loop_now_us(loop);
+    if (!server->sweep.link)
+        loop_timer_set(loop, &server->sweep, HTTP2_SWEEP_US);
     connection_wake(server->connection);
 }
 
@@ -418,7 +434,7 @@ static void http2_close(struct connection *connection) {
     struct http2_server *server = server_of(connection);
     while (server->stream_list)
         stream_close(server->stream_list);
-    loop_timer_clear(&server->linger);
+    loop_timer_clear(&server->sweep);
     nghttp2_session_del(server->session);
     memory_free(server);
     connection->state = NULL;
@@ -459,7 +475,7 @@ bool http2_server_start(struct connection *connection) {
     if (!server)
         return false;
     server->connection = connection;
-    server->linger.fire = linger_ended;
+    server->sweep.fire = sweep_streams;
     if (!session_open(server)) {
         nghttp2_session_del(server->session);
         memory_free(server);
