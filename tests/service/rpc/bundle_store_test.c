@@ -206,7 +206,7 @@ static void a_container_is_stored_in_parts_and_reads_back(void **state) {
     char *json = malloc(TEXT + 64);
     assert_non_null(json);
     for (unsigned i = 0; i < RECORDS; i++) {
-        int at = sprintf(json, "{\"text\":\"");
+        int at = snprintf(json, TEXT + 64, "{\"text\":\"");
         for (unsigned j = 0; j < TEXT; j++)
             json[at++] = (char)('a' + (i * 31 + j * j) % 26);
         memcpy(json + at, "\"}", 3);
