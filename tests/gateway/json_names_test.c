@@ -24,7 +24,7 @@ static void a_name_is_new_once_in_an_object(void **state) {
 }
 
 static void names_let_go_are_new_again(void **state) {
-    static char texts[5000][8];
+    static char texts[5000][16];
     struct json_names names = {.seed = 7};
     (void)state;
     size_t object = json_names_object(&names);
