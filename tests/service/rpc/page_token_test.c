@@ -6,6 +6,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "base/limits.h"
+#include "base/memory.h"
 #include "service/rpc/bundle_position.h"
 #include "service/rpc/page_token.h"
 
@@ -83,6 +84,29 @@ static void a_changed_token_is_refused(void **state) {
         SYNC_ERR_INVALID);
 }
 
+static void without_memory_there_is_no_token_and_no_leak(void **state) {
+    (void)state;
+    struct arena arena;
+    char *token = NULL;
+    unsigned failures = 0;
+    for (uint64_t n = 1; !token; n++) {
+        arena_init(&arena, ARENA_MAX);
+        memory_fail_after(n);
+        token = page_token_format(&arena, &BINDING, SLICE("position"));
+        memory_fail_after(0);
+        failures += !token;
+        if (!token)
+            arena_done(&arena);
+    }
+    assert_true(failures > 0);
+    struct slice position;
+    memory_fail_after(1);
+    assert_int_equal(page_token_parse(slice_text(token), &BINDING, &arena, &position),
+                     SYNC_ERR_NO_MEMORY);
+    memory_fail_after(0);
+    arena_done(&arena);
+}
+
 static const struct bundle_position POSITION = {
     .bundle_id = {(const uint8_t *)"d8ece089-4033-8f11-9d14-c1f6908a3aaa", 36},
     .sequence = 1234567890123,
@@ -152,6 +176,7 @@ int main(void) {
         cmocka_unit_test(the_longest_position_fits),
         cmocka_unit_test(a_token_serves_only_what_it_was_made_for),
         cmocka_unit_test(a_changed_token_is_refused),
+        cmocka_unit_test(without_memory_there_is_no_token_and_no_leak),
         cmocka_unit_test(a_bundle_position_survives_packing),
         cmocka_unit_test(half_a_bundle_position_is_refused),
         cmocka_unit_test(the_next_page_begins_behind_the_last_record),

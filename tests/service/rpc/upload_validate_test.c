@@ -7,6 +7,7 @@
 // clang-format on
 #include <stdio.h>
 
+#include "base/memory.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "service/rpc/upload_validate.h"
 #include "service/rpc/user_config.h"
@@ -246,6 +247,27 @@ static void what_the_gateway_named_is_not_named_again(void **state) {
     assert_true(slice_equal(fixture->violations.list[0].field, SLICE("changes[2].id")));
 }
 
+static void without_memory_a_batch_is_not_taken_for_sound(void **state) {
+    struct fixture *fixture = *state;
+    add(fixture, "{\"b\":1,\"a\":2,\"id\":\"b1\"}");
+    add(fixture, "{\"c\":\"text\",\"a\":[1,2]}");
+    bool is_sound = false;
+    unsigned failures = 0;
+    for (uint64_t n = 1; !is_sound; n++) {
+        struct arena arena; /* of the check alone: the request lives on */
+        arena_init(&arena, ARENA_MAX);
+        violations_init(&fixture->violations, &arena, SLICE_EMPTY);
+        memory_fail_after(n);
+        check(fixture);
+        memory_fail_after(0);
+        is_sound = !violations_any(&fixture->violations);
+        failures += fixture->violations.no_memory;
+        arena_done(&arena);
+    }
+    assert_true(failures > 0);
+    assert_int_equal(fixture->content.count, 2);
+}
+
 /* Settings: the same violations serve. */
 
 static PB(SyncConfig) *config_default(struct fixture *fixture) {
@@ -337,6 +359,7 @@ int main(void) {
         TEST(a_number_in_data_id_may_stand_beside_data_id),
         TEST(a_sent_time_shows_the_clocks_offset),
         TEST(what_the_gateway_named_is_not_named_again),
+        TEST(without_memory_a_batch_is_not_taken_for_sound),
         TEST(a_user_without_settings_has_the_defaults),
         TEST(an_update_changes_what_the_mask_names),
         TEST(settings_out_of_range_are_named),
