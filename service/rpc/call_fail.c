@@ -6,7 +6,7 @@
 #include "service/rpc/call_private.h"
 #include "service/rpc/error_details.h"
 
-enum { RETRY_AFTER_OVERLOAD_MS = 1000 };
+enum { RETRY_AFTER_MS = 1000 };
 
 /* Tells the log in full what the caller is told without detail. */
 static void fail_log(struct rpc_call *call, const struct sync_error *error) {
@@ -24,6 +24,14 @@ static void fail_neutral(enum rpc_code code, struct sync_error *ret_error) {
     sync_error_set(ret_error, ret_error->status, passing ? "UNAVAILABLE" : "INTERNAL", NULL,
                    passing ? "The service cannot answer at the moment; try again later."
                            : "The service failed; the fault is not in the request.");
+}
+
+/* Names who has used up what `message` says. */
+static void fail_quota(const struct rpc_call *call, struct error_details *details,
+                       struct slice message) {
+    char user[sizeof "user:" + USER_ID_MAX];
+    snprintf(user, sizeof user, "user:%s", call->identity.user);
+    error_details_add_quota(details, slice_text(user), message);
 }
 
 void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
@@ -46,8 +54,10 @@ void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
             1);
     if (code == RPC_FAILED_PRECONDITION)
         error_details_add_precondition(&details, told.reason, field, message);
-    if (code == RPC_UNAVAILABLE || code == RPC_ABORTED)
-        error_details_add_retry(&details, RETRY_AFTER_OVERLOAD_MS);
+    if (code == RPC_RESOURCE_EXHAUSTED)
+        fail_quota(call, &details, message);
+    if (code == RPC_UNAVAILABLE || code == RPC_ABORTED || code == RPC_RESOURCE_EXHAUSTED)
+        error_details_add_retry(&details, RETRY_AFTER_MS);
     call_finish(call, code, message, error_details_bytes(&details));
     error_details_done(&details);
 }
@@ -114,20 +124,19 @@ static void limit_headers(struct error_details *details, const struct limit_deci
 
 void rpc_call_fail_limit(struct rpc_call *call, const char *subject,
                          const struct limit_decision *decision) {
-    char text[SYNC_ERROR_MESSAGE_MAX], user[sizeof "user:" + USER_ID_MAX];
+    char text[SYNC_ERROR_MESSAGE_MAX];
     int length = snprintf(
         text, sizeof text, "The limit of %llu %s%s is reached; try again in %llu seconds.",
         (unsigned long long)decision->limit, subject, decision->quota ? " a day" : " at once",
         (unsigned long long)(decision->retry_after_ms + 999) / 1000);
     struct slice message =
         slice_of(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
-    snprintf(user, sizeof user, "user:%s", call->identity.user);
     struct error_details details;
     error_details_init(&details, RPC_RESOURCE_EXHAUSTED, message);
     error_details_add_info(&details, decision->quota ? "QUOTA_EXCEEDED" : "RATE_LIMITED",
                            &(struct error_pair){"limit", subject}, 1);
     error_details_add_retry(&details, decision->retry_after_ms);
-    error_details_add_quota(&details, slice_text(user), message);
+    fail_quota(call, &details, message);
     limit_headers(&details, decision);
     call_finish(call, RPC_RESOURCE_EXHAUSTED, message, error_details_bytes(&details));
     error_details_done(&details);

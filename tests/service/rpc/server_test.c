@@ -168,6 +168,15 @@ static void precondition_names_its_kind(void **state) {
     grpc_client_answer_done(&answer);
 }
 
+static void full_quota_names_who_filled_it(void **state) {
+    struct grpc_client_answer answer;
+    call_as_anna(*state, FAIL, SLICE("-5"), &answer);
+    assert_int_equal(answer.code, 8);
+    assert_true(contains(buffer_slice(&answer.details), "user:anna"));
+    assert_true(contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
+    grpc_client_answer_done(&answer);
+}
+
 static void violations_are_named_and_the_rest_counted(void **state) {
     struct grpc_client_answer answer;
     call_as_anna(*state, FIELDS, SLICE("3"), &answer);
@@ -396,6 +405,7 @@ int main(void) {
         WITH(stream_brings_every_message_in_order),
         WITH(internal_fault_leaks_no_detail),
         WITH(precondition_names_its_kind),
+        WITH(full_quota_names_who_filled_it),
         WITH(violations_are_named_and_the_rest_counted),
         WITH(hundred_violations_stay_below_what_a_peer_accepts),
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
