@@ -63,13 +63,17 @@ void exchange_give_id(struct exchange *exchange) {
         exchange->request_id = SLICE_EMPTY;
 }
 
-static void exchange_note_head(struct exchange *exchange, const struct exchange_head *head) {
+/* Notes what the head says; false when a header that may stand once is given twice. */
+static bool exchange_note_head(struct exchange *exchange, const struct exchange_head *head) {
+    bool once = true;
     exchange->method = head->method;
     exchange->head_only = slice_equal(head->method, SLICE("HEAD"));
     for (size_t i = 0; i < head->header_count; i++) {
         struct slice *place = known_place(&exchange->known, head->headers[i].name);
         if (place && place->size == 0)
             *place = head->headers[i].value;
+        else if (place == &exchange->known.authorization || place == &exchange->known.content_type)
+            once = false;
     }
     exchange->request = (struct transcode_request){
         .verb = exchange->head_only ? SLICE("GET") : head->method,
@@ -80,6 +84,7 @@ static void exchange_note_head(struct exchange *exchange, const struct exchange_
         .headers = head->headers,
         .header_count = head->header_count,
     };
+    return once;
 }
 
 /* Finds the method; false when the answer stands. */
@@ -161,8 +166,13 @@ static bool exchange_accept_body(struct exchange *exchange, const struct exchang
 
 void exchange_begin(struct exchange *exchange, const struct exchange_head *head) {
     assert(exchange->state == EXCHANGE_OPEN);
-    exchange_note_head(exchange, head);
+    bool once = exchange_note_head(exchange, head);
     exchange_give_id(exchange);
+    if (!once) {
+        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("REPEATED_HEADER"),
+                           "Authorization or Content-Type is given twice");
+        return;
+    }
     if (exchange_serve_own(exchange))
         return;
     if (!exchange_route(exchange))

@@ -175,8 +175,13 @@ static enum sync_status setup_schema(struct gateway_setup *setup, struct sync_er
         status = read_file(path, &setup->descriptor_set, error);
         set = buffer_slice(&setup->descriptor_set);
     }
-    if (status == SYNC_OK)
+    if (status == SYNC_OK) {
         status = schema_open(set, error, &gateway->schema);
+        if (status != SYNC_OK && is_set(path)) {
+            const struct sync_error inner = *error;
+            sync_error_set(error, status, inner.reason, NULL, "%s: %s", path, inner.message);
+        }
+    }
     if (status == SYNC_OK)
         status = route_table_open(gateway->schema, error, &gateway->routes);
     if (status != SYNC_OK)

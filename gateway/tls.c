@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,16 +27,24 @@ static int tls_choose_protocol(SSL *ssl, const unsigned char **out, unsigned cha
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Why the last call failed: the system's reason, such as a missing file, or OpenSSL's. */
+static const char *tls_reason(void) {
+    unsigned long code = ERR_peek_error();
+    if (ERR_SYSTEM_ERROR(code))
+        return strerror(ERR_GET_REASON(code));
+    const char *reason = ERR_reason_error_string(code);
+    return reason ? reason : "unknown reason";
+}
+
 static enum sync_status tls_load(SSL_CTX *context, const char *cert_path, const char *key_path,
                                  struct sync_error *error) {
     if (SSL_CTX_use_certificate_chain_file(context, cert_path) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "CERTIFICATE", NULL,
                               "cannot read a certificate chain from %s: %s", cert_path,
-                              ERR_reason_error_string(ERR_peek_error()));
+                              tls_reason());
     if (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "KEY", NULL,
-                              "cannot read a private key from %s: %s", key_path,
-                              ERR_reason_error_string(ERR_peek_error()));
+                              "cannot read a private key from %s: %s", key_path, tls_reason());
     if (SSL_CTX_check_private_key(context) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "KEY", NULL,
                               "the key in %s is not the certificate's", key_path);
