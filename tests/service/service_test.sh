@@ -70,7 +70,8 @@ check "unknown option is refused" refuses 2 "no-such" --no-such
 check "address without a port is refused" refuses 2 "grpc" --data "$data" --grpc nowhere
 check "remote address is refused" refuses 2 "allow-remote" --data "$data" --grpc 0.0.0.0:0
 check "log level is checked" refuses 2 "log-level" --data "$data" --log-level loud
-check "configuration is shown" grep -q "workers = 3" <("$service" --data "$data" --workers 3 --check-config)
+check "configuration is shown" \
+    grep -q "workers = 3" <("$service" --data "$data" --workers 3 --check-config)
 check "version is shown" grep -q sync_service <("$service" --version)
 check "help names every option" grep -q -- "--store-fault-file" <("$service" --help)
 
