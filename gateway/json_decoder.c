@@ -45,6 +45,8 @@ static bool decoder_end(struct json_decoder *decoder, enum sync_status status, c
 
 bool json_fail(struct json_decoder *decoder, const char *reason, const char *format, ...) {
     va_list arguments;
+    if (json_faults_full(decoder))
+        return false; /* it is only counted: millions of them must not cost a sentence each */
     va_start(arguments, format);
     vsnprintf(decoder->description, sizeof decoder->description, format, arguments);
     va_end(arguments);

@@ -67,6 +67,12 @@ void json_decoder_init(struct json_decoder *decoder, const struct schema *schema
                        struct buffer *out, struct sync_error *error);
 void json_decoder_done(struct json_decoder *decoder);
 
+/* Whether further faults are only counted. */
+static inline bool json_faults_full(const struct json_decoder *decoder) {
+    const struct transcode_faults *faults = decoder->options->faults;
+    return faults && faults->count == BATCH_FAULTS_MAX;
+}
+
 /* The value is at fault; returns false. Ends the reading where no faults are collected. */
 bool json_fail(struct json_decoder *decoder, const char *reason, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));

@@ -113,7 +113,9 @@ static void enum_names_print(const struct schema_field *field, char *text, size_
 
 static bool fail_enum(struct json_decoder *decoder, const struct schema_field *field) {
     char names[SYNC_ERROR_MESSAGE_MAX - 32];
-    enum_names_print(field, names, sizeof names);
+    names[0] = 0;
+    if (!json_faults_full(decoder))
+        enum_names_print(field, names, sizeof names);
     return json_fail(decoder, "INVALID_VALUE", "expected one of %s", names);
 }
 
