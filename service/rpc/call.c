@@ -184,9 +184,16 @@ static struct rpc_call *call_of_task(struct work_task *task) {
     return (struct rpc_call *)((uint8_t *)task - offsetof(struct rpc_call, task));
 }
 
+/* Runs the handler, unless nobody waits for its answer any more. */
 static void call_run_handler(struct work_task *task) {
     struct rpc_call *call = call_of_task(task);
-    method_entry_method(call->entry)->handle(call);
+    if (clock_monotonic_us(rpc_call_service(call)->clock) >= call->deadline_us)
+        rpc_call_fail_with(call, SYNC_ERR_DEADLINE, "DEADLINE_EXPIRED",
+                           "The deadline passed before the call's turn came.");
+    else if (rpc_call_is_cancelled(call))
+        rpc_call_fail_with(call, SYNC_ERR_CANCELLED, "CANCELLED", "The client has left.");
+    else
+        method_entry_method(call->entry)->handle(call);
 }
 
 /* Gives the call to its handler. */

@@ -111,7 +111,7 @@ static void fixture_service(struct rpc_fixture *fixture, double burst) {
     service->metrics = metrics_open();
     service->store = &fixture->store;
     service->health = &fixture->health;
-    must(work_pool_open("test", 4, 1024, &service->pool) == SYNC_OK);
+    must(work_pool_open("test", FIXTURE_WORKERS, 1024, &service->pool) == SYNC_OK);
     const struct limit_rule rule = {.per_second = 0.001, .burst = burst > 0 ? burst : 1};
     const struct limiter_options limits = {.rules = {rule, rule, rule, rule},
                                            .unlimited = burst == 0};

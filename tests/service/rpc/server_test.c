@@ -233,6 +233,54 @@ static void handler_sees_that_the_client_left(void **state) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* Holds one worker for a while. */
+static void *hold_thread(void *context) {
+    struct rpc_fixture *fixture = context;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    struct grpc_client *client = grpc_client_open(fixture->target);
+    struct grpc_client_answer answer;
+    grpc_client_call(client,
+                     &(struct grpc_client_request){
+                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 1500},
+                     &answer);
+    grpc_client_answer_done(&answer);
+    grpc_client_close(client);
+    return NULL;
+}
+
+static void call_whose_deadline_passed_in_the_queue_is_not_run(void **state) {
+    struct rpc_fixture *fixture = *state;
+    pthread_t threads[FIXTURE_WORKERS];
+    for (size_t i = 0; i < FIXTURE_WORKERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hold_thread, fixture), 0);
+    while (atomic_load(&fixture->holding) < FIXTURE_WORKERS)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client,
+                     &(struct grpc_client_request){
+                         .path = FAIL, .headers = &header, .header_count = 1, .deadline_ms = 100},
+                     &answer);
+    assert_int_equal(answer.code, 4);
+    grpc_client_answer_done(&answer);
+    for (size_t i = 0; i < FIXTURE_WORKERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(rpc_server_drain(fixture->server, 5000));
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    metrics_render(fixture->service.metrics, &text);
+    assert_true(
+        contains(buffer_slice(&text),
+                 "grpc_server_handled_total{grpc_service=\"test.Echo\",grpc_method=\"Fail\","
+                 "grpc_type=\"unary\",grpc_code=\"DeadlineExceeded\"} 1"));
+    buffer_done(&text);
+    fixture->server = rpc_server_close(fixture->server);
+}
+
 /* The packed HealthCheckResponse for a state. */
 static void assert_health(struct rpc_fixture *fixture, uint8_t state) {
     struct grpc_client_answer answer;
@@ -411,6 +459,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
                                         limited_up, fixture_down),
         WITH(handler_sees_that_the_client_left),
+        WITH(call_whose_deadline_passed_in_the_queue_is_not_run),
         WITH(health_follows_the_store_and_the_drain),
         WITH(reflection_lists_the_services),
         WITH(metrics_count_calls_by_code),
