@@ -14,8 +14,8 @@ expect() { # WHAT GOT WANTED
 run() { "$tool" --descriptor-set "$set" "$@" 2>&1; }
 
 part="--message sample.v1.Part --to"
-expect "to binary" "$(echo '{"name":"ab","size":5}' | run $part binary | od -An -tx1 | tr -d ' \n')" \
-    0a0261621005
+expect "to binary" \
+    "$(echo '{"name":"ab","size":5}' | run $part binary | od -An -tx1 | tr -d ' \n')" 0a0261621005
 expect "to json" "$(printf '\x0a\x02ab\x10\x05' | run $part json)" '{"name":"ab","size":5}'
 expect "unknown refused" "$(echo '{"x":1}' | run $part binary --reject-unknown; echo $?)" \
     $'transcode: x: there is no such field\n1'
