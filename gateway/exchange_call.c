@@ -134,7 +134,7 @@ static void exchange_begin_raw(struct exchange *exchange, const struct http_body
             exchange_header(exchange, name, value);
     }
     int status = body->head.status ? body->head.status : exchange->route.method->success_status;
-    if (exchange->stream == EXCHANGE_STREAM_RAW) {
+    if (exchange->route.method->server_streaming) {
         exchange_answer_stream(exchange, status, type);
         return;
     }
@@ -210,7 +210,7 @@ static bool health_is_serving(struct slice message) {
 }
 
 static void exchange_on_success(struct exchange *exchange) {
-    if (exchange->state == EXCHANGE_ANSWERED) {
+    if (exchange->state >= EXCHANGE_ANSWERED) {
         exchange_finish(exchange);
     } else if (exchange->stream == EXCHANGE_STREAM_RAW) {
         exchange_answer_whole(exchange, exchange->route.method->success_status, SLICE_EMPTY);

@@ -287,10 +287,10 @@ static uint64_t exchange_timeout_us(const struct exchange *exchange) {
 /* Whether a streamed answer comes as events, lines or bytes. */
 static enum exchange_stream exchange_stream_form(const struct exchange *exchange) {
     const struct schema_method *method = exchange->route.method;
-    if (!method->server_streaming)
-        return EXCHANGE_STREAM_NONE;
     if (slice_equal(method->response->full_name, SLICE("google.api.HttpBody")))
         return EXCHANGE_STREAM_RAW;
+    if (!method->server_streaming)
+        return EXCHANGE_STREAM_NONE;
     struct slice accept = exchange->known.accept;
     static const char events[] = "text/event-stream";
     if (accept.size && memmem(accept.data, accept.size, events, sizeof(events) - 1))

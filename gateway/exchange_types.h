@@ -27,7 +27,7 @@ enum exchange_state {
 /* How a streamed answer is written. */
 enum exchange_stream {
     EXCHANGE_STREAM_NONE, /* a unary answer */
-    EXCHANGE_STREAM_RAW,  /* google.api.HttpBody */
+    EXCHANGE_STREAM_RAW,  /* google.api.HttpBody, also where it is not streamed */
     EXCHANGE_STREAM_NDJSON,
     EXCHANGE_STREAM_SSE,
 };

@@ -111,7 +111,9 @@ struct gateway_metrics *gateway_metrics_close(struct gateway_metrics *metrics) {
 
 static struct metric *requests_of(struct gateway_metrics *metrics, struct method_series *method,
                                   int http_status) {
-    assert(http_status >= STATUS_FIRST && http_status < STATUS_FIRST + STATUS_COUNT);
+    /* A descriptor set may name a status that is none. */
+    if (http_status < STATUS_FIRST || http_status >= STATUS_FIRST + STATUS_COUNT)
+        http_status = 500;
     _Atomic(struct metric *) *place = &method->requests[http_status - STATUS_FIRST];
     struct metric *metric = atomic_load_explicit(place, memory_order_acquire);
     if (!metric) {
