@@ -173,6 +173,7 @@ void parts_close(struct parts *parts) {
     parts->metrics_page = metrics_page_close(parts->metrics_page);
     parts->server = rpc_server_close(parts->server);
     parts->workers = workers_close(parts->workers);
+    user_lanes_drain(service->lanes); /* acknowledgements, which no call waits for */
     service->pool = work_pool_close(service->pool);
     service->lanes = user_lanes_close(service->lanes);
     service->store = store_close(service->store);
