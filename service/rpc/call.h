@@ -1,10 +1,10 @@
 /* Call: one RPC as its handler sees it. No grpc type shows here.
  *
- * A handler runs on a worker thread after the interceptors (method look-up, content type, deadline,
- * authentication, device binding of the token, rate) have passed the call. It ends the call exactly
- * once, at once or later from any thread (a commit's callback): rpc_call_reply, rpc_call_fail or,
- * for a stream, rpc_stream_end. Until then the call, its request bytes and its arena are the
- * handler's; afterwards it touches none of them. */
+ * A handler runs on a worker thread after the interceptors (method look-up, deadline, token, role,
+ * rate) have passed the call; whose device it is about, it checks itself (device_binding.h). It
+ * ends the call exactly once, at once or later from any thread (a commit's callback):
+ * rpc_call_reply, rpc_call_fail or, for a stream, rpc_stream_end. Until then the call, its request
+ * bytes and its arena are the handler's; afterwards it touches none of them. */
 #ifndef SERVICE_RPC_CALL_H
 #define SERVICE_RPC_CALL_H
 
