@@ -10,7 +10,7 @@ enum {
     UPSTREAM_CALLS_MAX = 8192, /* on one session */
     UPSTREAM_BACKOFF_FIRST_US = 50000,
     UPSTREAM_BACKOFF_MAX_US = 2000000,
-    UPSTREAM_DEMAND_PAUSE_US = 20000, /* between connects that requests ask for */
+    UPSTREAM_DEMAND_PAUSE_US = 1000, /* between connects that requests ask for */
 };
 
 struct upstream_slot {
