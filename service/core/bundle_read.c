@@ -152,7 +152,7 @@ static enum sync_status trailer_read(struct slice message, uint64_t chunk_count,
     if (count != chunk_count)
         return corrupt(error, "trailer", "The number of chunks differs.");
     if (!slice_equal(sha256, root))
-        return corrupt(error, "trailer", "The chunks' SHA-256 differs.");
+        return corrupt(error, "trailer", "The SHA-256 over header and chunks differs.");
     return SYNC_OK;
 }
 
@@ -180,8 +180,11 @@ static enum sync_status container_verify(struct slice container, struct sync_err
     if (!part_read(&reader, CONTAINER_HEADER, &message))
         return corrupt(error, "", "The container does not begin with a header.");
     enum sync_status status = header_read(message, error, ret_info);
+    uint8_t root[SHA256_SIZE];
     *ret_chunks = reader;
     sha256_init(&sha);
+    sha256_of(message, root);
+    sha256_update(&sha, slice_of(root, sizeof root));
     while (!status && part_read(&reader, CONTAINER_CHUNKS, &message)) {
         status = chunk_read(message, chunk_count++, error, &chunk);
         if (!status)
@@ -189,7 +192,6 @@ static enum sync_status container_verify(struct slice container, struct sync_err
     }
     if (status)
         return status;
-    uint8_t root[SHA256_SIZE];
     sha256_final(&sha, root);
     if (!part_read(&reader, CONTAINER_TRAILER, &message) || !wire_at_end(&reader))
         return corrupt(error, "", "The container does not end with its trailer.");

@@ -62,13 +62,25 @@ static void write_time(struct buffer *out, uint32_t number, int64_t time_us) {
     wire_end(out, begin);
 }
 
+/* Puts the header's digest at the start of the root, so that the trailer proves it too. */
+static void root_add(struct bundle_writer *writer, struct slice part) {
+    struct wire_reader reader = wire_reader_of(part);
+    struct wire_field header;
+    uint8_t digest[SHA256_SIZE];
+    bool well = wire_read(&reader, &header);
+    assert(well);
+    (void)well;
+    sha256_of(header.bytes, digest);
+    sha256_update(&writer->root, slice_of(digest, sizeof digest));
+}
+
 void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info *info,
                          struct buffer *out) {
     assert(writer && info && out);
     assert(writer->chunk_count == 0);
     uint8_t checksum[CHECKSUM_SIZE];
     checksum_write(info->checksum, checksum);
-    size_t begin = wire_begin(out, CONTAINER_HEADER);
+    size_t start = out->size, begin = wire_begin(out, CONTAINER_HEADER);
     write_uint(out, HEADER_FORMAT_VERSION, BUNDLE_FORMAT_VERSION);
     write_text(out, HEADER_BUNDLE_ID, info->bundle_id);
     write_text(out, HEADER_USER_ID, info->user);
@@ -80,7 +92,8 @@ void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info 
     write_time(out, HEADER_CREATED_AT, info->created_us);
     write_uint(out, HEADER_RECORD_COUNT, info->record_count);
     wire_end(out, begin);
-    bundle_writer_check(writer, out);
+    if (bundle_writer_check(writer, out))
+        root_add(writer, slice_after(buffer_slice(out), start));
 }
 
 /* The open chunk's data as they will be stored: compressed where that is smaller. */

@@ -89,10 +89,10 @@ def entry_of(data):
 
 def read(data):
     """The header as a dict of field numbers, and the entries, of a container that proves itself."""
-    header, entries, hashes, trailer = {}, [], [], {}
+    header, proof, entries, hashes, trailer = {}, b"", [], [], {}
     for number, value in fields(data):
         if number == 1:
-            header = dict(fields(value))
+            header, proof = dict(fields(value)), hashlib.sha256(value).digest()
         elif number == 2:
             chunk = dict(fields(value))
             assert chunk.get(1, 0) == len(hashes), "chunks out of order"
@@ -109,6 +109,6 @@ def read(data):
         elif number == 3:
             trailer = dict(fields(value))
     assert trailer.get(1, 0) == len(hashes), "chunks are missing"
-    assert trailer[2] == hashlib.sha256(b"".join(hashes)).digest(), "the root differs"
+    assert trailer[2] == hashlib.sha256(proof + b"".join(hashes)).digest(), "the root differs"
     assert header.get(10, 0) == len(entries), "records are missing"
     return header, entries
