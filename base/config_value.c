@@ -86,6 +86,7 @@ void config_environment_name(const struct config_program *program, const char *o
                         option);
     assert(size > 0);
     assert(size < CONFIG_ENVIRONMENT_NAME_MAX);
+    (void)size;
     for (char *at = ret_name; *at; at++)
         *at = (char)(*at == '-' ? '_' : *at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
 }
