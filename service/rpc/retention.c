@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "service/core/conflict.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
@@ -140,36 +141,76 @@ static int64_t uuid_time_us(struct slice id) {
     return time_ms * 1000;
 }
 
-/* Operations lie in the order of their making: the first that is too young ends the scan. */
-static bool operation_visit(void *context, const struct scan_item *item) {
-    struct key_list *list = context;
-    struct slice id = item->row->key;
-    if (uuid_time_us(id) >= list->ended_before_us)
+/* Names a row by `user NUL id`, to find its place in the user's list as well. */
+static bool list_add_owned(struct key_list *list, struct slice user, struct slice id,
+                           struct arena *arena) {
+    struct slice both;
+    if (!key_of_user(arena, user, id, &both)) {
+        list->status = SYNC_ERR_NO_MEMORY;
         return false;
-    struct arena arena;
-    arena_init(&arena, ARENA_MAX);
-    const PB(SyncOperation) *operation = (PB(SyncOperation) *)message_unpack(
-        PB_DESCRIPTOR(sync_operation), item->row->value, &arena);
+    }
+    return list_add(list, both);
+}
+
+/* Takes an operation that ended before the time. False: the list is full, or no memory. */
+static bool operation_take(struct key_list *list, const struct row *row, struct arena *arena) {
+    const PB(SyncOperation) *operation =
+        (PB(SyncOperation) *)message_unpack(PB_DESCRIPTOR(sync_operation), row->value, arena);
     int64_t end_us = 0;
     bool is_old = operation && operation_has_ended(operation) && operation->end_time &&
                   message_time_us(operation->end_time, &end_us) && end_us < list->ended_before_us;
-    bool goes_on = true;
-    if (!arena_copy(list->arena, id, &list->last_seen)) {
-        list->status = SYNC_ERR_NO_MEMORY;
-        goes_on = false;
-    } else if (is_old) {
-        /* The user and the id, to find both rows. */
-        struct slice both;
-        goes_on =
-            key_of_user(&arena, slice_text(operation->user_id), id, &both) && list_add(list, both);
+    return !is_old || list_add_owned(list, slice_text(operation->user_id), row->key, arena);
+}
+
+/* Takes a conflict that was resolved before the time. False: the list is full, or no memory. */
+static bool conflict_take(struct key_list *list, const struct row *row, struct arena *arena) {
+    struct conflict conflict;
+    enum sync_status status = conflict_unpack(row->value, arena, &conflict);
+    if (status != SYNC_OK) {
+        list->status = status;
+        return false;
     }
+    bool is_old = conflict.resolved_us != 0 && conflict.resolved_us < list->ended_before_us;
+    return !is_old || list_add_owned(list, conflict.user, row->key, arena);
+}
+
+static bool conflict_index(struct arena *arena, struct slice user, struct slice id,
+                           struct slice *ret_key) {
+    return conflict_index_key(user, true, id, arena, ret_key) == SYNC_OK;
+}
+
+/* A table of rows with UUIDv7 as keys, each with a place in a list of its user. */
+struct aging_table {
+    enum table table, by_user;
+    bool (*take)(struct key_list *list, const struct row *row, struct arena *arena);
+    bool (*index)(struct arena *arena, struct slice user, struct slice id, struct slice *ret_key);
+};
+
+struct aging_scan {
+    struct key_list *list;
+    const struct aging_table *table;
+};
+
+/* Rows lie in the order of their making: the first that is too young ends the scan. */
+static bool aging_visit(void *context, const struct scan_item *item) {
+    struct aging_scan *scan = context;
+    struct key_list *list = scan->list;
+    if (uuid_time_us(item->row->key) >= list->ended_before_us)
+        return false;
+    if (!arena_copy(list->arena, item->row->key, &list->last_seen)) {
+        list->status = SYNC_ERR_NO_MEMORY;
+        return false;
+    }
+    struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    bool goes_on = scan->table->take(list, item->row, &arena);
     arena_done(&arena);
     return goes_on;
 }
 
-/* Removes operations, named as `user NUL id`, with their places in the users' lists. */
-static enum sync_status operations_remove(struct service *service, const struct key_list *list,
-                                          struct arena *arena) {
+/* Removes rows, named as `user NUL id`, with their places in the users' lists. */
+static enum sync_status aging_remove(struct service *service, const struct aging_table *table,
+                                     const struct key_list *list, struct arena *arena) {
     struct row_write *rows = arena_zalloc(arena, 2 * list->count, sizeof *rows);
     if (!rows)
         return SYNC_ERR_NO_MEMORY;
@@ -179,19 +220,18 @@ static enum sync_status operations_remove(struct service *service, const struct 
         assert(nul);
         struct slice user = slice_first(both, (size_t)(nul - both.data));
         struct slice id = slice_after(both, user.size + 1);
-        rows[2 * i] = (struct row_write){.table = TABLE_OPERATION, .key = id, .remove = true};
-        rows[2 * i + 1] = (struct row_write){.table = TABLE_OPERATION_BY_USER, .remove = true};
-        if (!key_of_operation_index(arena, user, id, &rows[2 * i + 1].key))
+        rows[2 * i] = (struct row_write){.table = table->table, .key = id, .remove = true};
+        rows[2 * i + 1] = (struct row_write){.table = table->by_user, .remove = true};
+        if (!table->index(arena, user, id, &rows[2 * i + 1].key))
             return SYNC_ERR_NO_MEMORY;
     }
     struct write_set set = {.rows = rows, .row_count = 2 * list->count};
     return store_commit_wait(service->store, &set, NULL);
 }
 
-enum sync_status retention_expire_operations(struct service *service,
-                                             struct retention_counts *counts) {
-    int64_t before_us =
-        (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.operation_us;
+/* Removes the rows of a table that ended before a time, and counts them. */
+static enum sync_status aging_expire(struct service *service, const struct aging_table *table,
+                                     int64_t before_us, uint64_t *count) {
     char after[UUID_TEXT_SIZE];
     struct slice after_key = SLICE_EMPTY;
     enum sync_status status;
@@ -200,14 +240,15 @@ enum sync_status retention_expire_operations(struct service *service,
         struct arena arena;
         arena_init(&arena, ARENA_MAX);
         struct key_list list = {.arena = &arena, .ended_before_us = before_us};
-        struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_OPERATION, .after_key = after_key};
-        status = store_scan(service->store, NULL, &scan, operation_visit, &list);
+        struct aging_scan aging = {.list = &list, .table = table};
+        struct scan scan = {.kind = SCAN_ROWS, .table = table->table, .after_key = after_key};
+        status = store_scan(service->store, NULL, &scan, aging_visit, &aging);
         if (status == SYNC_OK)
             status = list.status;
         if (status == SYNC_OK && list.count > 0)
-            status = operations_remove(service, &list, &arena);
+            status = aging_remove(service, table, &list, &arena);
         if (status == SYNC_OK)
-            counts->operations += list.count;
+            *count += list.count;
         has_more = list.count == AT_ONCE;
         if (has_more) {
             assert(list.last_seen.size <= sizeof after);
@@ -217,6 +258,23 @@ enum sync_status retention_expire_operations(struct service *service,
         arena_done(&arena);
     } while (status == SYNC_OK && has_more);
     return status;
+}
+
+enum sync_status retention_expire_operations(struct service *service,
+                                             struct retention_counts *counts) {
+    static const struct aging_table operations = {TABLE_OPERATION, TABLE_OPERATION_BY_USER,
+                                                  operation_take, key_of_operation_index};
+    int64_t before_us =
+        (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.operation_us;
+    return aging_expire(service, &operations, before_us, &counts->operations);
+}
+
+enum sync_status retention_expire_conflicts(struct service *service,
+                                            struct retention_counts *counts) {
+    static const struct aging_table conflicts = {TABLE_CONFLICT, TABLE_CONFLICT_BY_USER,
+                                                 conflict_take, conflict_index};
+    int64_t before_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us;
+    return aging_expire(service, &conflicts, before_us, &counts->conflicts);
 }
 
 static bool user_visit(void *context, const struct scan_item *item) {

@@ -1,6 +1,6 @@
 /* Retention: removes what has had its time: expired bundles with their parts, operations that ended
- * long ago, and old entries of the users' logs. Blocks on commits and lanes: for a thread of its
- * own, or a test with a clock of its own. */
+ * and conflicts that were resolved long ago, and old entries of the users' logs. Blocks on commits
+ * and lanes: for a thread of its own, or a test with a clock of its own. */
 #ifndef SERVICE_RPC_RETENTION_H
 #define SERVICE_RPC_RETENTION_H
 
@@ -8,7 +8,7 @@
 
 /* What a run has removed. */
 struct retention_counts {
-    uint64_t bundles, operations;
+    uint64_t bundles, operations, conflicts;
     uint64_t users_trimmed; /* looked at, to be exact */
 };
 
@@ -18,6 +18,10 @@ enum sync_status retention_expire_bundles(struct service *service, struct retent
 /* Removes operations that ended more than retention.operation_us ago. */
 enum sync_status retention_expire_operations(struct service *service,
                                              struct retention_counts *counts);
+
+/* Removes conflicts that were resolved more than retention.log_us ago; open ones stay. */
+enum sync_status retention_expire_conflicts(struct service *service,
+                                            struct retention_counts *counts);
 
 /* Trims the logs and settled changes of all users to retention.log_us. */
 enum sync_status retention_trim_logs(struct service *service, struct retention_counts *counts);

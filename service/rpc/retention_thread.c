@@ -36,15 +36,19 @@ static void retention_step(struct service *service, bool with_logs) {
     if (status == SYNC_OK)
         status = retention_expire_operations(service, &counts);
     if (status == SYNC_OK && with_logs)
+        status = retention_expire_conflicts(service, &counts);
+    if (status == SYNC_OK && with_logs)
         status = retention_trim_logs(service, &counts);
+    uint64_t removed = counts.bundles + counts.operations + counts.conflicts;
     if (service->sync_metrics)
-        metric_add(service->sync_metrics->expired, (double)(counts.bundles + counts.operations));
+        metric_add(service->sync_metrics->expired, (double)removed);
     if (status != SYNC_OK)
         log_line(service->log, LOG_WARN, "retention step failed",
                  LOG_TEXT("cause", sync_status_name(status)));
-    else if (counts.bundles + counts.operations > 0)
+    else if (removed > 0)
         log_line(service->log, LOG_INFO, "retention", LOG_INT("bundles", (int64_t)counts.bundles),
-                 LOG_INT("operations", (int64_t)counts.operations));
+                 LOG_INT("operations", (int64_t)counts.operations),
+                 LOG_INT("conflicts", (int64_t)counts.conflicts));
 }
 
 static void *retention_run(void *context) {

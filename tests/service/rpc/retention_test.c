@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
+#include "service/core/conflict.h"
 #include "service/rpc/bundle_params.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
@@ -171,6 +172,52 @@ static void operations_go_when_their_end_is_long_ago(void **state) {
     get_operation(fixture, fresh);
 }
 
+/* Stores a conflict of anna's, detected now; resolved at `resolved_us`, or open when that is 0. */
+static struct slice put_conflict(struct service_fixture *fixture, int64_t resolved_us) {
+    struct arena *arena = &fixture->arena;
+    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
+    assert_non_null(id);
+    uuid_v7(fixture->now_us, fixture->service.random, id);
+    struct conflict conflict = {.id = slice_text(id),
+                                .user = ANNA,
+                                .key = {DATA_TYPE_BOOKING, SLICE("b1")},
+                                .type = CONFLICT_UPDATE_UPDATE,
+                                .detected_us = (int64_t)fixture->now_us,
+                                .resolved_us = resolved_us};
+    struct row_write rows[] = {{.table = TABLE_CONFLICT, .key = conflict.id},
+                               {.table = TABLE_CONFLICT_BY_USER}};
+    assert_int_equal(conflict_pack(&conflict, arena, &rows[0].value), SYNC_OK);
+    assert_int_equal(conflict_index_key(ANNA, resolved_us != 0, conflict.id, arena, &rows[1].key),
+                     SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = 2};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+    return conflict.id;
+}
+
+static void conflicts_go_when_their_resolution_is_long_ago(void **state) {
+    struct service_fixture *fixture = *state;
+    enum { MANY = 300 };
+    int64_t begin_us = (int64_t)fixture->now_us;
+    struct slice open = put_conflict(fixture, 0);
+    for (int i = 0; i < MANY; i++)
+        put_conflict(fixture, begin_us + 1);
+    struct slice late = put_conflict(fixture, begin_us + 2);
+    fixture->now_us = (uint64_t)begin_us + 2 + fixture->service.retention.log_us;
+    struct slice fresh = put_conflict(fixture, (int64_t)fixture->now_us);
+    struct retention_counts counts = {0};
+    assert_int_equal(retention_expire_conflicts(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.conflicts, MANY);
+    const struct slice kept[] = {open, late, fresh};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, kept[i]), 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY), 3);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), 3);
+    fixture->now_us++;
+    assert_int_equal(retention_expire_conflicts(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, late), 0);
+    assert_int_equal(counts.conflicts, MANY + 1);
+}
+
 static void old_log_entries_are_trimmed(void **state) {
     struct service_fixture *fixture = *state;
     service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
@@ -227,6 +274,7 @@ int main(void) {
         TEST(a_job_without_its_operation_is_done),
         TEST(an_expired_bundle_goes_with_its_parts),
         TEST(operations_go_when_their_end_is_long_ago),
+        TEST(conflicts_go_when_their_resolution_is_long_ago),
         TEST(old_log_entries_are_trimmed),
         TEST(a_write_whose_head_moved_loads_again),
     };
