@@ -18,6 +18,10 @@ def file_system(path):
             inside = os.path.realpath(path) + "/"
             if inside.startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):
                 best = (point, kind, source)
+    if not best[0]:  # under a changed root the mount itself is out of sight
+        kind = subprocess.run(["stat", "--file-system", "--format=%T", path],
+                              capture_output=True, text=True, check=True)
+        return kind.stdout.strip(), "unknown"
     return best[1], best[2]
 
 
