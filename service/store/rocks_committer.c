@@ -115,8 +115,10 @@ static enum sync_status group_write(struct rocks_group *group) {
     if (status != SYNC_OK)
         return status;
     rocksdb_write(store->db, store->settings.write, group->batch, &error);
-    if (!error)
+    if (!error) {
+        rocks_mark_set(store->mark, rocksdb_get_latest_sequence_number(store->db));
         return SYNC_OK;
+    }
     atomic_store(&store->broken, true);
     log_line(store->log, LOG_ERROR, "store write failed, no more writes are taken",
              LOG_TEXT("error", error));

@@ -9,6 +9,7 @@
 #include "service/store/change_index.h"
 #include "service/store/rocks_block.h"
 #include "service/store/rocks_codec.h"
+#include "service/store/rocks_mark.h"
 #include "service/store/rocks_store.h"
 
 /* Column families, in the order of rocks_family_names. RocksDB wants its own default one. */
@@ -86,6 +87,7 @@ struct rocks_store {
     struct rocks_settings settings;
     struct change_index *index;
     struct rocks_committer committer;
+    struct rocks_mark *mark; /* moved on by the committer */
     struct rocks_metrics metrics;
     struct log *log;
     uint64_t epoch;

@@ -1,6 +1,7 @@
 /* Opening and closing of the embedded store.
  *
- * The folder holds a file that says what it is, FORMAT, and RocksDB's own folder, db. */
+ * The folder holds a file that says what it is, FORMAT, one that says how far it goes, MARK, and
+ * RocksDB's own folder, db. */
 #include "service/store/rocks_store.h"
 
 #include <assert.h>
@@ -117,9 +118,12 @@ static enum sync_status database_open(struct rocks_store *store, const char *pat
     return text ? database_error(error, path, text) : SYNC_OK;
 }
 
-/* Reads the epoch, or makes it in a new store. */
-static enum sync_status epoch_read(struct rocks_store *store, const char *path,
-                                   const struct random_source *random, struct sync_error *error) {
+/* Reads the epoch, or makes it: in a new store, and in one without its mark, which may have lost
+ * what devices have seen. */
+static enum sync_status epoch_read(struct rocks_store *store,
+                                   const struct rocks_store_options *options, bool is_unmarked,
+                                   struct sync_error *error) {
+    const struct random_source *random = options->random;
     struct row row = {.table = TABLE_META, .key = SLICE("epoch")};
     struct touched want = {.rows = &row, .row_count = 1};
     struct arena arena;
@@ -127,7 +131,7 @@ static enum sync_status epoch_read(struct rocks_store *store, const char *path,
     uint8_t epoch[8];
     arena_init(&arena, 4096);
     enum sync_status status = rocks_load(&store->store, NULL, &want, &arena, &view);
-    if (status == SYNC_OK && view.rows[0].found) {
+    if (status == SYNC_OK && view.rows[0].found && !is_unmarked) {
         if (view.rows[0].value.size == sizeof epoch)
             store->epoch = rocks_get_be64(view.rows[0].value.data);
         else
@@ -141,7 +145,8 @@ static enum sync_status epoch_read(struct rocks_store *store, const char *path,
                                    &(struct write_set){.rows = &write, .row_count = 1}, NULL);
     }
     arena_done(&arena);
-    return status == SYNC_OK ? SYNC_OK : open_error(error, status, path, sync_status_text(status));
+    return status == SYNC_OK ? SYNC_OK
+                             : open_error(error, status, options->path, sync_status_text(status));
 }
 
 static void metrics_add_store(struct rocks_metrics *ours, struct metrics *metrics) {
@@ -180,6 +185,7 @@ static struct store *rocks_close(struct store *base) {
         rocksdb_column_family_handle_destroy(store->families[i]);
     if (store->db)
         rocksdb_close(store->db);
+    rocks_mark_close(store->mark);
     rocks_settings_done(&store->settings);
     change_index_close(store->index);
     memory_free(store);
@@ -269,11 +275,15 @@ enum sync_status rocks_store_open(const struct rocks_store_options *options,
     struct rocks_store *store = store_make(options);
     if (!store)
         return open_error(error, SYNC_ERR_NO_MEMORY, options->path, "no memory");
+    bool is_unmarked = false;
     status = database_open(store, options->path, error);
+    if (status == SYNC_OK)
+        status = rocks_mark_open(options->path, rocksdb_get_latest_sequence_number(store->db),
+                                 error, &store->mark, &is_unmarked);
     if (status == SYNC_OK && (status = rocks_committer_start(store)) != SYNC_OK)
         open_error(error, status, options->path, "no memory for the committer");
     if (status == SYNC_OK)
-        status = epoch_read(store, options->path, options->random, error);
+        status = epoch_read(store, options, is_unmarked, error);
     if (status != SYNC_OK) {
         rocks_close(&store->store);
         return status;

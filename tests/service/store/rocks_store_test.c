@@ -372,6 +372,61 @@ static void damaged_store_does_not_open(void **state) {
     assert_non_null(strstr(error.message, "damaged"));
 }
 
+/* Cuts the newest part off the write-ahead log; what the store had written before it was closed. */
+static void cut_log(const char *path) {
+    char name[800] = "", found[800] = "";
+    snprintf(name, sizeof name, "%s/db", path);
+    DIR *folder = opendir(name);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (strstr(entry->d_name, ".log"))
+            snprintf(found, sizeof found, "%s/db/%s", path, entry->d_name);
+    closedir(folder);
+    struct stat about;
+    assert_int_equal(stat(found, &about), 0);
+    assert_true(about.st_size > 0);
+    assert_int_equal(truncate(found, about.st_size / 2), 0);
+}
+
+static void store_that_lost_its_last_writes_does_not_open(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct sync_error error;
+    struct store *store = open_at(path);
+    uint64_t epoch = store_epoch(store);
+    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 3);
+    for (int i = 0; i < 20; i++)
+        wish = wish_of(SLICE("u"), fixture_commit_of(store, &wish), 3);
+    store_close(store);
+    cut_log(path);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
+        assert_non_null(strstr(error.message, "writes are lost"));
+    }
+    char mark[600];
+    snprintf(mark, sizeof mark, "%s/MARK", path);
+    assert_int_equal(unlink(mark), 0);
+    store = open_at(path);
+    assert_int_not_equal(store_epoch(store), epoch); /* devices know what is lost */
+    epoch = store_epoch(store);
+    store_close(store);
+    store = open_at(path);
+    assert_int_equal(store_epoch(store), epoch);
+    store_close(store);
+}
+
+static void damaged_mark_is_named(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct sync_error error;
+    store_close(open_at(path));
+    put_file(path, "MARK", "12345678");
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
+    assert_non_null(strstr(error.message, "MARK"));
+    put_file(path, "MARK", "");
+    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "--crash-child") == 0)
         return crash_child(argv[2], (int)strtol(argv[3], NULL, 10));
@@ -387,6 +442,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(other_format_version_is_named),
         cmocka_unit_test(folder_that_cannot_be_made_is_an_io_error),
         cmocka_unit_test(damaged_store_does_not_open),
+        cmocka_unit_test(store_that_lost_its_last_writes_does_not_open),
+        cmocka_unit_test(damaged_mark_is_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     const struct store_factory factory = {.open = open_contract};
