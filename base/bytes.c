@@ -85,7 +85,7 @@ static size_t utf8_sequence_size(const uint8_t *at, const uint8_t *end) {
 }
 
 bool slice_is_utf8(struct slice bytes) {
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
     while (at < end) {
         if (end - at >= 8 && (load64(at) & 0x8080808080808080) == 0) {
             at += 8;

@@ -35,6 +35,11 @@ static inline struct slice slice_text(const char *text) {
     return slice_of(text, text ? strlen(text) : 0);
 }
 
+/* Where the slice's last byte ends. To the NULL of an empty slice not even 0 may be added. */
+static inline const uint8_t *slice_end(struct slice bytes) {
+    return bytes.size > 0 ? bytes.data + bytes.size : bytes.data;
+}
+
 /* Tells whether both hold the same bytes. */
 static inline bool slice_equal(struct slice a, struct slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
@@ -51,7 +56,7 @@ static inline bool slice_starts_with(struct slice text, struct slice prefix) {
 
 /* The bytes from `offset` on; `offset` is at most the size. */
 static inline struct slice slice_after(struct slice bytes, size_t offset) {
-    return slice_of(bytes.data + offset, bytes.size - offset);
+    return slice_of(offset > 0 ? bytes.data + offset : bytes.data, bytes.size - offset);
 }
 
 /* The first `size` bytes; `size` is at most the slice's. */

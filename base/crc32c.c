@@ -5,7 +5,7 @@
 
 __attribute__((target("sse4.2"))) static uint32_t crc32c_instruction(uint32_t crc,
                                                                      struct slice bytes) {
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
     uint64_t state = ~crc;
     for (; end - at >= 8; at += 8) {
         uint64_t word;

@@ -219,7 +219,7 @@ static const uint8_t *json_number_exponent(struct json_number *number, const uin
 
 /* Takes a number apart by RFC 8259's grammar; the whole text must be one. */
 static bool json_number_scan(struct slice text, struct json_number *number) {
-    const uint8_t *at = text.data, *end = at + text.size;
+    const uint8_t *at = text.data, *end = slice_end(text);
     number->negative = at < end && *at == '-';
     number->count = 0;
     number->exponent = 0;

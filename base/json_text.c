@@ -43,7 +43,7 @@ static void json_append_escape(struct buffer *out, uint8_t byte) {
 void json_append_string(struct buffer *out, struct slice text) {
     assert(out);
     buffer_append_byte(out, '"');
-    const uint8_t *at = text.data, *end = at + text.size;
+    const uint8_t *at = text.data, *end = slice_end(text);
     while (at < end) {
         size_t plain = json_plain_size(at, end);
         buffer_append(out, slice_of(at, plain));
@@ -119,7 +119,7 @@ bool json_decode_string(struct slice content, struct buffer *out) {
     assert(out);
     if (!slice_is_utf8(content))
         return false;
-    const uint8_t *at = content.data, *end = at + content.size;
+    const uint8_t *at = content.data, *end = slice_end(content);
     while (at < end) {
         size_t plain = json_plain_size(at, end);
         buffer_append(out, slice_of(at, plain));

@@ -162,7 +162,7 @@ static bool read_zone(struct time_reader *reader, int64_t *ret_seconds) {
 }
 
 bool time_parse(struct slice text, int64_t *ret_time_us) {
-    struct time_reader reader = {text.data, text.data + text.size};
+    struct time_reader reader = {text.data, slice_end(text)};
     int64_t days, day_us = 0, zone_seconds = 0;
     if (!read_date(&reader, &days))
         return false;

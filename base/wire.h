@@ -38,9 +38,7 @@ struct wire_field {
 
 /* A reader at the start of a message, which it borrows. */
 static inline struct wire_reader wire_reader_of(struct slice message) {
-    /* No offset, not even 0, may be added to the NULL of an empty message. */
-    const uint8_t *end = message.size > 0 ? message.data + message.size : message.data;
-    return (struct wire_reader){message.data, end};
+    return (struct wire_reader){message.data, slice_end(message)};
 }
 
 /* Tells whether nothing is left. */

@@ -145,7 +145,7 @@ static bool enum_number_check(struct json_decoder *decoder, const struct schema_
 static bool quoted_bits(struct json_decoder *decoder, const struct schema_field *field,
                         struct slice text, uint64_t *ret_bits) {
     struct json_number number;
-    const uint8_t *end = text.data + text.size;
+    const uint8_t *end = slice_end(text);
     bool real = field->type == SCHEMA_DOUBLE || field->type == SCHEMA_FLOAT;
     if (real && special_bits(field->type, text, ret_bits))
         return true;

@@ -69,7 +69,7 @@ const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
 }
 
 bool json_escapes_valid(struct slice raw) {
-    const uint8_t *at = raw.data, *end = at + raw.size;
+    const uint8_t *at = raw.data, *end = slice_end(raw);
     while (at < end && (at = memchr(at, '\\', (size_t)(end - at)))) {
         if (++at == end || *at == 0 || !strchr("\"\\/bfnrtu", *at))
             return false;

@@ -114,7 +114,7 @@ static bool take_zone(struct time_reader *reader, bool iso8601, int64_t *ret_off
 
 static bool timestamp_parse(struct slice text, bool iso8601, int64_t *ret_seconds,
                             int32_t *ret_nanos) {
-    struct time_reader reader = {text.data, text.data + text.size};
+    struct time_reader reader = {text.data, slice_end(text)};
     int64_t days, clock = 0, offset = 0;
     *ret_nanos = 0;
     if (!take_date(&reader, &days))
@@ -151,7 +151,7 @@ bool json_text_timestamp(struct json_decoder *decoder, const struct schema_field
 }
 
 bool json_text_duration(struct json_decoder *decoder, struct slice text) {
-    struct time_reader reader = {text.data, text.data + text.size};
+    struct time_reader reader = {text.data, slice_end(text)};
     bool negative = take(&reader, '-');
     int64_t seconds = 0;
     int32_t nanos = 0;

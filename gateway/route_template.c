@@ -100,7 +100,7 @@ static bool parse_template(struct template_parser *parser, struct slice *ret_ver
 
 enum sync_status route_template_parse(struct slice text, struct arena *arena,
                                       struct sync_error *error, struct route_template *ret) {
-    struct template_parser parser = {.next = text.data, .end = text.data + text.size};
+    struct template_parser parser = {.next = text.data, .end = slice_end(text)};
     struct route_template made = {.text = text};
     if (text.size == 0 || !parse_template(&parser, &made.verb))
         return sync_error_set(error, SYNC_ERR_INVALID, "TEMPLATE", NULL,

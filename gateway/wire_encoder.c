@@ -64,7 +64,7 @@ bool wire_join(struct wire_encoder *encoder, struct slice a, struct slice b,
 
 /* Copies while every byte stands for itself; returns how many did. */
 static size_t copy_plain(uint8_t *to, struct slice text, bool *ret_non_ascii) {
-    const uint8_t *at = text.data, *end = at + text.size;
+    const uint8_t *at = text.data, *end = slice_end(text);
     uint32_t high = 0;
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),

@@ -30,7 +30,7 @@ static bool part_is_base64url(struct slice part) {
 }
 
 static bool parts_split(struct slice token, struct jwt_parts *ret_parts) {
-    const uint8_t *end = token.data + token.size;
+    const uint8_t *end = slice_end(token);
     const uint8_t *first = memchr(token.data, '.', token.size);
     const uint8_t *second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
     if (!second)

@@ -7,7 +7,7 @@
 
 /* Reads what a length-delimited value holds; it must fill the value. */
 static bool value_read_content(struct slice bytes, uint8_t tag, struct slice *ret_content) {
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
     return document_read_bytes(&at, end, tag, ret_content) && at == end;
 }
 
@@ -58,7 +58,7 @@ bool document_next(struct slice object, size_t *position, struct member *ret_mem
     const uint8_t *at = object.data + *position;
     struct slice name, bytes;
     struct value value;
-    if (!document_read_entry(&at, object.data + object.size, &name, &bytes) ||
+    if (!document_read_entry(&at, slice_end(object), &name, &bytes) ||
         !value_read(bytes, &value))
         return false;
     *position = (size_t)(at - object.data);
@@ -72,7 +72,7 @@ bool document_list_next(struct slice list, size_t *position, struct value *ret_v
         return false;
     const uint8_t *at = list.data + *position;
     struct slice bytes;
-    if (!document_read_bytes(&at, list.data + list.size, TAG_LIST_VALUE, &bytes) ||
+    if (!document_read_bytes(&at, slice_end(list), TAG_LIST_VALUE, &bytes) ||
         !value_read(bytes, ret_value))
         return false;
     *position = (size_t)(at - list.data);
@@ -80,7 +80,7 @@ bool document_list_next(struct slice list, size_t *position, struct value *ret_v
 }
 
 bool document_find(struct slice object, struct slice name, struct value *ret_value) {
-    const uint8_t *at = object.data, *end = at + object.size;
+    const uint8_t *at = object.data, *end = slice_end(object);
     struct slice found, bytes;
     while (at < end && document_read_entry(&at, end, &found, &bytes))
         if (slice_equal(found, name))
@@ -117,7 +117,7 @@ void document_append_member(struct buffer *out, struct slice name, struct slice 
 
 enum sync_status document_members(struct slice object, struct arena *arena,
                                   struct member **ret_members, size_t *ret_count) {
-    const uint8_t *at = object.data, *end = at + object.size;
+    const uint8_t *at = object.data, *end = slice_end(object);
     struct slice name, bytes;
     size_t count = 0;
     while (at < end && document_read_entry(&at, end, &name, &bytes))
@@ -138,7 +138,7 @@ enum sync_status document_members(struct slice object, struct arena *arena,
 
 enum sync_status document_values(struct slice list, struct arena *arena, struct value **ret_values,
                                  size_t *ret_count) {
-    const uint8_t *at = list.data, *end = at + list.size;
+    const uint8_t *at = list.data, *end = slice_end(list);
     struct slice bytes;
     size_t count = 0;
     while (at < end && document_read_bytes(&at, end, TAG_LIST_VALUE, &bytes))

@@ -127,7 +127,7 @@ static void write_list(struct json_writer *writer, struct slice list);
 
 /* Writes a google.protobuf.Value, straight from its bytes. */
 static void write_value(struct json_writer *writer, struct slice bytes) {
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
     struct slice content;
     if (bytes.size < 2)
         return;
@@ -158,7 +158,7 @@ static void write_value(struct json_writer *writer, struct slice bytes) {
 }
 
 static void write_list(struct json_writer *writer, struct slice list) {
-    const uint8_t *at = list.data, *end = at + list.size;
+    const uint8_t *at = list.data, *end = slice_end(list);
     struct slice value;
     write_byte(writer, '[');
     for (bool first = true; at < end; first = false) {
@@ -172,7 +172,7 @@ static void write_list(struct json_writer *writer, struct slice list) {
 }
 
 static void write_object(struct json_writer *writer, struct slice object) {
-    const uint8_t *at = object.data, *end = at + object.size;
+    const uint8_t *at = object.data, *end = slice_end(object);
     struct slice name, value;
     write_byte(writer, '{');
     for (bool first = true; at < end; first = false) {

@@ -41,7 +41,7 @@ static bool list_is_canonical(struct slice list, int depth);
 /* Tells whether the bytes are one canonical, allowed google.protobuf.Value. `depth` is that of the
  * object or list it lies in. */
 static bool value_is_canonical(struct slice bytes, int depth) {
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
     struct slice content;
     if (bytes.size < 2)
         return false;
@@ -71,7 +71,7 @@ static bool value_is_canonical(struct slice bytes, int depth) {
 }
 
 static bool object_is_canonical(struct slice object, int depth) {
-    const uint8_t *at = object.data, *end = at + object.size;
+    const uint8_t *at = object.data, *end = slice_end(object);
     struct slice name, last = SLICE_EMPTY, value;
     if (depth > DOCUMENT_DEPTH_MAX)
         return false;
@@ -85,7 +85,7 @@ static bool object_is_canonical(struct slice object, int depth) {
 }
 
 static bool list_is_canonical(struct slice list, int depth) {
-    const uint8_t *at = list.data, *end = at + list.size;
+    const uint8_t *at = list.data, *end = slice_end(list);
     struct slice value;
     if (depth > DOCUMENT_DEPTH_MAX)
         return false;

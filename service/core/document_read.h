@@ -68,7 +68,7 @@ static inline bool document_read_entry(const uint8_t **at, const uint8_t *end,
     const uint8_t *next = *at;
     if (!document_read_bytes(&next, end, TAG_ENTRY, &entry))
         return false;
-    const uint8_t *inside = entry.data, *inside_end = entry.data + entry.size;
+    const uint8_t *inside = entry.data, *inside_end = slice_end(entry);
     if (!document_read_bytes(&inside, inside_end, TAG_NAME, ret_name) ||
         !document_read_bytes(&inside, inside_end, TAG_VALUE, ret_value) || inside != inside_end)
         return false;

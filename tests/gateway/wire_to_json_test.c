@@ -207,8 +207,9 @@ static void one_field_can_stand_alone(void **state) {
 static void a_second_round_changes_nothing(void **state) {
     static const char *const CASES[] = {
         "{\"s\":\"x\",\"i32\":1,\"children\":{\"b\":{\"object\":{\"z\":1,\"a\":[{}]}},\"a\":{}}}",
-        "{\"whole\":{\"d\":0.1,\"f\":16777216},\"times\":[\"2026-01-01T00:00:00Z\"],\"numbers\":[0]"
-        "}",
+        ("{\"whole\":{\"d\":0.1,\"f\":16777216},\"times\":[\"2026-01-01T00:00:00Z\"],\"numbers\":["
+         "0]"
+         "}"),
         "{\"any\":{\"@type\":\"x/sample.v1.Everything\",\"y\":\"AQ==\",\"counts\":{\"k\":-1}}}",
     };
     (void)state;

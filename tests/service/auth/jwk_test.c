@@ -43,8 +43,8 @@ static void unusable_sets_are_refused_with_a_reason(void **state) {
         "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
         "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\","
         "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}]}",
-        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\","
-        "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}]}",
+        ("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\","
+         "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}]}"),
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct sync_error error = {.message = ""};

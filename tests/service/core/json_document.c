@@ -118,7 +118,7 @@ struct slice json_struct(const char *text, struct arena *arena) {
     struct buffer out;
     buffer_init(&out, 64 << 20);
     struct parser parser = {text, &out};
-    struct slice copy;
+    struct slice copy = SLICE_EMPTY;
     parse_object(&parser);
     skip_space(&parser);
     if (*parser.at || buffer_status(&out) || !arena_copy(arena, buffer_slice(&out), &copy))
