@@ -58,8 +58,7 @@ bool document_next(struct slice object, size_t *position, struct member *ret_mem
     const uint8_t *at = object.data + *position;
     struct slice name, bytes;
     struct value value;
-    if (!document_read_entry(&at, slice_end(object), &name, &bytes) ||
-        !value_read(bytes, &value))
+    if (!document_read_entry(&at, slice_end(object), &name, &bytes) || !value_read(bytes, &value))
         return false;
     *position = (size_t)(at - object.data);
     *ret_member = (struct member){name, value};
