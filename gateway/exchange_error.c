@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "gateway/error_path.h"
 #include "gateway/exchange_types.h"
+#include "gateway/schema_types.h"
 
 /* A client that has met a service away may try again after so long. */
 #define RETRY_AFTER_UNAVAILABLE_S "1"
@@ -69,6 +71,15 @@ static void exchange_fail_as(struct exchange *exchange, int http_status, int cod
     exchange_answer_json(exchange, http_status);
 }
 
+/* The field of the request that the body is, by JSON name; empty when it is the whole request. */
+static struct slice exchange_body_field(const struct exchange *exchange) {
+    if (!exchange->routed)
+        return SLICE_EMPTY;
+    const struct schema_field *field =
+        schema_field_find(exchange->route.method->request, exchange->route.rule->body);
+    return field ? field->json_name : SLICE_EMPTY;
+}
+
 void exchange_fail(struct exchange *exchange, int code, struct slice message,
                    struct slice details) {
     if (code_is_ours(code)) {
@@ -79,6 +90,9 @@ void exchange_fail(struct exchange *exchange, int code, struct slice message,
         message = exchange_hide(exchange);
         details = SLICE_EMPTY;
     }
+    struct slice body = exchange_body_field(exchange);
+    if (body.size > 0)
+        error_path_strip(body, &exchange->arena, &message, &details);
     exchange_fail_as(exchange, http_status_of_grpc(code), code, message, details);
 }
 

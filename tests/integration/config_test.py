@@ -66,7 +66,10 @@ class Config(Case):
                             ("syncInterval", 1e300), ("syncInterval", 1.5)):
             with self.subTest(name=name, value=value):
                 answer = self.call("PATCH", PATH, {name: value})
-                self.expect_error(answer, 400, "INVALID_ARGUMENT", name)
+                error = self.expect_error(answer, 400, "INVALID_ARGUMENT", name)
+                # The path is that of the body, which knows no "config".
+                self.assertEqual([path.split("[")[0] for path in self.violations(error)], [name])
+                self.assertNotIn("config.", error["message"])
         config = self.expect(self.get(PATH), 200)
         self.assertEqual(config["syncInterval"], 15)
         self.assertEqual(config["conflictResolution"], "merge")
