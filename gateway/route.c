@@ -157,7 +157,7 @@ static bool accept_names(struct slice accept, struct slice media_type) {
         struct slice item =
             slice_first(accept, comma ? (size_t)(comma - accept.data) : accept.size);
         accept = slice_after(accept, item.size + (comma != NULL));
-        const uint8_t *semicolon = memchr(item.data, ';', item.size);
+        const uint8_t *semicolon = item.size > 0 ? memchr(item.data, ';', item.size) : NULL;
         if (semicolon)
             item.size = (size_t)(semicolon - item.data);
         while (item.size > 0 && (item.data[0] == ' ' || item.data[0] == '\t'))
