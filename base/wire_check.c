@@ -47,6 +47,25 @@ static size_t wire_field_count(struct slice message, const uint8_t *end, uint32_
     return count;
 }
 
+/* Puts a field before the error's path, under its name in JSON. */
+static void wire_check_prefix(struct sync_error *error, const ProtobufCFieldDescriptor *declared,
+                              struct slice message, const uint8_t *at) {
+    char name[SYNC_ERROR_FIELD_MAX];
+    size_t size = 0;
+    bool begins_word = false;
+    for (const char *next = declared->name; *next && size < sizeof name - 1; next++) {
+        if (*next != '_')
+            name[size++] =
+                (char)(begins_word && *next >= 'a' && *next <= 'z' ? *next - 'a' + 'A' : *next);
+        begins_word = *next == '_';
+    }
+    name[size] = '\0';
+    if (declared->label == PROTOBUF_C_LABEL_REPEATED)
+        sync_error_prefix(error, "%s[%zu]", name, wire_field_count(message, at, declared->id));
+    else
+        sync_error_prefix(error, "%s", name);
+}
+
 static enum sync_status wire_check_text(struct slice text, struct sync_error *error) {
     if (!slice_is_utf8(text))
         return sync_error_set(error, SYNC_ERR_INVALID, "INVALID_UTF8", NULL,
@@ -102,11 +121,7 @@ enum sync_status wire_check(struct slice message, const ProtobufCMessageDescript
         enum sync_status status = wire_check_field(&field, declared, depth_max, error);
         if (status == SYNC_OK)
             continue;
-        if (declared->label == PROTOBUF_C_LABEL_REPEATED)
-            sync_error_prefix(error, "%s[%zu]", declared->name,
-                              wire_field_count(message, begin, field.number));
-        else
-            sync_error_prefix(error, "%s", declared->name);
+        wire_check_prefix(error, declared, message, begin);
         return status;
     }
     return SYNC_OK;

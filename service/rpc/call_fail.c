@@ -34,6 +34,24 @@ static void fail_quota(const struct rpc_call *call, struct error_details *detail
     error_details_add_quota(details, slice_text(user), message);
 }
 
+/* Writes the sentence for `total` violations, naming the first. A fault of the whole request has no
+ * field. */
+static struct slice fields_message(size_t total, struct slice field, struct slice description,
+                                   char *text, size_t text_size) {
+    const char *colon = field.size > 0 ? ": " : "";
+    int length;
+    if (total == 1)
+        length = snprintf(text, text_size, "%.*s%s%.*s", (int)field.size, (const char *)field.data,
+                          colon, (int)description.size, (const char *)description.data);
+    else
+        length =
+            snprintf(text, text_size, "The request has %zu faults; the first%s%.*s: %.*s", total,
+                     field.size > 0 ? " is in " : "", (int)field.size, (const char *)field.data,
+                     (int)description.size, (const char *)description.data);
+    size_t size = (size_t)length < text_size ? (size_t)length : text_size - 1;
+    return slice_cut_utf8(slice_of(text, size), size);
+}
+
 void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
     assert(error->status != SYNC_OK);
     enum rpc_code code = sync_status_to_grpc(error->status);
@@ -42,18 +60,21 @@ void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
         fail_log(call, error);
         fail_neutral(code, &told);
     }
-    struct slice message = slice_text(told.message), field = slice_text(told.field);
+    struct slice description = slice_text(told.message), field = slice_text(told.field);
+    char text[SYNC_ERROR_MESSAGE_MAX];
+    struct slice message = fields_message(1, field, description, text, sizeof text);
     struct error_details details;
     error_details_init(&details, code, message);
     if (told.reason[0])
         error_details_add_info(&details, told.reason, NULL, 0);
     if (field.size > 0 && code == RPC_INVALID_ARGUMENT)
-        error_details_add_fields(
-            &details, SLICE_EMPTY,
-            &(struct rpc_violation){.field = field, .description = message, .reason = told.reason},
-            1);
+        error_details_add_fields(&details, SLICE_EMPTY,
+                                 &(struct rpc_violation){.field = field,
+                                                         .description = description,
+                                                         .reason = told.reason},
+                                 1);
     if (code == RPC_FAILED_PRECONDITION)
-        error_details_add_precondition(&details, told.reason, field, message);
+        error_details_add_precondition(&details, told.reason, field, description);
     if (code == RPC_RESOURCE_EXHAUSTED)
         fail_quota(call, &details, message);
     if (code == RPC_UNAVAILABLE || code == RPC_ABORTED || code == RPC_RESOURCE_EXHAUSTED)
@@ -72,21 +93,6 @@ void rpc_call_fail_with(struct rpc_call *call, enum sync_status status, const ch
     struct sync_error error;
     sync_error_set(&error, status, reason, NULL, "%s", text);
     rpc_call_fail(call, &error);
-}
-
-/* Writes the sentence for `total` violations, naming the first. */
-static struct slice fields_message(size_t total, struct slice field, struct slice description,
-                                   char *text, size_t text_size) {
-    int length;
-    if (total == 1)
-        length = snprintf(text, text_size, "%.*s: %.*s", (int)field.size, (const char *)field.data,
-                          (int)description.size, (const char *)description.data);
-    else
-        length = snprintf(text, text_size, "The request has %zu faults; the first is in %.*s: %.*s",
-                          total, (int)field.size, (const char *)field.data, (int)description.size,
-                          (const char *)description.data);
-    size_t size = (size_t)length < text_size ? (size_t)length : text_size - 1;
-    return slice_cut_utf8(slice_of(text, size), size);
 }
 
 void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *violations,

@@ -27,7 +27,10 @@ static const ProtobufCFieldDescriptor FIELDS[] = {
      .label = PROTOBUF_C_LABEL_NONE,
      .type = PROTOBUF_C_TYPE_MESSAGE,
      .descriptor = &NODE},
-    {.name = "texts", .id = 8, .label = PROTOBUF_C_LABEL_REPEATED, .type = PROTOBUF_C_TYPE_STRING},
+    {.name = "more_texts",
+     .id = 8,
+     .label = PROTOBUF_C_LABEL_REPEATED,
+     .type = PROTOBUF_C_TYPE_STRING},
 };
 
 static const ProtobufCIntRange RANGES[] = {{1, 0}, {0, 8}};
@@ -94,7 +97,7 @@ static void faults_are_named_with_their_path(void **state) {
         {SLICE("\x42\x01"
                "a\x0a\x00\x42\x01"
                "b\x42\x01\xff"),
-         "INVALID_UTF8", "texts[2]"},
+         "INVALID_UTF8", "moreTexts[2]"},
         {SLICE("\x12\x00\x12\x03\x0a\x01\xff"), "INVALID_UTF8", "nodes[1].text"},
         {SLICE("\x3a\x05\x12\x03\x0a\x01\xff"), "INVALID_UTF8", "node.nodes[0].text"},
         {SLICE("\x12\x00\x12\x00\x12\x01\x0a"), "MALFORMED_MESSAGE", "nodes[2]"},

@@ -195,6 +195,23 @@ class BadInput(Case):
         self.expect_error(self.get("/api/offline/sync/" + sync_id), 403, "PERMISSION_DENIED")
         self.refused({"changes": [change(1)], "deviceId": self.tablet}, 403, "PERMISSION_DENIED")
 
+    def test_a_nul_is_refused_by_the_field_it_stands_in(self):
+        for body, field in (({"changes": [change(1, id="a\0b")], "deviceId": self.phone},
+                             "changes[0].id"),
+                            ({"changes": [change(1, dataId="a\0")], "deviceId": self.phone},
+                             "changes[0].dataId"),
+                            ({"changes": [change(1)], "deviceId": "a\0b"}, "deviceId")):
+            with self.subTest(field=field):
+                error = self.refused(body, 400, "INVALID_ARGUMENT", "NUL")
+                self.assertEqual(self.violations(error), [field])
+                self.assertTrue(error["message"].startswith(field + ": "), error)
+
+    def test_a_body_that_is_no_object_is_told_in_whole_sentences(self):
+        for body in (b"null", b"[]", b"1"):
+            error = self.expect_error(self.post(PATH, body), 400, "INVALID_ARGUMENT", "object")
+            self.assertNotIn(" in :", error["message"])
+            self.assertFalse(error["message"].startswith(":"), error)
+
     def test_odd_ids_in_the_path(self):
         for bad in ("%00", "%ff", "..%2f..", "x" * 5000, "%F0%9F%9B%AB", "'; drop table"):
             with self.subTest(bad=bad[:20]):

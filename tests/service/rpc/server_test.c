@@ -116,7 +116,7 @@ static void malformed_message_is_an_invalid_argument(void **state) {
     grpc_client_answer_done(&answer);
     call_as_anna(*state, ECHO, SLICE("\x0a\x02\xc3\x28"), &answer);
     assert_int_equal(answer.code, 3);
-    assert_true(contains(buffer_slice(&answer.details), "type_url"));
+    assert_true(contains(buffer_slice(&answer.details), "typeUrl"));
     grpc_client_answer_done(&answer);
 }
 
