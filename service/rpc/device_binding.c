@@ -221,12 +221,17 @@ bool device_guard(struct rpc_call *call) {
     enum sync_status status = binding_load(call, id, &rows);
     if (status == SYNC_OK && rows[0].found)
         status = device_unpack(rows[0].value, &device);
-    struct sync_error error;
-    if (status != SYNC_OK)
+    if (status != SYNC_OK) {
         call_fail_status(call, status);
-    if (status != SYNC_OK || !device.revoked)
-        return status == SYNC_OK;
-    fail_revoked(&error);
+        return false;
+    }
+    struct sync_error error;
+    if (!rows[0].found && rows[1].found)
+        fail_of_another(&error);
+    else if (device.revoked)
+        fail_revoked(&error);
+    else
+        return true;
     rpc_call_fail(call, &error);
     return false;
 }

@@ -34,8 +34,8 @@ struct slice device_check(struct rpc_call *call, struct violations *violations,
 void device_bind(struct rpc_call *call, const struct device_claim *claim, device_bound *next,
                  void *context);
 
-/* For calls that name no device: refuses those whose token is bound to a revoked one. False when
- * the call has ended. Reads the store only where the token is bound. */
+/* For calls that name no device: refuses those whose token is bound to a revoked one or to another
+ * user's. False when the call has ended. Reads the store only where the token is bound. */
 bool device_guard(struct rpc_call *call);
 
 /* A device's row as a write in the user's lane has loaded it, and what the write shows about it. */

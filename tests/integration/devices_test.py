@@ -71,6 +71,13 @@ class Devices(Case):
         self.assertEqual(len(self.records()), 1)
         self.assertIs(self.devices()[0]["revoked"], True)
 
+    def test_a_token_bound_to_anothers_device_is_refused(self):
+        self.expect(self.register(self.device), 200)
+        bound = harness.token("other-" + self.user, device=self.device)
+        for path in ("config", "sync", "conflicts", "devices", "bundle"):
+            answer = self.call("GET", "/api/offline/" + path, bearer=bound)
+            self.expect_error(answer, 403, "PERMISSION_DENIED", "DEVICE_OF_ANOTHER_USER")
+
     def test_an_unknown_device_cannot_be_revoked(self):
         self.expect_error(self.call("DELETE", PATH + "/nobodys-" + self.device), 404, "NOT_FOUND")
 
