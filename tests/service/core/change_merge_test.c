@@ -139,6 +139,25 @@ static void a_new_life_of_the_devices_own_begins_from_nothing(void **state) {
     assert_document(conflict.server, "{\"b\":2}");
 }
 
+static void a_base_version_that_was_never_given_out_is_rejected(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    send_one((struct sending){.device = "tablet", .acknowledged = 1},
+             change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    static const enum change_kind KINDS[] = {CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE};
+    static const char *const IDS[] = {"1", "2", "3"};
+    for (size_t i = 0; i < 3; i++) {
+        struct change ahead =
+            change_of(IDS[i], KINDS[i], KINDS[i] == CHANGE_DELETE ? NULL : "{\"a\":3}");
+        ahead.base_version = 3;
+        struct change_result *results = send(PHONE, &ahead, 1, NULL);
+        assert_int_equal(results[0].outcome, OUTCOME_REJECTED);
+        assert_string_equal(results[0].reason, "BASE_VERSION_AHEAD");
+        assert_true(slice_equal(results[0].field, SLICE("baseVersion")));
+    }
+    expect_trip("{\"a\":2}", 2);
+}
+
 static void a_base_version_counts_before_the_acknowledgement(void **state) {
     (void)state;
     start("{\"a\":1}");
@@ -310,6 +329,7 @@ int main(void) {
         USER_TEST(the_devices_own_queue_does_not_conflict_with_itself),
         USER_TEST(a_new_life_of_the_devices_own_begins_from_nothing),
         USER_TEST(a_base_version_counts_before_the_acknowledgement),
+        USER_TEST(a_base_version_that_was_never_given_out_is_rejected),
         USER_TEST(without_any_base_what_differs_conflicts),
         USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
         USER_TEST(creating_what_exists_merges_as_an_update),
