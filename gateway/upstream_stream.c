@@ -223,7 +223,8 @@ static void upstream_call_judge(struct upstream_call *call, uint32_t error_code)
         call->result.code = GRPC_UNAVAILABLE;
         call->result.unprocessed = true;
     } else if (error_code == NGHTTP2_CANCEL) {
-        call->result.code = GRPC_CANCELLED;
+        /* The service's own doing, as it stops: what our side cancels is not told. */
+        call->result.code = GRPC_UNAVAILABLE;
     } else if (error_code != NGHTTP2_NO_ERROR) {
         call->result.code = GRPC_INTERNAL;
     } else if (call->http_status != 200 || !call->is_grpc) {

@@ -355,6 +355,21 @@ static void a_refused_call_may_be_sent_again(void **state) {
     caller_free(&caller);
 }
 
+static void a_call_that_the_service_cancels_finds_it_unavailable(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    nghttp2_submit_rst_stream(service.session, NGHTTP2_FLAG_NONE, service.stream_id,
+                              NGHTTP2_CANCEL);
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
+    assert_false(caller.result.unprocessed);
+    caller_free(&caller);
+}
+
 static void an_answer_without_a_status_is_no_success(void **state) {
     (void)state;
     struct caller caller;
@@ -426,6 +441,7 @@ int main(void) {
         TEST(a_message_may_cancel_its_call),
         TEST(a_lost_connection_ends_calls_and_is_made_anew),
         TEST(a_refused_call_may_be_sent_again),
+        TEST(a_call_that_the_service_cancels_finds_it_unavailable),
         TEST(an_answer_without_a_status_is_no_success),
         TEST(a_held_call_stops_the_service_until_let_go),
     };
