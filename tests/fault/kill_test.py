@@ -119,6 +119,8 @@ class Kill(Case):
         """What else is stored is of these, and whole; sent again, each is there once."""
         for batch in uploader.unanswered:
             found = [stored.pop(one["dataId"], None) for one in batch]
+            self.assertIn(sum(record is not None for record in found), (0, len(batch)),
+                          "a batch is there in part")
             for one, record in zip(batch, found):
                 if record is not None:
                     self.assertEqual(record["data"], one["data"])
