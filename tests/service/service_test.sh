@@ -51,6 +51,14 @@ ends_with() { # ends_with STATUS: the started one
     [ "$got" = "$1" ] || { echo "status $got" && return 1; }
 }
 
+logs() { # logs PATTERN: the log says so, sooner or later
+    for _ in $(seq 300); do
+        grep -q "$1" "$work/log" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
 page() { # page PATH: GET from the metrics page
     local port
     port=$(sed -n 's/^metrics_port=//p' "$work/ready")
@@ -84,8 +92,7 @@ check "busy port is named" refuses 1 ":$port" --data "$work/other" --grpc "127.0
 check "metrics are shown" grep -q grpc_server_started_total <(page /metrics)
 check "other pages are not found" grep -q "404 Not Found" <(page /x)
 kill -HUP "$pid"
-sleep 0.3
-check "keys are read again" grep -q "keys read again" "$work/log"
+check "keys are read again" logs "keys read again"
 check "ready file is there" [ -s "$work/ready" ]
 kill -TERM "$pid"
 check "TERM ends well" ends_with 0
