@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,10 @@ char *memory_copy_text(const void *data, size_t size) {
 
 void memory_free(void *block) {
     free(block);
+}
+
+void memory_trim(void) {
+    malloc_trim(0);
 }
 
 void memory_fail_after(uint64_t n) {

@@ -21,6 +21,10 @@ char *memory_copy_text(const void *data, size_t size) __attribute__((malloc, war
 /* Releases a block of this file. NULL is allowed. */
 void memory_free(void *block);
 
+/* Gives pages that hold no block back to the system: what a burst took stays with the process
+ * otherwise. Takes milliseconds; not for the path of a call. */
+void memory_trim(void);
+
 /* For tests: the `n`-th allocation of this thread from now on (1 = the next) fails, once; 0
  * switches it off. */
 void memory_fail_after(uint64_t n);

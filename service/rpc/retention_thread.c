@@ -53,8 +53,10 @@ static void retention_step(struct service *service, bool with_logs) {
 
 static void *retention_run(void *context) {
     struct retention *retention = context;
-    for (uint64_t step = 1; retention_sleep(retention); step++)
+    for (uint64_t step = 1; retention_sleep(retention); step++) {
         retention_step(retention->service, step % LOG_STEPS == 1);
+        memory_trim();
+    }
     return NULL;
 }
 

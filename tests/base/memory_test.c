@@ -51,6 +51,23 @@ static void zeroed_memory_is_zero_and_its_product_cannot_overflow(void **state) 
     assert_null(memory_copy_text("", SIZE_MAX));
 }
 
+static void freed_memory_goes_back_to_the_system(void **state) {
+    (void)state;
+    enum { BLOCKS = 4096, BLOCK_BYTES = 4096 };
+    static char *blocks[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = memory_zalloc(1, BLOCK_BYTES);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, BLOCK_BYTES);
+    }
+    char *last = memory_copy_text("kept", 4); /* the free ones lie before one that is not */
+    for (size_t i = 0; i < BLOCKS; i++)
+        memory_free(blocks[i]);
+    memory_trim();
+    assert_string_equal(last, "kept");
+    memory_free(last);
+}
+
 static void an_empty_text_is_copied(void **state) {
     (void)state;
     char *copy = memory_copy_text(NULL, 0);
@@ -83,6 +100,7 @@ int main(void) {
         cmocka_unit_test(the_nth_allocation_fails_once),
         cmocka_unit_test(a_refused_resize_keeps_the_block),
         cmocka_unit_test(zeroed_memory_is_zero_and_its_product_cannot_overflow),
+        cmocka_unit_test(freed_memory_goes_back_to_the_system),
         cmocka_unit_test(an_empty_text_is_copied),
         cmocka_unit_test(a_test_refuses_only_its_own_thread),
     };
