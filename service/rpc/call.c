@@ -313,6 +313,7 @@ void call_event(struct rpc_tag *tag, bool ok) {
         if (call->outgoing)
             grpc_byte_buffer_destroy(call->outgoing);
         call->outgoing = NULL;
+        atomic_fetch_sub(&call->queue->server->answers_bytes, call->answer_bytes);
         if (!ok && call->code == RPC_OK) /* the answer did not reach the client */
             call->code = RPC_CANCELLED;
         break;

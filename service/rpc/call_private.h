@@ -13,9 +13,10 @@
 
 enum {
     CALL_ARENA_MAX = 4 * GRPC_MESSAGE_MAX,
-    QUEUE_POSTED = 32,   /* requests posted ahead on each queue */
-    QUEUE_FREE_MAX = 64, /* calls kept for their next use on each queue */
-    CALL_ID_MAX = 128,   /* of x-request-id, as logged */
+    QUEUE_POSTED = 32,            /* requests posted ahead on each queue */
+    QUEUE_FREE_MAX = 64,          /* calls kept for their next use on each queue */
+    ANSWER_LARGE_BYTES = 1 << 20, /* from here on an answer counts among those that wait */
+    CALL_ID_MAX = 128,            /* of x-request-id, as logged */
 };
 
 /* What an event of the completion queue belongs to. */
@@ -43,6 +44,8 @@ struct rpc_server {
     struct rpc_tag shutdown;
     int port;
     char *unix_path; /* owned; NULL: none, or not made yet */
+    size_t answers_bytes_max;
+    atomic_size_t answers_bytes; /* of large answers under way */
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* signalled when `is_shut` or `live` changes towards the end */
     bool is_shut;
@@ -85,6 +88,7 @@ struct rpc_call {
     void *received_context;
 
     grpc_byte_buffer *outgoing; /* the message being sent */
+    size_t answer_bytes;        /* what it has of the server's answers_bytes */
     bool is_begun;              /* initial metadata are sent */
     rpc_written *written;
     void *written_context;

@@ -47,6 +47,21 @@ void call_finish(struct rpc_call *call, enum rpc_code code, struct slice message
     call_start(call, &call->end, ops, count + 1);
 }
 
+/* Takes a large answer's part of what all may hold; one that clients do not read stays in memory.
+ * False when there is no room. */
+static bool answer_hold(struct rpc_call *call, size_t size) {
+    struct rpc_server *server = call->queue->server;
+    if (size < ANSWER_LARGE_BYTES)
+        return true;
+    size_t before = atomic_fetch_add(&server->answers_bytes, size);
+    if (before + size > server->answers_bytes_max) {
+        atomic_fetch_sub(&server->answers_bytes, size);
+        return false;
+    }
+    call->answer_bytes = size;
+    return true;
+}
+
 void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *message) {
     assert(message);
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -54,6 +69,12 @@ void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *messag
         rpc_call_fail_with(call, SYNC_ERR_TOO_LARGE, "ANSWER_TOO_LARGE",
                            "The answer has %zu bytes, and a message at most %d: ask for pages.",
                            size, GRPC_MESSAGE_MAX);
+        return;
+    }
+    if (!answer_hold(call, size)) {
+        rpc_call_fail_with(call, SYNC_ERR_BUSY, "ANSWERS_WAITING",
+                           "Too many large answers wait for their clients; try again later, or "
+                           "ask for pages.");
         return;
     }
     grpc_slice bytes = grpc_slice_malloc(size);

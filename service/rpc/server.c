@@ -18,7 +18,8 @@ enum {
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
-    MESSAGES_BYTES_MAX = 1 << 30, /* received and not yet released, of all calls */
+    MESSAGES_BYTES_MAX = 1 << 30,  /* received and not yet released, of all calls */
+    ANSWERS_BYTES_MAX = 512 << 20, /* large answers that clients have yet to take */
     ADDRESS_TEXT_MAX = 512,
     CLOSE_GRACE_MS = 500,
 };
@@ -158,6 +159,8 @@ static bool server_prepare(struct rpc_server *server, const struct rpc_server_op
         server->queues[i].queue = grpc_completion_queue_create_for_next(NULL);
         grpc_server_register_completion_queue(server->server, server->queues[i].queue, NULL);
     }
+    server->answers_bytes_max =
+        options->answers_bytes_max ? options->answers_bytes_max : ANSWERS_BYTES_MAX;
     server->methods =
         method_table_open(options->methods, options->method_count, options->service->metrics);
     return server->methods;

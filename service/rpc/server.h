@@ -17,7 +17,8 @@ struct rpc_server_options {
     const char *unix_path; /* NULL: none. Its folder exists */
     const char *address;   /* HOST:PORT, port 0 for any; NULL: none */
     bool allow_remote;
-    struct log *audit_log; /* NULL: none */
+    size_t answers_bytes_max; /* of large answers that clients have yet to take; 0: 512 MiB */
+    struct log *audit_log;    /* NULL: none */
 };
 
 /* Binds and starts. On failure `error` holds one line for the operator: a socket or port that is in

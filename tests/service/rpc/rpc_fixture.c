@@ -144,6 +144,7 @@ void rpc_fixture_open(struct rpc_fixture *fixture, double burst) {
             .method_count = sizeof methods / sizeof methods[0],
             .threads = 2,
             .unix_path = fixture->socket,
+            .answers_bytes_max = FIXTURE_ANSWERS_BYTES,
         },
         &error, &fixture->server);
     if (status != SYNC_OK) {

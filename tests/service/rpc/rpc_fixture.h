@@ -8,7 +8,7 @@
 #include "service/rpc/service.h"
 #include "tests/service/rpc/grpc_client.h"
 
-enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4 };
+enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 << 20 };
 
 /* The methods of the fixture, of the service "test.Echo". */
 #define ECHO "/test.Echo/Echo"         /* answers the request's fields: a google.protobuf.Any */

@@ -77,6 +77,24 @@ static void message_comes_back_as_it_was_sent(void **state) {
     }
 }
 
+static void answers_that_wait_for_their_clients_are_bounded(void **state) {
+    struct grpc_client_answer answer;
+    struct buffer message;
+    any_make(FIXTURE_ANSWERS_BYTES, &message);
+    call_as_anna(*state, ECHO, buffer_slice(&message), &answer);
+    assert_int_equal(answer.code, 14);
+    assert_true(contains(buffer_slice(&answer.details), "ANSWERS_WAITING"));
+    grpc_client_answer_done(&answer);
+    buffer_done(&message);
+    any_make(FIXTURE_ANSWERS_BYTES - 100, &message);
+    for (int i = 0; i < 3; i++) {
+        call_as_anna(*state, ECHO, buffer_slice(&message), &answer);
+        assert_int_equal(answer.code, 0);
+        grpc_client_answer_done(&answer);
+    }
+    buffer_done(&message);
+}
+
 static void call_without_a_token_is_unauthenticated(void **state) {
     struct rpc_fixture *fixture = *state;
     struct grpc_client_answer answer;
@@ -445,6 +463,7 @@ static void remote_address_needs_to_be_allowed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH(message_comes_back_as_it_was_sent),
+        WITH(answers_that_wait_for_their_clients_are_bounded),
         WITH(call_without_a_token_is_unauthenticated),
         WITH(unknown_method_is_unimplemented),
         WITH(method_for_services_denies_users),
