@@ -44,7 +44,7 @@ static uint64_t fault_epoch(const struct store *base) {
 
 static enum sync_status fault_reader_open(struct store *base, struct store_reader **ret_reader) {
     struct fault_store *store = fault_store_of(base);
-    if (fault_ordered(store, SLICE("load")))
+    if (fault_ordered(store, SLICE("load")) || fault_ordered(store, SLICE("snapshot")))
         return SYNC_ERR_IO;
     return store_reader_open(store->inner, ret_reader);
 }

@@ -1,8 +1,8 @@
 /* Fault store: a store over another one that fails on demand, for tests of what a client then sees.
  *
  * While the file at the path given holds "load", loads, scans and readers fail with SYNC_ERR_IO;
- * "commit": commits and trims do; "all": both, and the health is SYNC_ERR_IO. Without the file, or
- * with other content, every call goes through. */
+ * "snapshot": readers alone do; "commit": commits and trims do; "all": all of them, and the health
+ * is SYNC_ERR_IO. Without the file, or with other content, every call goes through. */
 #ifndef SERVICE_STORE_FAULT_STORE_H
 #define SERVICE_STORE_FAULT_STORE_H
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """GET /api/offline/bundle: pages, cursors, times and the container."""
+import base64
 import gzip
 import json
 import time
@@ -10,6 +11,15 @@ from harness import Case, change
 
 PATH = "/api/offline/bundle"
 CONTAINER = {"Accept": "application/vnd.travelsense.bundle"}
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
 
 
 class Bundle(Case):
@@ -128,6 +138,28 @@ class Bundle(Case):
         self.assertLess(len(packed.body), len(plain.body) // 4)
         records = json.loads(gzip.decompress(packed.body))["records"]
         self.assertEqual(records, plain.json["records"])
+
+    def test_compress_false_brings_json_as_it_is(self):
+        self.upload([change(1, data={"text": "the same words again " * 200})])
+        for compress in ("true", "false"):
+            answer = self.call("GET", PATH + "?compress=" + compress,
+                               headers={"Accept-Encoding": "gzip"})
+            packed = answer.headers["Content-Encoding"] == "gzip"
+            self.assertEqual(packed, compress == "true", answer.headers)
+            body = gzip.decompress(answer.body) if packed else answer.body
+            self.assertIs(json.loads(body)["compressed"], compress == "true")
+
+    def test_a_cursor_of_another_store_asks_for_a_fresh_start(self):
+        self.upload([change(1)])
+        cursor = self.bundle()["cursor"]
+        parts = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        self.assertEqual(len(parts), 21)
+        self.assertEqual(int.from_bytes(parts[17:], "big"), crc32c(parts[:17]))
+        parts[5] ^= 1  # in the epoch
+        parts[17:] = crc32c(parts[:17]).to_bytes(4, "big")
+        other = base64.urlsafe_b64encode(parts).rstrip(b"=").decode()
+        self.expect_error(self.get(PATH, cursor=other), 400, "FAILED_PRECONDITION",
+                          "RESYNC_REQUIRED")
 
     def test_the_container_holds_the_same_records(self):
         data = {"b%d" % number: {"text": "words " * number, "n": number} for number in range(200)}

@@ -182,7 +182,7 @@ class Conflicts(Case):
         self.upload([change(5, "update", {"nights": 8}, data_type="trip", dataId="t",
                             baseVersion="2")], device=self.tablet)
         answer = self.resolve(conflict_id, "client", baseVersion="2")
-        self.assertIn(answer.status, (400, 409), answer)
+        self.expect_error(answer, 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
         self.assertEqual(self.trip()["nights"], 8)
 
 

@@ -42,16 +42,19 @@ static bool visit_nothing(void *context, const struct scan_item *item) {
     return true;
 }
 
-/* Which calls fail now: load and scan, commit and trim, health. */
-static void assert_faults(struct store *store, bool load, bool commit, bool health) {
+/* Which calls fail now: opening a reader, load and scan, commit and trim, health. */
+static void assert_faults(struct store *store, bool reader, bool load, bool commit, bool health) {
     struct row_write row = {.table = TABLE_CONFIG, .key = SLICE("k"), .value = SLICE("v")};
     struct write_set set = {.rows = &row, .row_count = 1};
     struct arena arena;
     struct user_view view;
     struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFIG};
+    struct store_reader *opened = NULL;
     enum sync_status loads = load ? SYNC_ERR_IO : SYNC_OK;
     enum sync_status commits = commit ? SYNC_ERR_IO : SYNC_OK;
     arena_init(&arena, 1 << 20);
+    assert_int_equal(store_reader_open(store, &opened), reader ? SYNC_ERR_IO : SYNC_OK);
+    store_reader_close(store, opened);
     assert_int_equal(store_load(store, NULL, &(struct touched){.user = SLICE("u")}, &arena, &view),
                      loads);
     assert_int_equal(store_scan(store, NULL, &scan, visit_nothing, NULL), loads);
@@ -65,17 +68,19 @@ static void calls_fail_while_the_file_orders_it(void **state) {
     (void)state;
     struct store *store;
     assert_int_equal(open_fault(NULL, &store), SYNC_OK);
-    assert_faults(store, false, false, false);
+    assert_faults(store, false, false, false, false);
     give_order("load");
-    assert_faults(store, true, false, false);
+    assert_faults(store, true, true, false, false);
+    give_order("snapshot");
+    assert_faults(store, true, false, false, false);
     give_order("commit\n");
-    assert_faults(store, false, true, false);
+    assert_faults(store, false, false, true, false);
     give_order("all");
-    assert_faults(store, true, true, true);
+    assert_faults(store, true, true, true, true);
     give_order("");
-    assert_faults(store, false, false, false);
+    assert_faults(store, false, false, false, false);
     unlink(order);
-    assert_faults(store, false, false, false);
+    assert_faults(store, false, false, false, false);
     assert_null(store_close(store));
 }
 
