@@ -1,6 +1,5 @@
-#include <strings.h>
-
 #include "gateway/compress.h"
+#include "gateway/http_text.h"
 
 static const struct slice coding_names[] = {
     [CODING_IDENTITY] = {(const uint8_t *)"identity", 8},
@@ -8,26 +7,13 @@ static const struct slice coding_names[] = {
     [CODING_ZSTD] = {(const uint8_t *)"zstd", 4},
 };
 
-static bool text_is(struct slice text, struct slice lower) {
-    return text.size == lower.size &&
-           strncasecmp((const char *)text.data, (const char *)lower.data, lower.size) == 0;
-}
-
-static struct slice trimmed(struct slice text) {
-    while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = slice_after(text, 1);
-    while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
-        text.size--;
-    return text;
-}
-
 enum content_coding coding_parse(struct slice text) {
     if (text.size == 0)
         return CODING_IDENTITY;
-    if (text_is(text, SLICE("x-gzip")))
+    if (http_text_is(text, SLICE("x-gzip")))
         return CODING_GZIP;
     for (int coding = CODING_IDENTITY; coding < CODING_UNKNOWN; coding++) {
-        if (text_is(text, coding_names[coding]))
+        if (http_text_is(text, coding_names[coding]))
             return (enum content_coding)coding;
     }
     return CODING_UNKNOWN;
@@ -42,7 +28,7 @@ static struct slice cut(struct slice *rest, uint8_t mark) {
     const uint8_t *found = rest->size ? memchr(rest->data, mark, rest->size) : NULL;
     struct slice head = found ? slice_first(*rest, (size_t)(found - rest->data)) : *rest;
     *rest = found ? slice_after(*rest, head.size + 1) : SLICE_EMPTY;
-    return trimmed(head);
+    return http_text_trim(head);
 }
 
 /* A weight in thousandths; what is malformed counts as 0. */

@@ -1,7 +1,8 @@
 #include "gateway/http1_head.h"
 
 #include <assert.h>
-#include <strings.h>
+
+#include "gateway/http_text.h"
 
 #define REFUSE(status_, message_) ((struct http1_refusal){(status_), (message_)})
 static const struct http1_refusal HTTP1_FINE = {0, NULL};
@@ -19,26 +20,13 @@ bool http1_is_field(uint8_t byte) {
     return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
 }
 
-static bool text_is(struct slice text, const char *lower) {
-    size_t size = strlen(lower);
-    return text.size == size && strncasecmp((const char *)text.data, lower, size) == 0;
-}
-
-static struct slice trimmed(struct slice text) {
-    while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = slice_after(text, 1);
-    while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
-        text.size--;
-    return text;
-}
-
 /* Cuts the next element off a comma-separated list. */
 static bool list_next(struct slice *list, struct slice *ret_element) {
     if (list->size == 0)
         return false;
     const uint8_t *comma = memchr(list->data, ',', list->size);
     size_t size = comma ? (size_t)(comma - list->data) : list->size;
-    *ret_element = trimmed(slice_first(*list, size));
+    *ret_element = http_text_trim(slice_first(*list, size));
     *list = slice_after(*list, comma ? size + 1 : size);
     return true;
 }
@@ -125,7 +113,7 @@ static struct http1_refusal read_header(uint8_t *line, size_t size,
             return REFUSE(400, "a header value holds a control character");
     }
     ret_header->name = slice_of(line, i);
-    ret_header->value = trimmed(slice_of(line + i + 1, size - i - 1));
+    ret_header->value = http_text_trim(slice_of(line + i + 1, size - i - 1));
     return HTTP1_FINE;
 }
 
@@ -149,7 +137,7 @@ static struct http1_refusal read_length(struct slice value, struct http1_request
 static struct http1_refusal read_coding(struct slice value, struct http1_request *request) {
     struct slice element;
     while (list_next(&value, &element)) {
-        if (!text_is(element, "chunked"))
+        if (!http_text_is(element, SLICE("chunked")))
             return REFUSE(501, "the only transfer coding taken is chunked");
         if (request->chunked)
             return REFUSE(400, "the transfer coding chunked is named twice");
@@ -163,9 +151,9 @@ static struct http1_refusal read_coding(struct slice value, struct http1_request
 static void read_connection(struct slice value, struct http1_request *request) {
     struct slice element;
     while (list_next(&value, &element)) {
-        if (text_is(element, "close"))
+        if (http_text_is(element, SLICE("close")))
             request->keep_alive = false;
-        else if (text_is(element, "keep-alive") && request->minor_version == 0)
+        else if (http_text_is(element, SLICE("keep-alive")) && request->minor_version == 0)
             request->keep_alive = true;
     }
 }
@@ -202,7 +190,7 @@ static struct http1_refusal read_framing(const struct transcode_header *header,
     } else if (slice_equal(header->name, SLICE("connection"))) {
         read_connection(header->value, request);
     } else if (slice_equal(header->name, SLICE("expect"))) {
-        if (!text_is(header->value, "100-continue"))
+        if (!http_text_is(header->value, SLICE("100-continue")))
             return REFUSE(417, "the only expectation taken is 100-continue");
         request->expects_continue = request->minor_version > 0;
     }

@@ -239,6 +239,34 @@ bool json_params_finish(struct json_decoder *decoder, const struct json_params *
 bool json_check_required(struct json_decoder *decoder, const struct schema_message *message,
                          const struct json_seen *seen);
 
+/* Reads one entry of an object: its value, behind the name `name` in the object `object`. */
+typedef bool json_read_entry(struct json_decoder *decoder, const void *context, size_t object,
+                             struct slice name);
+
+/* Reads an object by entries. Inline, so that each way to read an entry has a loop of its own. */
+static inline __attribute__((always_inline)) bool
+json_read_object(struct json_decoder *decoder, json_read_entry *read, const void *context) {
+    if (json_peek(decoder) != '{')
+        return json_fail_kind(decoder, "an object");
+    if (!json_enter(decoder))
+        return false;
+    if (json_is_empty(decoder, '}'))
+        return true;
+    size_t object = json_names_object(&decoder->names), names = decoder->names.count;
+    do {
+        struct slice name;
+        if (!json_read_name(decoder, &name))
+            return false;
+        struct json_mark mark = json_mark_of(decoder);
+        json_step_push(decoder)->key = name;
+        if (!read(decoder, context, object, name) && !json_recover(decoder, &mark))
+            return false;
+        decoder->step_count = mark.step_count;
+    } while (json_more(decoder, '}'));
+    json_names_keep(&decoder->names, names);
+    return !decoder->broken;
+}
+
 /* Reads google.protobuf's Struct, Value, ListValue and Any. */
 bool json_read_struct(struct json_decoder *decoder);
 bool json_read_value(struct json_decoder *decoder);

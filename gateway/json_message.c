@@ -151,8 +151,9 @@ static bool read_map_key(struct json_decoder *decoder, const struct schema_field
     return true;
 }
 
-static bool read_map_entry(struct json_decoder *decoder, const struct schema_field *field,
-                           size_t object, struct slice name) {
+static bool read_map_entry(struct json_decoder *decoder, const void *context, size_t object,
+                           struct slice name) {
+    const struct schema_field *field = context;
     const struct schema_field *value = schema_field_at(field->message, 2);
     size_t begin = decoder->out->size;
     json_write_tag(decoder, field);
@@ -170,28 +171,6 @@ static bool read_map_entry(struct json_decoder *decoder, const struct schema_fie
         wire_frame_close(&decoder->frames, decoder->out, frame);
     decoder->dropped = false;
     return true;
-}
-
-static bool read_map(struct json_decoder *decoder, const struct schema_field *field) {
-    if (json_peek(decoder) != '{')
-        return json_fail_kind(decoder, "an object");
-    if (!json_enter(decoder))
-        return false;
-    if (json_is_empty(decoder, '}'))
-        return true;
-    size_t object = json_names_object(&decoder->names), names = decoder->names.count;
-    do {
-        struct slice name;
-        if (!json_read_name(decoder, &name))
-            return false;
-        struct json_mark mark = json_mark_of(decoder);
-        json_step_push(decoder)->key = name;
-        if (!read_map_entry(decoder, field, object, name) && !json_recover(decoder, &mark))
-            return false;
-        decoder->step_count = mark.step_count;
-    } while (json_more(decoder, '}'));
-    json_names_keep(&decoder->names, names);
-    return !decoder->broken;
 }
 
 /* A member whose field is known. */
@@ -215,7 +194,7 @@ static bool read_member(struct json_decoder *decoder, const struct schema_messag
         json_seen_set(seen, message->field_count + (size_t)field->oneof);
     }
     if (field->map)
-        return read_map(decoder, field);
+        return json_read_object(decoder, read_map_entry, field);
     if (field->repeated)
         return read_list(decoder, field);
     decoder->dropped = false;

@@ -129,8 +129,10 @@ static void entry_open(struct json_decoder *decoder, struct slice name, struct w
     buffer_advance(decoder->out, name.size + AROUND);
 }
 
-static bool read_entry(struct json_decoder *decoder, size_t object, struct slice name) {
+static bool read_entry(struct json_decoder *decoder, const void *context, size_t object,
+                       struct slice name) {
     struct wire_frame entry, value;
+    (void)context;
     if (!json_name_once(decoder, object, name))
         return false;
     entry_open(decoder, name, &entry, &value);
@@ -142,25 +144,7 @@ static bool read_entry(struct json_decoder *decoder, size_t object, struct slice
 }
 
 bool json_read_struct(struct json_decoder *decoder) {
-    if (json_peek(decoder) != '{')
-        return json_fail_kind(decoder, "an object");
-    if (!json_enter(decoder))
-        return false;
-    if (json_is_empty(decoder, '}'))
-        return true;
-    size_t object = json_names_object(&decoder->names), names = decoder->names.count;
-    do {
-        struct slice name;
-        if (!json_read_name(decoder, &name))
-            return false;
-        struct json_mark mark = json_mark_of(decoder);
-        json_step_push(decoder)->key = name;
-        if (!read_entry(decoder, object, name) && !json_recover(decoder, &mark))
-            return false;
-        decoder->step_count = mark.step_count;
-    } while (json_more(decoder, '}'));
-    json_names_keep(&decoder->names, names);
-    return !decoder->broken;
+    return json_read_object(decoder, read_entry, NULL);
 }
 
 bool json_read_list(struct json_decoder *decoder) {

@@ -1,0 +1,25 @@
+/* HTTP text: what the fields of HTTP have in common, in whatever version. */
+#ifndef GATEWAY_HTTP_TEXT_H
+#define GATEWAY_HTTP_TEXT_H
+
+#include <strings.h>
+
+#include "base/bytes.h"
+
+/* Tells whether the text is this word, in either case; `lower` is lower case. */
+static inline bool http_text_is(struct slice text, struct slice lower) {
+    return text.size == lower.size &&
+           (text.size == 0 ||
+            strncasecmp((const char *)text.data, (const char *)lower.data, lower.size) == 0);
+}
+
+/* The text without the spaces and tabs around it; it borrows. */
+static inline struct slice http_text_trim(struct slice text) {
+    while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = slice_after(text, 1);
+    while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+#endif
