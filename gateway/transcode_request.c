@@ -248,6 +248,18 @@ static bool body_field_read(struct request_builder *builder, const struct json_p
     return true;
 }
 
+/* Refuses that no body came for a required field. The client does not know the field, so the fault
+ * is the body's. */
+static bool body_field_missed(struct request_builder *builder, struct json_seen *seen) {
+    struct json_decoder *decoder = builder->decoder;
+    struct json_mark mark = json_mark_of(decoder);
+    if (!builder->body->required || !decoder->options->check_required)
+        return true;
+    json_seen_set(seen, builder->body->index);
+    json_fail(decoder, "REQUIRED", "the request needs a body");
+    return json_recover_param(decoder, &mark);
+}
+
 /* Reads the body as the rule says, and writes the parameters. */
 static bool message_build(struct request_builder *builder, const struct json_params *params) {
     struct json_decoder *decoder = builder->decoder;
@@ -271,8 +283,10 @@ static bool message_build(struct request_builder *builder, const struct json_par
         return json_read_message(decoder, builder->message, NULL, params);
     }
     struct json_seen seen;
-    if (!json_seen_init(decoder, &seen, builder->message) ||
-        (!empty && !body_field_read(builder, params, &seen)))
+    if (!json_seen_init(decoder, &seen, builder->message))
+        return false;
+    bool well = empty ? body_field_missed(builder, &seen) : body_field_read(builder, params, &seen);
+    if (!well)
         return false;
     return json_params_finish(decoder, params, &seen) &&
            json_check_required(decoder, builder->message, &seen);

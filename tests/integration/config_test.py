@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """GET and PATCH /api/offline/config."""
+import json
+
 import harness
 from harness import Case
 
@@ -73,6 +75,10 @@ class Config(Case):
         config = self.expect(self.get(PATH), 200)
         self.assertEqual(config["syncInterval"], 15)
         self.assertEqual(config["conflictResolution"], "merge")
+
+    def test_a_patch_without_a_body_is_refused(self):
+        error = self.expect_error(self.call("PATCH", PATH), 400, "INVALID_ARGUMENT", "body")
+        self.assertNotIn("config", json.dumps(error))
 
     def test_what_only_the_server_sets_stays(self):
         self.call("PATCH", PATH, {"userId": "somebody", "syncInterval": 16})
