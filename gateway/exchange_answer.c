@@ -5,9 +5,9 @@
 #include "gateway/schema_types.h"
 
 enum {
-    COMPRESS_BYTES_MIN = 256,    /* a delta of one field already shrinks by a third */
-    STREAM_HOLD_BYTES = 1 << 20, /* waiting for a slow client: the service pauses */
-    STREAM_RESUME_BYTES = 256 << 10,
+    COMPRESS_BYTES_MIN = 256,      /* a delta of one field already shrinks by a third */
+    STREAM_HOLD_BYTES = 256 << 10, /* waiting for a slow client: the service pauses */
+    STREAM_RESUME_BYTES = 128 << 10,
 };
 
 void exchange_header(struct exchange *exchange, struct slice name, struct slice value) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -12,7 +13,7 @@
 #include "gateway/listener.h"
 #include "gateway/worker.h"
 
-enum { THREADS_MAX = 64 };
+enum { THREADS_MAX = 64, TRIM_SECONDS = 10 };
 
 /* The running parts. */
 struct program {
@@ -109,10 +110,12 @@ static enum sync_status announce(const struct gateway_setup *setup, struct sync_
                                     setup->ready_file, strerror(errno));
 }
 
+/* Waits for a signal to end. What a burst took goes back to the system meanwhile. */
 static void wait_for_end(const sigset_t *signals, struct log *log) {
-    int signal_number = 0;
-    while (sigwait(signals, &signal_number) != 0)
-        ;
+    const struct timespec pause = {.tv_sec = TRIM_SECONDS};
+    int signal_number;
+    while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0)
+        memory_trim();
     log_line(log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
     /* A second signal ends at once. */
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);

@@ -14,7 +14,7 @@
 #include "gateway/upstream_stream.h"
 
 enum {
-    UPSTREAM_STREAM_WINDOW = 4 << 20,
+    UPSTREAM_STREAM_WINDOW = 1 << 20, /* what a slow client makes us hold */
     UPSTREAM_CONNECTION_WINDOW = 64 << 20,
     UPSTREAM_OUT_MAX = 64 << 20,
     UPSTREAM_OUT_FILL = 512 << 10, /* frames are made until so much waits for the socket */

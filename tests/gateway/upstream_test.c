@@ -386,7 +386,7 @@ static void an_answer_without_a_status_is_no_success(void **state) {
 
 static void a_held_call_stops_the_service_until_let_go(void **state) {
     (void)state;
-    enum { MESSAGE = 1 << 20, MESSAGES = 7 };
+    enum { MESSAGE = 256 << 10, MESSAGES = 7 };
     struct caller caller;
     caller_init(&caller, REQUEST);
     struct buffer stream;
@@ -418,7 +418,7 @@ static void a_held_call_stops_the_service_until_let_go(void **state) {
             assert_int_equal(loop_turn(loop, 0), SYNC_OK);
         }
         if (size == 0 && caller.call.held_back) {
-            /* The window of 4 MiB is used up. */
+            /* The window of 1 MiB is used up. */
             assert_true(caller.messages >= 3 && caller.messages < MESSAGES);
             upstream_call_hold(&caller.call, false);
         }
