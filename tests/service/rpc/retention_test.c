@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
+#include "base/memory.h"
 #include "service/core/conflict.h"
 #include "service/rpc/bundle_params.h"
 #include "service/rpc/bundle_store.h"
@@ -230,6 +231,47 @@ static void old_log_entries_are_trimmed(void **state) {
     assert_int_equal(service_fixture_head(fixture, "bob").log_floor, 1);
 }
 
+/* All that retention removes; the first fault ends it. */
+static enum sync_status retain(struct service *service, struct retention_counts *counts) {
+    enum sync_status status = retention_expire_bundles(service, counts);
+    if (status == SYNC_OK)
+        status = retention_expire_operations(service, counts);
+    if (status == SYNC_OK)
+        status = retention_expire_conflicts(service, counts);
+    return status == SYNC_OK ? retention_trim_logs(service, counts) : status;
+}
+
+/* Every allocation fails once: what is removed is removed whole, and the rest is by the next run.
+ */
+static void without_memory_nothing_is_removed_in_part(void **state) {
+    struct service_fixture *fixture = *state;
+    bool has_failed = true;
+    for (uint64_t at = 1; has_failed; at++) {
+        service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+        put_conflict(fixture, (int64_t)fixture->now_us);
+        put_operation(fixture, SYNC_UPLOAD, OPERATION_COMPLETED);
+        build(fixture);
+        fixture->now_us += fixture->service.retention.log_us + 1000000;
+        struct retention_counts counts = {0};
+        memory_fail_after(at);
+        enum sync_status status = retain(&fixture->service, &counts);
+        has_failed = memory_count() >= at;
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
+        assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY),
+                         service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY));
+        assert_int_equal(service_fixture_count(fixture, TABLE_OPERATION, SLICE_EMPTY),
+                         service_fixture_count(fixture, TABLE_OPERATION_BY_USER, SLICE_EMPTY));
+        assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE, SLICE_EMPTY),
+                         service_fixture_count(fixture, TABLE_BUNDLE_PART, SLICE_EMPTY));
+        assert_int_equal(retain(&fixture->service, &counts), SYNC_OK);
+        static const enum table tables[] = {TABLE_CONFLICT, TABLE_OPERATION, TABLE_BUNDLE,
+                                            TABLE_EXPIRY};
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+            assert_int_equal(service_fixture_count(fixture, tables[i], SLICE_EMPTY), 0);
+    }
+}
+
 /* A write whose head has moved the first time. */
 struct racing_write {
     struct lane_write write; /* first: found from it */
@@ -276,6 +318,7 @@ int main(void) {
         TEST(operations_go_when_their_end_is_long_ago),
         TEST(conflicts_go_when_their_resolution_is_long_ago),
         TEST(old_log_entries_are_trimmed),
+        TEST(without_memory_nothing_is_removed_in_part),
         TEST(a_write_whose_head_moved_loads_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
