@@ -141,6 +141,25 @@ class Http(Case):
             self.assertNotEqual(run.returncode, 0)
             self.assertIn("no-such-flag", run.stderr)
 
+    def test_a_configuration_is_checked_without_serving(self):
+        for name, good, bad in (
+                ("service/sync_service", ["--data", self.stack.path("none"), "--threads", "3"],
+                 ["--threads", "many"]),
+                ("gateway/sync_gateway", ["--upstream", "unix:/none", "--http", "127.0.0.1:0"],
+                 ["--http", "nonsense"])):
+            for flags, fails in ((good, False), (good + bad, True)):
+                with self.subTest(name=name, flags=flags):
+                    run = subprocess.run([harness.binary(name), "--check-config"] + flags,
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                         timeout=60, check=False)
+                    self.assertEqual(run.returncode != 0, fails, run.stderr)
+                    if fails:
+                        self.assertIn(flags[-1], run.stderr)
+                        self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+                    else:
+                        self.assertIn("%s = %s" % (flags[-2][2:], flags[-1]), run.stdout)
+        self.assertFalse(os.path.exists(self.stack.path("none")))
+
     def test_a_busy_port_is_one_clear_line(self):
         with socket.socket() as busy:
             busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
