@@ -217,8 +217,13 @@ static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t strea
 
 /* What a call that ended without grpc-status has come to. */
 static void upstream_call_judge(struct upstream_call *call, uint32_t error_code) {
-    if (call->has_code)
+    if (call->has_code) {
+        /* A service that stops cancels what it has not begun; nobody on our side did. */
+        if (call->result.code == GRPC_CANCELLED && call->session->state != UPSTREAM_UP)
+            call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
+                                                    .message = SLICE("the service is stopping")};
         return;
+    }
     if (error_code == NGHTTP2_REFUSED_STREAM) {
         call->result.code = GRPC_UNAVAILABLE;
         call->result.unprocessed = true;

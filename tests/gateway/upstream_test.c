@@ -370,6 +370,26 @@ static void a_call_that_the_service_cancels_finds_it_unavailable(void **state) {
     caller_free(&caller);
 }
 
+static void a_call_cancelled_by_a_service_that_stops_finds_it_unavailable(void **state) {
+    (void)state;
+    static const int CODES[] = {GRPC_CANCELLED, GRPC_UNAVAILABLE};
+    struct caller caller;
+    for (int stops = 0; stops < 2; stops++) {
+        caller_init(&caller, REQUEST);
+        assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+        both_turn();
+        const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
+                                      nv("grpc-status", "1")};
+        if (stops)
+            nghttp2_submit_shutdown_notice(service.session);
+        nghttp2_submit_response(service.session, service.stream_id, headers, 3, NULL);
+        both_turn();
+        assert_true(caller.done);
+        assert_int_equal(caller.result.code, CODES[stops]);
+        caller_free(&caller);
+    }
+}
+
 static void an_answer_without_a_status_is_no_success(void **state) {
     (void)state;
     struct caller caller;
@@ -442,6 +462,7 @@ int main(void) {
         TEST(a_lost_connection_ends_calls_and_is_made_anew),
         TEST(a_refused_call_may_be_sent_again),
         TEST(a_call_that_the_service_cancels_finds_it_unavailable),
+        TEST(a_call_cancelled_by_a_service_that_stops_finds_it_unavailable),
         TEST(an_answer_without_a_status_is_no_success),
         TEST(a_held_call_stops_the_service_until_let_go),
     };
