@@ -67,26 +67,29 @@ static bool read_any_value(struct json_decoder *decoder, const struct schema_mes
     return !decoder->broken;
 }
 
-static bool any_type_resolve(struct json_decoder *decoder, struct slice url,
-                             const struct schema_message **ret_message) {
+/* The message that a type's URL names; NULL when it is at fault. */
+static const struct schema_message *any_type_resolve(struct json_decoder *decoder,
+                                                     struct slice url) {
     size_t at = url.size;
     while (at > 0 && url.data[at - 1] != '/')
         at--;
-    if (at == 0 || at == url.size)
-        return json_fail(decoder, "INVALID_VALUE",
-                         "\"@type\" must be such as \"type.googleapis.com/package.Message\"");
-    *ret_message = schema_message_find(decoder->schema, slice_after(url, at));
-    if (!*ret_message)
-        return json_fail(decoder, "INVALID_VALUE", "the type \"%.*s\" is not known", (int)url.size,
-                         url.data);
-    return true;
+    if (at == 0 || at == url.size) {
+        json_fail(decoder, "INVALID_VALUE",
+                  "\"@type\" must be such as \"type.googleapis.com/package.Message\"");
+        return NULL;
+    }
+    const struct schema_message *message =
+        schema_message_find(decoder->schema, slice_after(url, at));
+    if (!message)
+        json_fail(decoder, "INVALID_VALUE", "the type \"%.*s\" is not known", (int)url.size,
+                  url.data);
+    return message;
 }
 
 bool json_read_any(struct json_decoder *decoder) {
     static const uint8_t URL_TAG = TAG_TYPE_URL;
     struct slice url = SLICE_EMPTY;
     bool empty = false;
-    const struct schema_message *message;
     if (json_peek(decoder) != '{')
         return json_fail_kind(decoder, "an object");
     if (!find_type(decoder, &url, &empty))
@@ -95,7 +98,8 @@ bool json_read_any(struct json_decoder *decoder) {
         return true;
     if (!url.data)
         return json_fail(decoder, "INVALID_VALUE", "\"@type\" is missing");
-    if (!any_type_resolve(decoder, url, &message))
+    const struct schema_message *message = any_type_resolve(decoder, url);
+    if (!message)
         return false;
     json_write_text(decoder, &URL_TAG, 1, url);
     size_t begin = decoder->out->size;

@@ -137,7 +137,7 @@ enum sync_status route_table_open(const struct schema *schema, struct sync_error
     arena_init(&table->arena, ROUTE_TABLE_BYTES_MAX);
     enum sync_status status = table_fill(table, schema, error);
     if (status)
-        table = route_table_close(table);
+        route_table_close(table);
     else
         *ret_table = table;
     return status;

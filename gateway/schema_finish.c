@@ -120,7 +120,8 @@ static bool field_finish(struct schema_build *build, struct schema_field *field)
         return false;
     label[0] = '"';
     memcpy(label + 1, field->json_name.data, field->json_name.size);
-    memcpy(label + size - 2, "\":", 2);
+    label[size - 2] = '"';
+    label[size - 1] = ':';
     field->json_label = slice_of(label, size);
     return true;
 }

@@ -282,6 +282,7 @@ static bool message_build(struct request_builder *builder, const struct json_par
             return json_write_params(decoder, builder->message, params);
         return json_read_message(decoder, builder->message, NULL, params);
     }
+    assert(builder->body); /* the table of routes has looked */
     struct json_seen seen;
     if (!json_seen_init(decoder, &seen, builder->message))
         return false;

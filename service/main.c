@@ -95,7 +95,6 @@ static int run(const struct settings *settings, const sigset_t *waited) {
 }
 
 int main(int argc, char **argv) {
-    extern char **environ;
     sigset_t waited;
     struct sync_error error;
     struct config *config = NULL;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -125,6 +126,7 @@ static int page_listen(const char *address) {
 /* The port a socket is bound to. */
 static int socket_port(int fd) {
     struct sockaddr_storage bound;
+    memset(&bound, 0, sizeof bound);
     socklen_t size = sizeof bound;
     if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0)
         return 0;

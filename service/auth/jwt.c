@@ -146,7 +146,7 @@ static enum sync_status claims_origin(const json_t *claims, const struct jwt_exp
 static enum sync_status claims_identity(const json_t *claims, struct sync_error *error,
                                         struct identity *identity) {
     struct slice user = member_text(claims, "sub");
-    if (!change_id_is_valid(user) || user.size > USER_ID_MAX)
+    if (user.size == 0 || !change_id_is_valid(user) || user.size > USER_ID_MAX)
         return refuse(error, "TOKEN_CLAIMS", "The token's \"sub\" is no user id.");
     struct slice device = member_text(claims, "device_id");
     if (json_object_get(claims, "device_id") && !device_id_is_valid(device))

@@ -174,7 +174,7 @@ static enum sync_status container_verify(struct slice container, struct sync_err
                                          struct wire_reader *ret_chunks) {
     struct wire_reader reader = wire_reader_of(container);
     struct slice message;
-    struct chunk chunk;
+    struct chunk chunk = {.index = 0};
     struct sha256 sha;
     uint64_t chunk_count = 0;
     if (!part_read(&reader, CONTAINER_HEADER, &message))
@@ -294,13 +294,13 @@ static enum sync_status chunk_visit(const struct chunk *chunk, struct sync_error
 
 enum sync_status bundle_read(struct slice container, struct sync_error *error,
                              struct bundle_info *ret_info, bundle_visit *visit, void *context) {
-    struct bundle_info info;
-    struct wire_reader reader;
+    struct bundle_info info = {.types = 0};
+    struct wire_reader reader = wire_reader_of(container);
     struct slice message;
     struct entry_sink sink = {.visit = visit, .context = context};
     enum sync_status status = container_verify(container, error, &info, &reader);
     for (uint64_t i = 0; !status && part_read(&reader, CONTAINER_CHUNKS, &message); i++) {
-        struct chunk chunk;
+        struct chunk chunk = {.index = 0};
         status = chunk_read(message, i, error, &chunk);
         if (!status)
             status = chunk_visit(&chunk, error, &sink);

@@ -42,7 +42,7 @@ static __attribute__((noinline)) bool writer_grow(struct json_writer *writer, si
 /* Makes room for `size` bytes. False near the buffer's bound: what then goes by the buffer's own
  * functions may still fit. */
 static inline bool writer_room(struct json_writer *writer, size_t size) {
-    return (size_t)(writer->end - writer->at) >= size || writer_grow(writer, size);
+    return (writer->at && (size_t)(writer->end - writer->at) >= size) || writer_grow(writer, size);
 }
 
 static inline void write_byte(struct json_writer *writer, uint8_t byte) {

@@ -50,7 +50,7 @@ struct bundle_background {
 
 static enum sync_status background_apply(struct lane_write *write, struct write_set *ret_set) {
     struct bundle_background *background = (struct bundle_background *)write;
-    struct bundle stored;
+    struct bundle stored = {0};
     enum sync_status status = bundle_load(write->service, background->bundle.id, background->user,
                                           &background->arena, NULL, &stored);
     if (background->counts) {

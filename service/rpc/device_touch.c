@@ -67,7 +67,7 @@ static enum sync_status acknowledgement_apply(struct lane_write *write, struct w
         .now_us = (int64_t)clock_now_us(write->service->clock),
     };
     struct device device;
-    bool has_news;
+    bool has_news = false;
     status = device_touch(&touch, &ack->arena, NULL, &device, &ack->row_write, &has_news);
     if (status != SYNC_OK || !has_news)
         return status;

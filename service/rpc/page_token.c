@@ -59,12 +59,10 @@ enum sync_status page_token_parse(struct slice text, const struct page_binding *
         is_ours = crc == token_check(binding, position);
     }
     enum sync_status status = SYNC_OK;
-    if (bytes.failed)
+    if (bytes.failed || (is_ours && !arena_copy(arena, position, ret_position)))
         status = SYNC_ERR_NO_MEMORY;
     else if (!is_ours)
         status = SYNC_ERR_INVALID;
-    else if (!arena_copy(arena, position, ret_position))
-        status = SYNC_ERR_NO_MEMORY;
     buffer_done(&bytes);
     return status;
 }

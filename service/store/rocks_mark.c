@@ -93,7 +93,7 @@ enum sync_status rocks_mark_open(const char *folder, uint64_t sequence, struct s
             status = mark_error(error, SYNC_ERR_NO_MEMORY, folder, "no memory");
     }
     close(fd);
-    if (status != SYNC_OK) {
+    if (!mark || mapped == MAP_FAILED) {
         if (mapped != MAP_FAILED)
             munmap(mapped, MARK_BYTES);
         memory_free(mark);
