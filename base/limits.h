@@ -22,6 +22,11 @@ enum {
     LOG_TEXT_MAX = 4 << 10, /* of one field; longer text is cut */
     LOG_LINE_MAX = 1 << 20,
 
+    /* streams */
+    SYNC_BATCH_BYTES_MAX = 8 << 20,     /* of a batch in a Sync stream */
+    SYNC_UNACKNOWLEDGED_MAX = 16 << 20, /* bytes of records before an acknowledgement */
+    STREAMS_MAX = 50000,                /* Sync streams open at once, by default */
+
     /* documents, wire and JSON */
     DOCUMENT_DEPTH_MAX = 64,
     WIRE_DEPTH_MAX = 100,
@@ -58,6 +63,7 @@ enum {
 
 _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");
 _Static_assert(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX, "");
+_Static_assert(SYNC_BATCH_BYTES_MAX <= GRPC_MESSAGE_MAX, "");
 _Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
 _Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
                "a body that HTTP accepts fits the service's message");
