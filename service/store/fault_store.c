@@ -85,6 +85,14 @@ static enum sync_status fault_trim(struct store *base, const struct store_trim *
     return fault_ordered(store, SLICE("commit")) ? SYNC_ERR_IO : store_trim(store->inner, what);
 }
 
+static void fault_watch_add(struct store *base, struct store_watch *watch) {
+    store_watch_add(fault_store_of(base)->inner, watch);
+}
+
+static void fault_watch_remove(struct store *base, struct store_watch *watch) {
+    store_watch_remove(fault_store_of(base)->inner, watch);
+}
+
 static enum sync_status fault_stats(struct store *base, struct store_stats *ret_stats) {
     return store_stats(fault_store_of(base)->inner, ret_stats);
 }
@@ -103,6 +111,8 @@ static const struct store_calls fault_store_calls = {
     .scan = fault_scan,
     .commit = fault_commit,
     .trim = fault_trim,
+    .watch_add = fault_watch_add,
+    .watch_remove = fault_watch_remove,
     .stats = fault_stats,
     .health = fault_health,
 };

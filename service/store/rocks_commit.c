@@ -108,6 +108,7 @@ static enum sync_status commit_put_rows(struct rocks_commit *commit, const struc
     struct rocks_key key;
     for (size_t i = 0; i < set->row_count; i++) {
         const struct row_write *row = &set->rows[i];
+        commit->tables |= UINT32_C(1) << row->table;
         rocks_key_row(&key, row->table, row->key);
         if (key.failed)
             return SYNC_ERR_INVALID;
@@ -180,6 +181,7 @@ void rocks_commit(struct store *base, const struct write_set *set, store_committ
         done(context, status, &(struct user_head){0});
         return;
     }
+    commit->watched = set->user;
     commit->done = done;
     commit->context = context;
     rocks_commit_submit(store, commit);

@@ -126,7 +126,16 @@ static enum sync_status group_write(struct rocks_group *group) {
     return SYNC_ERR_STORE_BROKEN;
 }
 
-/* Tells a commit's caller, after which his write set is gone, and frees it. */
+/* Tells those who watch the commit's user. */
+static void commit_tell_watchers(struct rocks_store *store, const struct rocks_commit *commit) {
+    if (commit->watched.size == 0)
+        return;
+    struct store_event event = {.head = commit->user.size > 0 ? &commit->head : NULL,
+                                .tables = commit->tables};
+    watch_table_tell(store->watches, commit->watched, &event);
+}
+
+/* Tells watchers, then a commit's caller, after which his write set is gone, and frees it. */
 static void commit_tell(struct rocks_store *store, struct rocks_commit *commit, bool accepted) {
     static const struct user_head none = {0};
     uint64_t took_us = clock_monotonic_us(clock_system()) - commit->begun_us;
@@ -136,6 +145,8 @@ static void commit_tell(struct rocks_store *store, struct rocks_commit *commit, 
         metric_observe(store->metrics.commit_seconds, (double)took_us / 1e6);
     else
         metric_add(store->metrics.commit_failures, 1);
+    if (commit->status == SYNC_OK)
+        commit_tell_watchers(store, commit);
     commit->done(commit->context, commit->status,
                  commit->status == SYNC_OK ? &commit->head : &none);
     rocks_commit_free(commit);

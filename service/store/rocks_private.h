@@ -11,6 +11,7 @@
 #include "service/store/rocks_codec.h"
 #include "service/store/rocks_mark.h"
 #include "service/store/rocks_store.h"
+#include "service/store/watch_table.h"
 
 /* Column families, in the order of rocks_family_names. RocksDB wants its own default one. */
 enum rocks_family {
@@ -49,6 +50,8 @@ struct rocks_op {
 struct rocks_commit {
     struct rocks_commit *next;
     struct slice user; /* the caller's; empty: nobody's head is read or written */
+    struct slice watched; /* whose watchers hear of it, the caller's; empty: nobody's */
+    uint32_t tables;      /* bits, of struct store_event */
     uint64_t expected_revision;
     struct user_head head; /* as it will be */
     struct buffer bytes;
@@ -86,6 +89,7 @@ struct rocks_store {
     rocksdb_column_family_handle_t *families[ROCKS_FAMILIES];
     struct rocks_settings settings;
     struct change_index *index;
+    struct watch_table *watches;
     struct rocks_committer committer;
     struct rocks_mark *mark; /* moved on by the committer */
     struct rocks_metrics metrics;

@@ -188,6 +188,7 @@ static struct store *rocks_close(struct store *base) {
     rocks_mark_close(store->mark);
     rocks_settings_done(&store->settings);
     change_index_close(store->index);
+    watch_table_close(store->watches);
     memory_free(store);
     return NULL;
 }
@@ -232,6 +233,14 @@ static enum sync_status rocks_stats(struct store *base, struct store_stats *ret_
     return rocks_health(store);
 }
 
+static void rocks_watch_add(struct store *base, struct store_watch *watch) {
+    watch_table_add(rocks_store_of(base)->watches, watch);
+}
+
+static void rocks_watch_remove(struct store *base, struct store_watch *watch) {
+    watch_table_remove(rocks_store_of(base)->watches, watch);
+}
+
 static const struct store_calls rocks_store_calls = {
     .close = rocks_close,
     .epoch = rocks_epoch,
@@ -241,6 +250,8 @@ static const struct store_calls rocks_store_calls = {
     .scan = rocks_scan,
     .commit = rocks_commit,
     .trim = rocks_trim,
+    .watch_add = rocks_watch_add,
+    .watch_remove = rocks_watch_remove,
     .stats = rocks_stats,
     .health = rocks_store_health,
 };
@@ -256,7 +267,10 @@ static struct rocks_store *store_make(const struct rocks_store_options *options)
     store->log = options->log;
     store->index = change_index_open(
         options->change_index_bytes ? options->change_index_bytes : CHANGE_INDEX_BYTES, seed);
-    if (!store->index) {
+    store->watches = watch_table_open(seed);
+    if (!store->index || !store->watches) {
+        change_index_close(store->index);
+        watch_table_close(store->watches);
         memory_free(store);
         return NULL;
     }

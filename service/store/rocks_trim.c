@@ -43,7 +43,7 @@ static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit
     uint64_t floor = 0, revision = 0;
     enum sync_status status = rocks_get_head(store, options, what->user, &commit->head);
     rocksdb_readoptions_destroy(options);
-    commit->user = what->user;
+    commit->user = commit->watched = what->user;
     if (status == SYNC_OK)
         status = trim_family(store, commit, ROCKS_LOG, what->log_before_us, TRIM_ROWS_MAX, &floor);
     if (status == SYNC_OK)

@@ -53,6 +53,24 @@ struct store_trim {
     int64_t settled_before_us; /* settled changes of commits whose head.time_us is before this */
 };
 
+/* What a watcher hears of a commit. Lives until the call returns. */
+struct store_event {
+    const struct user_head *head; /* as it is now; NULL when the commit wrote none */
+    uint32_t tables;              /* in which it wrote rows: bit n for enum table n */
+};
+
+/* A wish to hear of a user's commits, in the caller's memory. */
+struct store_watch {
+    struct slice user; /* lives until the removal; not empty */
+    /* Called after each commit that names the user, rows-only ones (any_revision) included, once it
+     * is durable and visible. On a thread of the store and under its lock: it does not block, adds
+     * and removes no watch, and takes no lock that is held where one is added or removed. */
+    void (*changed)(struct store_watch *watch, const struct store_event *event);
+    /* ---- the store's own */
+    struct store_watch *next, **link;
+    uint64_t hash;
+};
+
 /* Estimates, for metrics and operators. */
 struct store_stats {
     uint64_t users, records, rows;
@@ -74,6 +92,8 @@ struct store_calls {
     void (*commit)(struct store *store, const struct write_set *set, store_committed *done,
                    void *context);
     enum sync_status (*trim)(struct store *store, const struct store_trim *what);
+    void (*watch_add)(struct store *store, struct store_watch *watch);
+    void (*watch_remove)(struct store *store, struct store_watch *watch);
     enum sync_status (*stats)(struct store *store, struct store_stats *ret_stats);
     enum sync_status (*health)(struct store *store);
 };
@@ -140,6 +160,18 @@ enum sync_status store_commit_wait(struct store *store, const struct write_set *
  * SYNC_OK. */
 static inline enum sync_status store_trim(struct store *store, const struct store_trim *what) {
     return store->calls->trim(store, what);
+}
+
+/* Begins to call `watch->changed`. What was committed before may be told or not: read after adding.
+ * Watchers of other users cost a commit nothing. Any number may watch one user. */
+static inline void store_watch_add(struct store *store, struct store_watch *watch) {
+    store->calls->watch_add(store, watch);
+}
+
+/* Ends it: after the return no call is under way and none comes. Not from within `changed`. All
+ * watches are removed before the store closes. */
+static inline void store_watch_remove(struct store *store, struct store_watch *watch) {
+    store->calls->watch_remove(store, watch);
 }
 
 /* Fills in estimates. */
