@@ -10,35 +10,76 @@
 
 enum { THREAD_NAME_SIZE = 16 /* the kernel's bound, NUL included */ };
 
+/* Tasks in order of arrival. */
+struct task_queue {
+    struct work_task *first, *last;
+};
+
 struct work_pool {
     pthread_mutex_t lock;           /* guards all below, but for `threads` */
-    pthread_cond_t work_or_closing; /* a task was queued, or `closing` was set */
-    struct work_task *first, *last;
-    size_t queued, queue_max;
+    pthread_cond_t work_or_closing; /* there may be a task to take, or `closing` was set */
+    struct task_queue submitted, posted;
+    size_t queued, queue_max;            /* submitted */
+    unsigned posted_running, posted_max; /* how many threads may run posted tasks */
+    unsigned passed_over;                /* submitted tasks taken since posted ones began to wait */
     bool closing;
     unsigned threads_count;
     pthread_t threads[]; /* the opener's and closer's own */
 };
 
-/* Takes the oldest task, waiting for one; NULL when closing and none is left. */
-static struct work_task *work_pool_take(struct work_pool *pool) {
-    pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->closing)
-        pthread_cond_wait(&pool->work_or_closing, &pool->lock);
-    struct work_task *task = pool->first;
-    if (task) {
-        pool->first = task->next;
-        pool->last = pool->first ? pool->last : NULL;
-        pool->queued--;
-    }
-    pthread_mutex_unlock(&pool->lock);
+static void queue_put(struct task_queue *queue, struct work_task *task) {
+    task->next = NULL;
+    if (queue->last)
+        queue->last->next = task;
+    else
+        queue->first = task;
+    queue->last = task;
+}
+
+static struct work_task *queue_take(struct task_queue *queue) {
+    struct work_task *task = queue->first;
+    queue->first = task->next;
+    queue->last = queue->first ? queue->last : NULL;
     return task;
+}
+
+/* Whether there is a posted task and a thread may take it. */
+static bool posted_is_ready(const struct work_pool *pool) {
+    return pool->posted.first && (pool->posted_running < pool->posted_max || pool->closing);
+}
+
+/* Takes the next task, waiting for one; NULL when closing and none is left. */
+static struct work_task *work_pool_take(struct work_pool *pool, bool *ret_is_posted) {
+    while (!pool->submitted.first && !posted_is_ready(pool) && !pool->closing)
+        pthread_cond_wait(&pool->work_or_closing, &pool->lock);
+    bool is_ready = posted_is_ready(pool);
+    *ret_is_posted = is_ready && (!pool->submitted.first || pool->passed_over + 1 >= POSTED_EVERY);
+    if (*ret_is_posted) {
+        pool->passed_over = 0;
+        pool->posted_running++;
+        return queue_take(&pool->posted);
+    }
+    if (!pool->submitted.first)
+        return NULL;
+    if (is_ready) { /* somebody else may take what this thread passes over */
+        pool->passed_over++;
+        pthread_cond_signal(&pool->work_or_closing);
+    }
+    pool->queued--;
+    return queue_take(&pool->submitted);
 }
 
 static void *work_pool_thread(void *context) {
     struct work_pool *pool = context;
-    for (struct work_task *task; (task = work_pool_take(pool));)
+    bool is_posted;
+    pthread_mutex_lock(&pool->lock);
+    for (struct work_task *task; (task = work_pool_take(pool, &is_posted));) {
+        pthread_mutex_unlock(&pool->lock);
         task->run(task); /* the task may be gone from here on */
+        pthread_mutex_lock(&pool->lock);
+        pool->posted_running -= is_posted; /* this thread is then free to take the next */
+    }
+    pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
@@ -64,6 +105,7 @@ enum sync_status work_pool_open(const char *name, unsigned threads, size_t queue
     if (!pool)
         return SYNC_ERR_NO_MEMORY;
     pool->queue_max = queue_max;
+    pool->posted_max = threads > 1 ? threads - 1 : 1;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work_or_closing, NULL);
     if (!work_pool_start(pool, name, threads)) {
@@ -83,7 +125,7 @@ struct work_pool *work_pool_close(struct work_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->threads_count; i++)
         pthread_join(pool->threads[i], NULL);
-    assert(!pool->first);
+    assert(!pool->submitted.first && !pool->posted.first);
     pthread_cond_destroy(&pool->work_or_closing);
     pthread_mutex_destroy(&pool->lock);
     memory_free(pool);
@@ -100,15 +142,19 @@ enum sync_status work_pool_submit(struct work_pool *pool, struct work_task *task
     } else if (pool->queued == pool->queue_max) {
         status = SYNC_ERR_BUSY;
     } else {
-        task->next = NULL;
-        if (pool->last)
-            pool->last->next = task;
-        else
-            pool->first = task;
-        pool->last = task;
+        queue_put(&pool->submitted, task);
         pool->queued++;
         pthread_cond_signal(&pool->work_or_closing);
     }
     pthread_mutex_unlock(&pool->lock);
     return status;
+}
+
+void work_pool_post(struct work_pool *pool, struct work_task *task) {
+    assert(pool);
+    assert(task->run);
+    pthread_mutex_lock(&pool->lock);
+    queue_put(&pool->posted, task);
+    pthread_cond_signal(&pool->work_or_closing);
+    pthread_mutex_unlock(&pool->lock);
 }

@@ -26,4 +26,12 @@ struct work_pool *work_pool_close(struct work_pool *pool);
  * the queue is full, SYNC_ERR_UNAVAILABLE when closing. Thread-safe. */
 enum sync_status work_pool_submit(struct work_pool *pool, struct work_task *task);
 
+/* Queues a task of lower rank, without a bound of the pool's own: for tasks that their owners
+ * bound, such as one for each open stream. It runs once, after the submitted tasks that wait, but
+ * for every POSTED_EVERY-th turn, and never on all threads at once when there are several. A
+ * closing pool still runs what its tasks post. Thread-safe. */
+void work_pool_post(struct work_pool *pool, struct work_task *task);
+
+enum { POSTED_EVERY = 8 };
+
 #endif

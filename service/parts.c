@@ -107,6 +107,9 @@ static enum sync_status work_open(struct parts *parts, struct sync_error *error)
         SYNC_OK)
         return sync_error_set(error, SYNC_ERR_UNAVAILABLE, "THREADS", NULL,
                               "cannot start %u worker threads", parts->settings->workers);
+    if (timers_open(service->clock, &service->timers) != SYNC_OK)
+        return sync_error_set(error, SYNC_ERR_UNAVAILABLE, "THREADS", NULL,
+                              "cannot start the timers' thread");
     if (user_lanes_open(service->pool, &service->lanes) != SYNC_OK)
         return out_of_memory(error, "the users' lanes");
     enum sync_status status = workers_open(service, &parts->workers);
@@ -175,6 +178,7 @@ void parts_close(struct parts *parts) {
     parts->workers = workers_close(parts->workers);
     user_lanes_drain(service->lanes); /* acknowledgements, which no call waits for */
     service->pool = work_pool_close(service->pool);
+    service->timers = timers_close(service->timers);
     service->lanes = user_lanes_close(service->lanes);
     service->store = store_close(service->store);
     service->reflection = reflection_index_close(service->reflection);

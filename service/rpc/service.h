@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/timer.h"
 #include "base/work_pool.h"
 #include "service/auth/token.h"
 #include "service/core/policy.h"
@@ -32,6 +33,7 @@ struct service {
     struct metrics *metrics;
     struct sync_metrics *sync_metrics; /* what the handlers count; workers_open sets it */
     struct work_pool *pool; /* handlers and turns run here; they may block on the store */
+    struct timers *timers;  /* on its own thread */
     struct store *store;
     struct user_lanes *lanes;
     struct job_queue *jobs;
