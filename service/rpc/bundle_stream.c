@@ -1,7 +1,6 @@
 #include "service/rpc/bundle_stream.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdio.h>
 
 #include "base/json_text.h"
@@ -36,7 +35,6 @@ struct bundle_stream {
     uint32_t part_index;
     bool has_part;
     struct buffer piece; /* the message at hand */
-    struct work_task task;
 };
 
 /* The head of the HTTP answer; lives in the call's arena. */
@@ -208,7 +206,7 @@ static bool stream_pack(struct bundle_stream *stream, Google__Api__HttpBody *bod
     return true;
 }
 
-static void stream_run(struct work_task *task);
+static void stream_send(struct bundle_stream *stream);
 
 static void stream_written(struct rpc_call *call, void *context, bool ok) {
     (void)call;
@@ -217,11 +215,10 @@ static void stream_written(struct rpc_call *call, void *context, bool ok) {
         stream_fail(stream, SYNC_ERR_CANCELLED);
         return;
     }
-    /* The store is read on the pool: this thread may be the transport's. */
-    stream->task = (struct work_task){.run = stream_run};
-    enum sync_status status = work_pool_submit(stream->service->pool, &stream->task);
-    if (status != SYNC_OK)
-        stream_fail(stream, status);
+    if (stream->next < stream->end)
+        stream_send(stream);
+    else
+        stream_end(stream, stream->end > 0 && stream->end == stream->bundle.size);
 }
 
 /* Sends the next piece. */
@@ -245,15 +242,6 @@ static void stream_send(struct bundle_stream *stream) {
     if (stream->service->sync_metrics)
         metric_add(stream->service->sync_metrics->download_bytes, (double)size);
     rpc_stream_write(stream->call, buffer_slice(&stream->piece), stream_written, stream);
-}
-
-static void stream_run(struct work_task *task) {
-    struct bundle_stream *stream =
-        (struct bundle_stream *)((char *)task - offsetof(struct bundle_stream, task));
-    if (stream->next < stream->end)
-        stream_send(stream);
-    else
-        stream_end(stream, stream->end > 0 && stream->end == stream->bundle.size);
 }
 
 /* Sends the head, alone; the bytes follow. */

@@ -159,6 +159,7 @@ static void call_drop_message(struct rpc_call *call) {
 /* Ends a call's life; nothing of it is under way. */
 static void call_release(struct rpc_call *call) {
     struct rpc_server *server = call->queue->server;
+    assert(!call->left);
     call_observe(call);
     call_drop_message(call);
     grpc_slice_unref(call->status_text);
@@ -204,6 +205,12 @@ static void call_dispatch(struct rpc_call *call) {
         return;
     }
     call->task.run = call_run_handler;
+    /* Streams come in herds after a restart; they are as many as connections let in, and wait
+     * behind the calls that somebody waits for. */
+    if (method->shape != RPC_UNARY) {
+        work_pool_post(rpc_call_service(call)->pool, &call->task);
+        return;
+    }
     enum sync_status status = work_pool_submit(rpc_call_service(call)->pool, &call->task);
     if (status != SYNC_OK)
         rpc_call_fail_with(call, status, "OVERLOADED",
@@ -277,16 +284,17 @@ static void call_run_written(struct work_task *task) {
     call->written(call, call->written_context, call->written_ok);
 }
 
-/* A message of a stream is out. The handler may block on its next one, so it is told on the pool;
- * here when the pool is full. */
+/* A message of a stream is out. The handler may block on its next one, so it is told on the pool.
+ */
 static void call_write_done(struct rpc_call *call, bool ok) {
     grpc_byte_buffer_destroy(call->outgoing);
     call->outgoing = NULL;
     call->written_ok = ok;
     call->task.run = call_run_written;
-    if (method_entry_method(call->entry)->policy->is_inline ||
-        work_pool_submit(rpc_call_service(call)->pool, &call->task) != SYNC_OK)
+    if (method_entry_method(call->entry)->policy->is_inline)
         call_run_written(&call->task);
+    else
+        work_pool_post(rpc_call_service(call)->pool, &call->task);
 }
 
 void call_event(struct rpc_tag *tag, bool ok) {
@@ -301,7 +309,7 @@ void call_event(struct rpc_tag *tag, bool ok) {
     switch (tag->kind) {
     case TAG_CLOSE:
         if (call->close_cancelled)
-            atomic_store_explicit(&call->is_cancelled, true, memory_order_relaxed);
+            call_tell_left(call);
         break;
     case TAG_READ:
         call_read_done(call, ok);

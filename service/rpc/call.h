@@ -27,6 +27,7 @@ struct rpc_policy {
     bool service_only;     /* role "service" */
     enum limit_kind limit; /* taken once per call with cost 1 */
     bool is_audited;       /* writes an audit line */
+    bool is_long_lived;    /* a stream that ends when a side wants: no deadline but the client's */
     bool is_inline;        /* the handler never blocks and runs on the queue's own thread */
 };
 
@@ -90,8 +91,8 @@ void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *vio
 void rpc_call_fail_limit(struct rpc_call *call, const char *subject,
                          const struct limit_decision *decision);
 
-/* Called when a stream's message has been taken over by the transport, on any thread, or has failed
- * (the client left). */
+/* Called when a stream's message has been taken over by the transport, on the pool (as a posted
+ * task), or has failed (the client left). */
 typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
 
 /* Sends one message of a server stream; one at a time: the next after `written`. The bytes are
@@ -101,11 +102,30 @@ void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *
 
 /* Called when a message of the client's stream has come: its bytes are rpc_call_request, until the
  * next read. Not ok: the client has sent all it will, or has left. On a queue's thread: it does not
- * block. */
+ * block. Every read is answered once: one that is under way when the handler ends the call is
+ * answered afterwards, not ok, and the call is then good for nothing. */
 typedef void rpc_received(struct rpc_call *call, void *context, bool ok);
 
 /* Asks for the next message of a client's stream; one at a time. */
 void rpc_stream_read(struct rpc_call *call, rpc_received *received, void *context);
+
+/* Why a stream's handler is woken though nothing it asked for has come. */
+enum rpc_leave {
+    RPC_LEAVE_CLIENT, /* the client has left, or its deadline has passed */
+    RPC_LEAVE_DRAIN,  /* the service stops: end soon, with UNAVAILABLE */
+};
+
+/* Told once of each cause. It does not block, does not end the call and takes no lock that is held
+ * where rpc_call_unwatch_leave is called: it posts a task. */
+typedef void rpc_left(struct rpc_call *call, void *context, enum rpc_leave cause);
+
+/* Asks to be told when the client has left or the service drains, on any thread; of what has
+ * happened already, before the return. For calls that wait for something else than their client;
+ * whoever asks calls rpc_call_unwatch_leave before he ends the call. */
+void rpc_call_watch_leave(struct rpc_call *call, rpc_left *left, void *context);
+
+/* After the return `left` is not running and will not be called. Not from within it. */
+void rpc_call_unwatch_leave(struct rpc_call *call);
 
 /* Ends a server stream well. To end it with an error: rpc_call_fail. */
 void rpc_stream_end(struct rpc_call *call);

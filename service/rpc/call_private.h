@@ -50,7 +50,10 @@ struct rpc_server {
     pthread_cond_t quiet; /* signalled when `is_shut` or `live` changes towards the end */
     bool is_shut;
     bool is_draining;
-    unsigned live; /* accepted and not yet released */
+    unsigned live;              /* accepted and not yet released */
+    pthread_mutex_t leave_lock; /* guards the next two, and the calls' own of them */
+    struct rpc_call *leaving;   /* calls whose handlers want to be told */
+    bool is_leaving;            /* they have been told of the drain */
     unsigned queue_count;
     struct rpc_queue queues[];
 };
@@ -94,6 +97,11 @@ struct rpc_call {
     void *written_context;
     bool written_ok;
 
+    rpc_left *left; /* NULL: nobody wants to be told */
+    void *left_context;
+    struct rpc_call *leave_next, **leave_link;
+    bool has_left; /* the client, as its close event said */
+
     enum rpc_code code;
     grpc_slice status_text;
     grpc_metadata trailer;
@@ -101,6 +109,12 @@ struct rpc_call {
 
 /* Posts requests until QUEUE_POSTED wait; on the queue's thread. */
 void call_post(struct rpc_queue *queue);
+
+/* Tells the handlers that asked that the service drains, now and from now on. */
+void call_tell_drain(struct rpc_server *server);
+
+/* Notes that the client of a call has left, and tells its handler. */
+void call_tell_left(struct rpc_call *call);
 
 /* Handles an event of a call; on its queue's thread. The call may be gone afterwards. */
 void call_event(struct rpc_tag *tag, bool ok);

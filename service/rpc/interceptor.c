@@ -30,9 +30,11 @@ static void ids_read(struct rpc_call *call) {
         call->trace_id = slice_of(parent.data + TRACE_ID_AT, TRACE_ID_SIZE);
 }
 
-/* Sets the call's deadline; false when it has passed already. */
+/* Sets the call's deadline, which for a long-lived one is the client's alone; false when it has
+ * passed already. */
 static bool deadline_read(struct rpc_call *call) {
-    enum rpc_shape shape = method_entry_method(call->entry)->shape;
+    const struct rpc_method *method = method_entry_method(call->entry);
+    enum rpc_shape shape = method->shape;
     gpr_timespec now = gpr_now(GPR_CLOCK_REALTIME);
     gpr_timespec most = gpr_time_from_seconds(
         shape == RPC_UNARY ? DEADLINE_UNARY_MAX_S : DEADLINE_STREAM_MAX_S, GPR_TIMESPAN);
@@ -41,6 +43,11 @@ static bool deadline_read(struct rpc_call *call) {
                      gpr_time_add(now, most));
     if (gpr_time_cmp(deadline, now) <= 0)
         return false;
+    if (method->policy
+            ->is_long_lived) { /* the library ends the call when the client's has passed */
+        call->deadline_us = UINT64_MAX;
+        return true;
+    }
     call->deadline_us =
         call->started_us + (uint64_t)gpr_timespec_to_micros(gpr_time_sub(deadline, now));
     if (shape > RPC_SERVER_STREAM)

@@ -155,8 +155,10 @@ static enum sync_status cancellation_apply(struct lane_write *write, struct writ
     size_t count = 0;
     if (status == SYNC_OK)
         status = operation_put(cancel->operation, false, arena, cancel->rows, &count);
-    ret_set->rows = cancel->rows;
-    ret_set->row_count = count;
+    *ret_set = (struct write_set){.user = write->lane, /* whose watchers hear of it */
+                                  .any_revision = true,
+                                  .rows = cancel->rows,
+                                  .row_count = count};
     return status;
 }
 

@@ -13,7 +13,7 @@
 #include "service/rpc/listen.h"
 
 enum {
-    STREAMS_MAX = 1000,          /* concurrent, per connection */
+    CONNECTION_STREAMS_MAX = 1000, /* concurrent */
     METADATA_MAX = 16 << 10,     /* of a request; the gateway holds its own clients to half of it */
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
@@ -38,7 +38,7 @@ static grpc_server *library_server(void) {
          {.pointer = {quota, grpc_resource_quota_arg_vtable()}}},
         {GRPC_ARG_INTEGER, GRPC_ARG_ALLOW_REUSEPORT, {.integer = 0}},
         {GRPC_ARG_INTEGER, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = GRPC_MESSAGE_MAX}},
-        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_CONCURRENT_STREAMS, {.integer = STREAMS_MAX}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_CONCURRENT_STREAMS, {.integer = CONNECTION_STREAMS_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_MAX_METADATA_SIZE, {.integer = METADATA_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, {.integer = FRAME_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_CHANNELZ, {.integer = 0}},
@@ -147,6 +147,7 @@ static bool server_prepare(struct rpc_server *server, const struct rpc_server_op
     pthread_cond_init(&server->quiet, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->leave_lock, NULL);
     server->service = options->service;
     server->audit_log = options->audit_log;
     server->queue_count = options->threads;
@@ -220,6 +221,7 @@ static bool server_wait(struct rpc_server *server, uint64_t wait_ms, bool for_co
 
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms) {
     grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
+    call_tell_drain(server);
     /* A client that keeps its idle connection open gets a moment to notice, not the whole grace. */
     if (server_wait(server, grace_ms, false) && server_wait(server, CLOSE_GRACE_MS, true))
         return true;
@@ -253,6 +255,7 @@ struct rpc_server *rpc_server_close(struct rpc_server *server) {
         unlink(server->unix_path);
     memory_free(server->unix_path);
     pthread_cond_destroy(&server->quiet);
+    pthread_mutex_destroy(&server->leave_lock);
     pthread_mutex_destroy(&server->lock);
     memory_free(server);
     grpc_shutdown();

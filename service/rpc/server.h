@@ -29,9 +29,10 @@ enum sync_status rpc_server_open(const struct rpc_server_options *options, struc
 /* The port that is bound, 0 without one. */
 int rpc_server_port(const struct rpc_server *server);
 
-/* Takes no more calls and waits for those under way: `grace_ms`, then they are cancelled, and once
- * more `grace_ms` for their handlers to notice. False when some still run: then the server cannot
- * be closed, and the process should end without. */
+/* Takes no more calls, tells the streams that wait (rpc_call_watch_leave), and waits for those
+ * under way: `grace_ms`, then they are cancelled, and once more `grace_ms` for their handlers to
+ * notice. False when some still run: then the server cannot be closed, and the process should end
+ * without. */
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms);
 
 /* Closes a drained server; returns NULL. */

@@ -95,8 +95,10 @@ static enum sync_status step_apply(struct lane_write *write, struct write_set *r
     size_t count = 0;
     if (status == SYNC_OK)
         status = operation_put(update->operation, false, &update->arena, update->rows, &count);
-    ret_set->rows = update->rows;
-    ret_set->row_count = count;
+    *ret_set = (struct write_set){.user = write->lane, /* whose watchers hear of it */
+                                  .any_revision = true,
+                                  .rows = update->rows,
+                                  .row_count = count};
     return status;
 }
 

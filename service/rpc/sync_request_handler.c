@@ -56,8 +56,8 @@ static enum sync_status request_apply(struct lane_write *write, struct write_set
     };
     if (status == SYNC_OK)
         status = job_queue_put(service->jobs, &job, arena, &request->rows[count++]);
-    ret_set->rows = request->rows;
-    ret_set->row_count = count;
+    *ret_set = (struct write_set){
+        .user = request->user, .any_revision = true, .rows = request->rows, .row_count = count};
     return status;
 }
 
