@@ -174,23 +174,23 @@ static void check_unique(const struct upload_content *content, struct violations
     }
 }
 
-static void check_sent_at(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
+static void check_sent_at(const struct upload_message *message, const struct upload_rules *rules,
                           struct violations *violations, struct upload_content *content) {
     int64_t sent_us = 0;
-    if (!request->sent_at)
+    if (!message->sent_at)
         return;
-    if (!message_time_us(request->sent_at, &sent_us) || sent_us < 0)
+    if (!message_time_us(message->sent_at, &sent_us) || sent_us < 0)
         violations_add(violations, "sentAt", "OUT_OF_RANGE", "must lie in the years 1970 to 9999");
     else
         content->clock_offset_us =
             hybrid_clock_offset(sent_us, rules->received_us, CLOCK_TOLERANCE_US);
 }
 
-void upload_validate(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
+void upload_validate(const struct upload_message *message, const struct upload_rules *rules,
                      struct violations *violations, struct upload_content *ret_content) {
     assert(rules->random);
-    struct upload_content content = {.count = request->n_changes};
-    check_sent_at(request, rules, violations, &content);
+    struct upload_content content = {.count = message->count};
+    check_sent_at(message, rules, violations, &content);
     if (content.count == 0 || content.count > BATCH_CHANGES_MAX) {
         violations_add(violations, "changes", content.count == 0 ? "REQUIRED" : "TOO_MANY",
                        "must hold 1 to %d changes, holds %zu", BATCH_CHANGES_MAX, content.count);
@@ -202,13 +202,13 @@ void upload_validate(const PB(UploadChangesRequest) *request, const struct uploa
         return;
     }
     for (size_t i = 0; i < content.count; i++) {
-        struct change_check check = {.message = request->changes[i],
+        struct change_check check = {.message = message->changes[i],
                                      .index = i,
                                      .rules = rules,
                                      .violations = violations,
                                      .change = &content.changes[i]};
         check_change(&check);
-        content.types |= message_type_set(&request->changes[i]->data_type, 1);
+        content.types |= message_type_set(&message->changes[i]->data_type, 1);
     }
     check_unique(&content, violations);
     *ret_content = content;

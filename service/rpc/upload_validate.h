@@ -15,6 +15,13 @@ struct upload_content {
     int64_t clock_offset_us;
 };
 
+/* What a device sends. */
+struct upload_message {
+    PB(Change) **changes;
+    size_t count;
+    const Google__Protobuf__Timestamp *sent_at; /* NULL: not said */
+};
+
 /* Time and randomness as arguments. */
 struct upload_rules {
     int64_t received_us;
@@ -23,7 +30,7 @@ struct upload_rules {
 
 /* Checks everything syntactic of the changes and sent_at, and adds a violation per fault under
  * paths such as "changes[3].dataType". The content counts only when there is no violation. */
-void upload_validate(const PB(UploadChangesRequest) *request, const struct upload_rules *rules,
+void upload_validate(const struct upload_message *message, const struct upload_rules *rules,
                      struct violations *violations, struct upload_content *ret_content);
 
 #endif

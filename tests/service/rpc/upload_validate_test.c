@@ -66,7 +66,10 @@ static PB(Change) *add(struct fixture *fixture, const char *json) {
 
 static void check(struct fixture *fixture) {
     struct upload_rules rules = {.received_us = NOW_US, .random = random_system()};
-    upload_validate(&fixture->request, &rules, &fixture->violations, &fixture->content);
+    struct upload_message message = {.changes = fixture->request.changes,
+                                     .count = fixture->request.n_changes,
+                                     .sent_at = fixture->request.sent_at};
+    upload_validate(&message, &rules, &fixture->violations, &fixture->content);
 }
 
 /* Checks, and finds exactly one fault. */
