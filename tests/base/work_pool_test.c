@@ -180,6 +180,119 @@ static void a_closing_pool_takes_no_more(void **state) {
     sem_destroy(&started);
 }
 
+/* Waits in the gate as a posted task, so that what is queued meanwhile is taken in the pool's
+ * order.
+ */
+static void submitted_tasks_go_before_posted_ones_but_not_for_ever(void **state) {
+    (void)state;
+    static struct numbered submitted[TASKS], posted[TASKS];
+    atomic_int counter = 0;
+    sem_t gate, started;
+    sem_init(&gate, 0, 0);
+    sem_init(&started, 0, 0);
+    struct numbered first = {
+        .task = {.run = numbered_run}, .gate = &gate, .started = &started, .counter = &counter};
+    struct work_pool *pool = NULL;
+    assert_int_equal(work_pool_open("test", 1, TASKS, &pool), SYNC_OK);
+    assert_int_equal(work_pool_submit(pool, &first.task), SYNC_OK);
+    sem_wait(&started);
+    for (int i = 0; i < TASKS; i++) {
+        posted[i] = submitted[i] =
+            (struct numbered){.task = {.run = numbered_run}, .counter = &counter};
+        work_pool_post(pool, &posted[i].task);
+        assert_int_equal(work_pool_submit(pool, &submitted[i].task), SYNC_OK);
+    }
+    sem_post(&gate);
+    work_pool_close(pool);
+    assert_int_equal(counter, 2 * TASKS + 1);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(submitted[i].number, 2 + i + i / (POSTED_EVERY - 1));
+    for (int i = 0; i < TASKS / POSTED_EVERY; i++)
+        assert_int_equal(posted[i].number, 1 + POSTED_EVERY * (i + 1));
+    for (int i = 1; i < TASKS; i++)
+        assert_true(posted[i].number > posted[i - 1].number);
+    sem_destroy(&gate);
+    sem_destroy(&started);
+}
+
+static void posted_tasks_leave_a_thread_to_submitted_ones(void **state) {
+    (void)state;
+    enum { THREADS = 3, POSTED = 100 };
+    atomic_int counter = 0, submitted_counter = 0;
+    sem_t gate, started, submitted_started;
+    sem_init(&gate, 0, 0);
+    sem_init(&started, 0, 0);
+    sem_init(&submitted_started, 0, 0);
+    static struct numbered posted[POSTED];
+    struct work_pool *pool = NULL;
+    assert_int_equal(work_pool_open("test", THREADS, 1, &pool), SYNC_OK);
+    for (int i = 0; i < POSTED; i++) {
+        posted[i] = (struct numbered){
+            .task = {.run = numbered_run}, .gate = &gate, .started = &started, .counter = &counter};
+        work_pool_post(pool, &posted[i].task);
+    }
+    for (int i = 0; i < THREADS - 1; i++)
+        sem_wait(&started); /* they hold all threads but one */
+    for (int i = 0; i < 10; i++) {
+        struct numbered submitted = {.task = {.run = numbered_run},
+                                     .started = &submitted_started,
+                                     .counter = &submitted_counter};
+        while (work_pool_submit(pool, &submitted.task) == SYNC_ERR_BUSY)
+            sched_yield();
+        sem_wait(&submitted_started);
+        while (atomic_load(&submitted_counter) <= i)
+            sched_yield();
+    }
+    assert_int_equal(counter, 0);
+    assert_int_not_equal(sem_trywait(&started), 0); /* no third posted task has begun */
+    for (int i = 0; i < POSTED; i++)
+        sem_post(&gate);
+    work_pool_close(pool);
+    assert_int_equal(counter, POSTED);
+    sem_destroy(&gate);
+    sem_destroy(&started);
+    sem_destroy(&submitted_started);
+}
+
+/* A task that posts itself again while it has turns left. */
+struct recurring {
+    struct work_task task;
+    struct work_pool *pool;
+    sem_t *started;
+    int turns;
+};
+
+static void recurring_run(struct work_task *task) {
+    struct recurring *recurring = (struct recurring *)task;
+    if (recurring->started) {
+        sem_post(recurring->started);
+        recurring->started = NULL;
+    }
+    if (--recurring->turns > 0)
+        work_pool_post(recurring->pool, task);
+}
+
+static void a_closing_pool_runs_what_its_tasks_post(void **state) {
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        sem_t started;
+        sem_init(&started, 0, 0);
+        struct recurring tasks[8];
+        struct work_pool *pool = NULL;
+        assert_int_equal(work_pool_open("test", threads, 1, &pool), SYNC_OK);
+        for (int i = 0; i < 8; i++) {
+            tasks[i] = (struct recurring){
+                .task = {.run = recurring_run}, .pool = pool, .started = &started, .turns = TASKS};
+            work_pool_post(pool, &tasks[i].task);
+        }
+        sem_wait(&started);
+        work_pool_close(pool);
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(tasks[i].turns, 0);
+        sem_destroy(&started);
+    }
+}
+
 static void without_memory_there_is_no_pool(void **state) {
     (void)state;
     struct work_pool *pool = NULL;
@@ -197,6 +310,9 @@ int main(void) {
         cmocka_unit_test(threads_run_tasks_side_by_side),
         cmocka_unit_test(every_task_of_many_submitters_runs_once),
         cmocka_unit_test(a_closing_pool_takes_no_more),
+        cmocka_unit_test(submitted_tasks_go_before_posted_ones_but_not_for_ever),
+        cmocka_unit_test(posted_tasks_leave_a_thread_to_submitted_ones),
+        cmocka_unit_test(a_closing_pool_runs_what_its_tasks_post),
         cmocka_unit_test(without_memory_there_is_no_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,41 @@ static void hold_handle(struct rpc_call *call) {
     rpc_call_fail_with(call, SYNC_ERR_CANCELLED, "CANCELLED", "the client has left");
 }
 
+/* A stream of WAIT; in the call's arena. */
+struct waiter {
+    struct work_task task; /* first: found from it */
+    struct rpc_call *call;
+    enum rpc_leave cause;
+};
+
+static void wait_end(struct work_task *task) {
+    struct waiter *waiter = (struct waiter *)task;
+    atomic_fetch_sub(&fixture_of(waiter->call)->waiting, 1);
+    rpc_call_unwatch_leave(waiter->call);
+    bool drains = waiter->cause == RPC_LEAVE_DRAIN;
+    rpc_call_fail_with(waiter->call, drains ? SYNC_ERR_UNAVAILABLE : SYNC_ERR_CANCELLED, "LEFT",
+                       "told to leave");
+}
+
+static void wait_left(struct rpc_call *call, void *context, enum rpc_leave cause) {
+    struct waiter *waiter = context;
+    if (waiter->task.run)
+        return;
+    waiter->task.run = wait_end;
+    waiter->cause = cause;
+    work_pool_post(rpc_call_service(call)->pool, &waiter->task);
+}
+
+static void wait_handle(struct rpc_call *call) {
+    struct waiter *waiter = arena_zalloc(rpc_call_arena(call), 1, sizeof *waiter);
+    must(waiter);
+    waiter->call = call;
+    atomic_fetch_add(&fixture_of(call)->waiting, 1);
+    rpc_call_watch_leave(call, wait_left, waiter);
+}
+
 static const struct rpc_policy policy_user = {.limit = LIMIT_CALLS, .is_audited = true};
+static const struct rpc_policy policy_wait = {.limit = LIMIT_CALLS, .is_long_lived = true};
 static const struct rpc_policy policy_service = {.service_only = true};
 static const struct rpc_policy policy_public = {.is_public = true, .is_inline = true};
 
@@ -94,6 +128,7 @@ static const struct rpc_method methods[] = {
     {FAIL, RPC_UNARY, fail_handle, &policy_user},
     {FIELDS, RPC_UNARY, fields_handle, &policy_user},
     {HOLD, RPC_UNARY, hold_handle, &policy_user},
+    {WAIT, RPC_SERVER_STREAM, wait_handle, &policy_wait},
     {SERVICE_ONLY, RPC_UNARY, echo_handle, &policy_service},
     {LATER, RPC_UNARY, NULL, &policy_user},
     {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &policy_public},
@@ -111,6 +146,7 @@ static void fixture_service(struct rpc_fixture *fixture, double burst) {
     service->metrics = metrics_open();
     service->store = &fixture->store;
     service->health = &fixture->health;
+    must(timers_open(service->clock, &service->timers) == SYNC_OK);
     must(work_pool_open("test", FIXTURE_WORKERS, 1024, &service->pool) == SYNC_OK);
     const struct limit_rule rule = {.per_second = 0.001, .burst = burst > 0 ? burst : 1};
     const struct limiter_options limits = {.rules = {rule, rule, rule, rule},
@@ -162,6 +198,7 @@ void rpc_fixture_close(struct rpc_fixture *fixture) {
     grpc_client_close(fixture->client);
     struct service *service = &fixture->service;
     work_pool_close(service->pool);
+    timers_close(fixture->service.timers);
     limiter_close(service->limiter);
     token_verifier_close(service->tokens);
     reflection_index_close(service->reflection);

@@ -16,6 +16,7 @@ enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 <
 #define FAIL "/test.Echo/Fail"         /* fails with the status whose number is the request */
 #define FIELDS "/test.Echo/Fields"     /* fails with as many violations as the request says */
 #define HOLD "/test.Echo/Hold"         /* answers when it notices that the client left */
+#define WAIT "/test.Echo/Wait"         /* a stream that waits until it is told to leave */
 #define SERVICE_ONLY "/test.Echo/Only" /* for services */
 #define LATER "/test.Echo/Later"       /* no handler */
 
@@ -29,6 +30,7 @@ struct rpc_fixture {
     struct grpc_client *client;
     struct signer *signer;
     atomic_uint holding; /* calls inside HOLD */
+    atomic_uint waiting; /* streams inside WAIT */
 };
 
 /* Opens with limits of `burst` calls (0: none). */

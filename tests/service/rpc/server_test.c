@@ -251,6 +251,61 @@ static void handler_sees_that_the_client_left(void **state) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* Waits until as many streams wait. */
+static void await_waiting(struct rpc_fixture *fixture, unsigned count) {
+    while (atomic_load(&fixture->waiting) != count)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void idle_stream_is_told_that_its_client_left(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    struct grpc_client_request request = {
+        .path = WAIT, .headers = &header, .header_count = 1, .cancel_ms = 100};
+    struct grpc_client_answer answer;
+    grpc_client_call(fixture->client, &request, &answer);
+    assert_int_equal(answer.code, 1);
+    grpc_client_answer_done(&answer);
+    await_waiting(fixture, 0);
+    request.cancel_ms = 0;
+    request.deadline_ms = 100;
+    grpc_client_call(fixture->client, &request, &answer);
+    assert_true(answer.code == 4 || answer.code == 1); /* whose clock is first */
+    grpc_client_answer_done(&answer);
+    await_waiting(fixture, 0);
+}
+
+enum { WAITERS = 8 };
+
+/* One stream that waits; its code. */
+static void *wait_thread(void *context) {
+    struct rpc_fixture *fixture = context;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    struct grpc_client *client = grpc_client_open(fixture->target);
+    intptr_t code = grpc_client_code(client, WAIT, token, SLICE_EMPTY);
+    grpc_client_close(client);
+    return (void *)code;
+}
+
+static void drain_ends_idle_streams_without_its_grace(void **state) {
+    struct rpc_fixture *fixture = *state;
+    pthread_t threads[WAITERS];
+    for (size_t i = 0; i < WAITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_thread, fixture), 0);
+    await_waiting(fixture, WAITERS);
+    /* Far longer than the clients' deadline, which would give another code. */
+    assert_true(rpc_server_drain(fixture->server, 120000));
+    for (size_t i = 0; i < WAITERS; i++) {
+        void *code;
+        pthread_join(threads[i], &code);
+        assert_int_equal((intptr_t)code, 14);
+    }
+    fixture->server = rpc_server_close(fixture->server);
+}
+
 /* Holds one worker for a while. */
 static void *hold_thread(void *context) {
     struct rpc_fixture *fixture = context;
@@ -478,6 +533,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
                                         limited_up, fixture_down),
         WITH(handler_sees_that_the_client_left),
+        WITH(idle_stream_is_told_that_its_client_left),
+        WITH(drain_ends_idle_streams_without_its_grace),
         WITH(call_whose_deadline_passed_in_the_queue_is_not_run),
         WITH(health_follows_the_store_and_the_drain),
         WITH(reflection_lists_the_services),

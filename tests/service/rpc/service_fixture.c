@@ -39,6 +39,7 @@ int service_fixture_setup(void **state) {
     };
     struct rocks_store_options options = {.path = fixture->path, .random = random_system()};
     assert_int_equal(rocks_store_open(&options, NULL, &service->store), SYNC_OK);
+    assert_int_equal(timers_open(&fixture->clock, &service->timers), SYNC_OK);
     assert_int_equal(work_pool_open("test", THREADS, TASKS_MAX, &service->pool), SYNC_OK);
     assert_int_equal(user_lanes_open(service->pool, &service->lanes), SYNC_OK);
     *state = fixture;
@@ -49,6 +50,7 @@ int service_fixture_teardown(void **state) {
     struct service_fixture *fixture = *state;
     struct service *service = &fixture->service;
     work_pool_close(service->pool);
+    timers_close(service->timers);
     user_lanes_close(service->lanes);
     store_close(service->store);
     arena_done(&fixture->arena);

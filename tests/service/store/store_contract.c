@@ -69,6 +69,11 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(users_are_scanned_with_their_heads),
         CONTRACT_TEST(bad_keys_are_refused),
         CONTRACT_TEST(racing_writers_lose_no_change_and_see_what_is_settled),
+        CONTRACT_TEST(commit_is_told_to_watchers_of_its_user_alone),
+        CONTRACT_TEST(commit_of_rows_tells_which_tables_and_no_head),
+        CONTRACT_TEST(commit_that_is_refused_is_told_to_nobody),
+        CONTRACT_TEST(watcher_is_told_once_readers_can_see_it),
+        CONTRACT_TEST(watchers_come_and_go_while_commits_are_told),
         CONTRACT_TEST(epoch_and_health_are_there),
     };
 #undef CONTRACT_TEST

@@ -53,5 +53,10 @@ void users_are_scanned_with_their_heads(void **state);
 void bad_keys_are_refused(void **state);
 void epoch_and_health_are_there(void **state);
 void racing_writers_lose_no_change_and_see_what_is_settled(void **state);
+void commit_is_told_to_watchers_of_its_user_alone(void **state);
+void commit_of_rows_tells_which_tables_and_no_head(void **state);
+void commit_that_is_refused_is_told_to_nobody(void **state);
+void watcher_is_told_once_readers_can_see_it(void **state);
+void watchers_come_and_go_while_commits_are_told(void **state);
 
 #endif
