@@ -16,8 +16,9 @@
  * cursor (session_cursor.h), from which another session can go on; the lap's last page ends at the
  * plain cursor of the target.
  *
- * Memory: the messages being worked on, bounded by batches_in_flight_max × SYNC_BATCH_BYTES_MAX and
- * one page; between messages nothing but the struct. One thread at a time. */
+ * Memory: the messages being worked on, bounded by (batches_in_flight_max + 1) ×
+ * SYNC_BATCH_BYTES_MAX and one page; between messages nothing but the struct. One thread at a time.
+ */
 #ifndef SERVICE_CORE_SESSION_H
 #define SERVICE_CORE_SESSION_H
 
@@ -73,7 +74,8 @@ struct session_request {
         struct {
             const Travelsense__Sync__V1__SyncBatch *batch;
             size_t bytes;            /* of the message */
-            int64_t clock_offset_us; /* device minus service, as measured last */
+            int64_t clock_offset_us; /* device minus service, as measured last; 0: about none */
+            uint64_t acknowledged;   /* sequence that the device held when it sent the batch */
         } apply;
         struct session_page_want {
             data_type_set types;
@@ -86,7 +88,10 @@ struct session_request {
         struct slice token;
         uint64_t acknowledged; /* sequence */
         struct session_report {
-            int status; /* number of travelsense.sync.v1.SyncStatus */
+            /* Number of travelsense.sync.v1.SyncStatus. Completed from the first complete on, to
+             * the session's end; so what ends a session that has been live does not fail it. */
+            int status;
+            bool is_last;
             const char *phase;
             int percent;
             uint64_t changes, conflicts, bytes_done, bytes_total;
@@ -96,10 +101,14 @@ struct session_request {
 };
 
 /* An answer. `error.status` is SYNC_OK, or why it failed: then only the error counts, and unless
- * said otherwise the session ends with it. Everything lives until session_tell returns. */
+ * said otherwise the session ends with it. Everything lives until session_tell returns.
+ * SESSION_CONFLICT with NOT_FOUND: it is gone. SESSION_TOKEN: a refusal ends the session only when
+ * the old token has expired. SESSION_REPORT: only CANCELLED, by the user, ends the session; another
+ * error leaves a report out. */
 struct session_answer {
     enum session_request_kind kind;
     struct sync_error error;
+    uint64_t retry_after_us; /* with an error: when to come back; 0: not said */
     union {
         struct {
             struct slice sync_id;
@@ -148,6 +157,7 @@ enum session_event_kind {
     SESSION_SENT,        /* the transport has taken the last message */
     SESSION_ANSWERED,    /* `answer` */
     SESSION_COMMITTED,   /* the user's data moved, to `head` */
+    SESSION_CANCELLED,   /* the stream is gone: nothing more can be sent or received */
     SESSION_REVOKED,     /* the device may no longer synchronize */
     SESSION_SUPERSEDED,  /* the device has opened another session */
     SESSION_DRAINED,     /* the service stops: `retry_after_us` is this device's slot */
@@ -170,7 +180,9 @@ enum session_action_kind {
     SESSION_RECEIVE, /* ask the transport for one message; tell RECEIVED or HALF_CLOSED */
     SESSION_SEND,    /* send `bytes` (they live until SENT is told); tell SENT */
     SESSION_ASK,     /* answer `request`; tell ANSWERED, at once or later */
-    SESSION_END,     /* end the stream with `error` (SYNC_OK: well); nothing comes after it */
+    /* End the stream with `error` (SYNC_OK: well). No action comes after it; requests that are
+     * under way (the last report is) are still answered, and only then is the session closed. */
+    SESSION_END,
 };
 
 struct session_action {
