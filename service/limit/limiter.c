@@ -7,7 +7,13 @@
 #include "base/limits.h"
 #include "base/memory.h"
 
-enum { SHARDS = 16, CHAINS = 1024 /* per shard */, USERS_DEFAULT = 100000, HASH_SEED = 0x6c696d };
+enum {
+    SHARDS = 16,
+    CHAINS = 1024 /* per shard */,
+    USERS_DEFAULT = 100000,
+    HASH_SEED = 0x6c696d,
+    NEAR_PART = 10
+};
 
 static const uint64_t DAY_US = 86400ULL * 1000000;
 
@@ -164,6 +170,13 @@ static struct limit_decision quota_decision(const struct bucket *bucket,
     };
 }
 
+/* Whether less than a tenth of the bucket, or of the day's quota, is left. */
+static bool bucket_is_near(const struct bucket *bucket, const struct limit_rule *rule) {
+    bool is_quota_near =
+        rule->per_day > 0 && rule->per_day - bucket->day_used < rule->per_day / NEAR_PART;
+    return is_quota_near || bucket->tokens < rule->burst / NEAR_PART;
+}
+
 static struct limit_decision bucket_take(struct bucket *bucket, const struct limit_rule *rule,
                                          uint64_t cost, uint64_t now_us) {
     bucket_refill(bucket, rule, now_us);
@@ -178,6 +191,7 @@ static struct limit_decision bucket_take(struct bucket *bucket, const struct lim
     } else {
         decision.retry_after_ms = refill_ms(rule, fmin((double)cost, rule->burst) - bucket->tokens);
     }
+    decision.is_near = bucket_is_near(bucket, rule);
     decision.remaining = bucket->tokens > 0 ? (uint64_t)bucket->tokens : 0;
     decision.reset_ms =
         bucket->tokens < rule->burst ? refill_ms(rule, rule->burst - bucket->tokens) : 0;

@@ -34,7 +34,8 @@ struct limiter_options {
 /* What a decision says, for the RateLimit headers and RetryInfo. */
 struct limit_decision {
     bool allowed;
-    bool quota; /* refused by the day's quota, not by the rate */
+    bool quota;   /* refused by the day's quota, not by the rate */
+    bool is_near; /* above 90% of what is allowed at once, or in the day, is used */
     uint64_t limit, remaining;
     uint64_t retry_after_ms; /* when refused */
     uint64_t reset_ms;       /* until the bucket is full, or the day ends */

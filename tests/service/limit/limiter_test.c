@@ -96,6 +96,19 @@ static void quota_ends_with_the_day(void **state) {
     limiter_close(limiter);
 }
 
+static void nearness_is_told_when_a_tenth_is_left(void **state) {
+    (void)state;
+    struct limiter *limiter = open_with((struct limit_rule){1, 100, 1000}, 0);
+    struct slice anna = SLICE("anna");
+    assert_false(limiter_take(limiter, anna, LIMIT_CALLS, 90, NOON_US).is_near);
+    assert_true(limiter_take(limiter, anna, LIMIT_CALLS, 1, NOON_US).is_near);
+    /* The bucket is full again each time, the day's quota is not. */
+    for (uint64_t i = 1; i <= 8; i++)
+        assert_false(limiter_take(limiter, anna, LIMIT_CALLS, 90, NOON_US + i * 100000000).is_near);
+    assert_true(limiter_take(limiter, anna, LIMIT_CALLS, 90, NOON_US + 900000000).is_near);
+    limiter_close(limiter);
+}
+
 static void clock_that_goes_back_refills_nothing(void **state) {
     (void)state;
     struct limiter *limiter = open_with((struct limit_rule){1, 1, 0}, 0);
@@ -147,6 +160,7 @@ int main(void) {
         cmocka_unit_test(more_than_the_burst_passes_when_full_and_leaves_a_debt),
         cmocka_unit_test(users_and_kinds_do_not_share),
         cmocka_unit_test(quota_ends_with_the_day),
+        cmocka_unit_test(nearness_is_told_when_a_tenth_is_left),
         cmocka_unit_test(clock_that_goes_back_refills_nothing),
         cmocka_unit_test(longest_idle_user_is_forgotten_first),
         cmocka_unit_test(without_limits_all_passes),
