@@ -287,7 +287,8 @@ static void call_run_written(struct work_task *task) {
 /* A message of a stream is out. The handler may block on its next one, so it is told on the pool.
  */
 static void call_write_done(struct rpc_call *call, bool ok) {
-    grpc_byte_buffer_destroy(call->outgoing);
+    if (call->outgoing)
+        grpc_byte_buffer_destroy(call->outgoing);
     call->outgoing = NULL;
     call->written_ok = ok;
     call->task.run = call_run_written;

@@ -100,6 +100,14 @@ typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
 void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
                       void *context);
 
+/* Tells the client that the stream stands, before there is a message to write; `written` as for
+ * one. At most once, and before the first rpc_stream_write, which does it otherwise. */
+void rpc_stream_begin(struct rpc_call *call, rpc_written *written, void *context);
+
+/* Cuts the call's way to the client: a write that he does not take, or a read, then fails. The
+ * handler still ends the call. Any thread. */
+void rpc_call_cut(struct rpc_call *call);
+
 /* Called when a message of the client's stream has come: its bytes are rpc_call_request, until the
  * next read. Not ok: the client has sent all it will, or has left. On a queue's thread: it does not
  * block. Every read is answered once: one that is under way when the handler ends the call is

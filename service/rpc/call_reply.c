@@ -101,6 +101,20 @@ void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *
     call_start(call, &call->write, ops, count + 1);
 }
 
+void rpc_stream_begin(struct rpc_call *call, rpc_written *written, void *context) {
+    assert(written);
+    assert(!call->is_begun);
+    call->written = written;
+    call->written_context = context;
+    grpc_op op;
+    size_t count = ops_begin(call, &op);
+    call_start(call, &call->write, &op, count);
+}
+
+void rpc_call_cut(struct rpc_call *call) {
+    grpc_call_cancel_with_status(call->call, GRPC_STATUS_UNAVAILABLE, "cut", NULL);
+}
+
 void rpc_stream_end(struct rpc_call *call) {
     call_finish(call, RPC_OK, SLICE_EMPTY, SLICE_EMPTY);
 }

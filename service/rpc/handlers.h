@@ -15,6 +15,7 @@ void sync_request_handle(struct rpc_call *call);
 void sync_operation_get_handle(struct rpc_call *call);
 void sync_operation_list_handle(struct rpc_call *call);
 void sync_operation_cancel_handle(struct rpc_call *call);
+void sync_operation_watch_handle(struct rpc_call *call);
 
 /* SyncService: bundles. The download is a server stream. */
 void bundle_get_handle(struct rpc_call *call);
@@ -35,5 +36,7 @@ void device_revoke_handle(struct rpc_call *call);
 void records_put_handle(struct rpc_call *call);
 void records_get_handle(struct rpc_call *call);
 void records_list_handle(struct rpc_call *call);
+void records_watch_handle(struct rpc_call *call);
+void changes_apply_handle(struct rpc_call *call);
 
 #endif

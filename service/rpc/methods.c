@@ -10,9 +10,14 @@
 /* Changes are counted one by one by their handler; here only the call. */
 static const struct rpc_policy reads = {.limit = LIMIT_CALLS};
 static const struct rpc_policy writes = {.limit = LIMIT_CALLS, .is_audited = true};
+static const struct rpc_policy watches = {.limit = LIMIT_CALLS, .is_long_lived = true};
 static const struct rpc_policy syncs = {.limit = LIMIT_SYNCS, .is_audited = true};
 static const struct rpc_policy bundles = {.limit = LIMIT_BUNDLES, .is_audited = true};
 static const struct rpc_policy service_reads = {.limit = LIMIT_CALLS, .service_only = true};
+static const struct rpc_policy service_watches = {
+    .limit = LIMIT_CALLS, .service_only = true, .is_long_lived = true};
+static const struct rpc_policy service_streams = {
+    .limit = LIMIT_CALLS, .service_only = true, .is_audited = true, .is_long_lived = true};
 static const struct rpc_policy service_writes = {
     .limit = LIMIT_CALLS, .service_only = true, .is_audited = true};
 static const struct rpc_policy anyone = {.is_public = true, .is_inline = true};
@@ -24,7 +29,7 @@ static const struct rpc_method methods[] = {
     {SYNC "GetSyncOperation", RPC_UNARY, sync_operation_get_handle, &reads},
     {SYNC "ListSyncOperations", RPC_UNARY, sync_operation_list_handle, &reads},
     {SYNC "CancelSyncOperation", RPC_UNARY, sync_operation_cancel_handle, &writes},
-    {SYNC "WatchSyncOperation", RPC_SERVER_STREAM, NULL, &reads},
+    {SYNC "WatchSyncOperation", RPC_SERVER_STREAM, sync_operation_watch_handle, &watches},
     {SYNC "GetBundle", RPC_UNARY, bundle_get_handle, &bundles},
     {SYNC "DownloadBundle", RPC_SERVER_STREAM, bundle_download_handle, &bundles},
     {SYNC "UploadChanges", RPC_UNARY, changes_upload_handle, &writes},
@@ -40,8 +45,8 @@ static const struct rpc_method methods[] = {
     {RECORDS "PutRecords", RPC_UNARY, records_put_handle, &service_writes},
     {RECORDS "GetRecords", RPC_UNARY, records_get_handle, &service_reads},
     {RECORDS "ListRecords", RPC_UNARY, records_list_handle, &service_reads},
-    {RECORDS "WatchRecords", RPC_SERVER_STREAM, NULL, &service_reads},
-    {RECORDS "ApplyChanges", RPC_BIDIRECTIONAL, NULL, &service_writes},
+    {RECORDS "WatchRecords", RPC_SERVER_STREAM, records_watch_handle, &service_watches},
+    {RECORDS "ApplyChanges", RPC_BIDIRECTIONAL, changes_apply_handle, &service_streams},
     {RECORDS "EraseUser", RPC_UNARY, NULL, &service_writes},
     {RECORDS "ExportUser", RPC_SERVER_STREAM, NULL, &service_reads},
     {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &anyone},
