@@ -35,14 +35,18 @@ struct stub_violation {
     const char *field, *description;
 };
 
-/* A metadata entry. The value of a key that ends in "-bin" is bytes; others are ASCII. */
+/* A metadata entry. Keys are of [a-z0-9_.-]. The value of a key that ends in "-bin" is bytes (not
+ * in base64, that is the wire's); others are printable ASCII. Of received ones a NUL stands behind
+ * the value's `size` bytes. */
 struct stub_metadata {
     const char *key;
     const void *value;
     size_t size;
 };
 
-/* How a call ended. What it points to lives until stub_status_done; a zeroed one holds nothing. */
+/* How a call ended. What it points to lives until stub_status_done; a zeroed one holds nothing.
+ * Texts are valid UTF-8, whatever the server sent. Without memory for the rest the code alone is
+ * right. Belongs to one thread at a time. */
 struct stub_status {
     enum stub_code code;
     const char *message; /* UTF-8, "" without */
@@ -50,7 +54,7 @@ struct stub_status {
     const char *domain;
     const struct stub_violation *violations;
     size_t violation_count;
-    uint64_t retry_after_ms; /* google.rpc.RetryInfo; 0 without */
+    uint64_t retry_after_ms; /* google.rpc.RetryInfo, rounded up; 0 without */
     const void *details;     /* the packed google.rpc.Status as sent; NULL without */
     size_t details_size;
     const struct stub_metadata *initial, *trailing; /* metadata of the server */

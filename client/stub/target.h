@@ -1,0 +1,11 @@
+/* Target: where a channel leads to. For client/stub alone. */
+#ifndef CLIENT_STUB_TARGET_H
+#define CLIENT_STUB_TARGET_H
+
+enum { TARGET_MAX = 512 };
+
+/* Writes a target, NUL-terminated, as the library takes it: the path of a Unix socket is escaped.
+ * Returns NULL, or why it is no target as a static sentence. */
+const char *target_write(const char *target, char ret_text[TARGET_MAX]);
+
+#endif
