@@ -14,8 +14,8 @@ enum {
     /* uploads */
     BATCH_CHANGES_MAX = 1000,
     CHANGE_DATA_MAX = 256 << 10,
-    BATCH_FAULTS_MAX =
-        100, /* syntactic faults told in one answer; the count of the rest is told too */
+    /* Faults named in one answer, where each field of each change of a batch may be at fault. */
+    BATCH_FAULTS_MAX = 10 * BATCH_CHANGES_MAX,
 
     /* a program's own */
     CONFIG_FILE_MAX = 1 << 20,
@@ -31,6 +31,7 @@ enum {
     DOCUMENT_DEPTH_MAX = 64,
     WIRE_DEPTH_MAX = 100,
     JSON_DEPTH_MAX = 100,
+    JSON_FAULTS_MAX = 100, /* named where the gateway answers alone, whoever asks */
     CURSOR_TEXT_MAX = 128,
     PAGE_TOKEN_MAX = 1024,
 

@@ -203,28 +203,3 @@ void error_info_details(struct buffer *out, struct slice reason) {
     wire_write_bytes(out, 2, SLICE("gateway.travelsense"));
     details_end(out, open);
 }
-
-void bad_request_write(struct buffer *out, const struct transcode_faults *faults, size_t size_max) {
-    size_t begin = out->size;
-    for (size_t i = 0; i < faults->count; i++) {
-        const struct transcode_fault *fault = &faults->list[i];
-        size_t before = out->size;
-        size_t violation = wire_begin(out, 1);
-        wire_write_bytes(out, 1, fault->path);
-        wire_write_bytes(out, 2, fault->description);
-        wire_write_bytes(out, 3, slice_text(fault->reason));
-        wire_end(out, violation);
-        if (out->failed)
-            return;
-        if (out->size - begin > size_max) {
-            out->size = before;
-            return;
-        }
-    }
-}
-
-void bad_request_details(struct buffer *out, const struct transcode_faults *faults) {
-    struct details_open open = details_begin(out, ANY_PREFIX "google.rpc.BadRequest");
-    bad_request_write(out, faults, SIZE_MAX);
-    details_end(out, open);
-}

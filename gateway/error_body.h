@@ -45,10 +45,4 @@ void error_body_write(struct buffer *out, const struct schema *schema, int http_
 /* Appends a google.rpc.Status with one ErrorInfo of the gateway's domain. */
 void error_info_details(struct buffer *out, struct slice reason);
 
-/* Appends a google.rpc.BadRequest in wire form, as many faults as keep it within `size_max`. */
-void bad_request_write(struct buffer *out, const struct transcode_faults *faults, size_t size_max);
-
-/* Appends a google.rpc.Status with a BadRequest of all faults. */
-void bad_request_details(struct buffer *out, const struct transcode_faults *faults);
-
 #endif

@@ -5,9 +5,8 @@
 #include "gateway/exchange_types.h"
 
 enum {
-    /* What gRPC counts for pseudo-headers, te, content-type and grpc-timeout. */
-    METADATA_FIXED_BYTES = 600,
-    METADATA_ENTRY_BYTES = 32,
+    /* What gRPC counts for pseudo-headers and those that every call has. */
+    METADATA_FIXED_BYTES = 680,
     DEADLINE_GRACE_US = 1000000, /* the service sees its own deadline first */
     RESPONSE_HEADERS_MAX = 24,
 };
@@ -240,7 +239,10 @@ static void exchange_on_done(struct upstream_call *call, const struct upstream_r
         if (upstream_start(exchange->worker->upstream, call) == SYNC_OK)
             return;
     }
-    if (result->code == GRPC_OK)
+    if (result->code == GRPC_OK && exchange->faults.count > 0)
+        exchange_fail(exchange, GRPC_INTERNAL, SLICE("the service took a request with faults"),
+                      SLICE_EMPTY);
+    else if (result->code == GRPC_OK)
         exchange_on_success(exchange);
     else if (exchange->state == EXCHANGE_ANSWERED)
         exchange_fail_stream(exchange, result->code, result->message, result->details);
@@ -253,8 +255,7 @@ void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeou
     static const struct upstream_call_events events = {exchange_on_message, exchange_on_done};
     assert(exchange->wire.size >= GRPC_PREFIX_SIZE);
     if (exchange_metadata_room(exchange) == 0) {
-        exchange_refuse_as(exchange, 431, GRPC_INVALID_ARGUMENT, SLICE("TOKEN_TOO_LARGE"),
-                           "the Authorization header is too large");
+        exchange_refuse_token(exchange);
         return;
     }
     grpc_prefix_put(exchange->wire.data, exchange->wire.size - GRPC_PREFIX_SIZE);

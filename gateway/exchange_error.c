@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "gateway/error_faults.h"
 #include "gateway/error_path.h"
 #include "gateway/exchange_types.h"
 #include "gateway/schema_types.h"
@@ -93,7 +94,10 @@ void exchange_fail(struct exchange *exchange, int code, struct slice message,
     struct slice body = exchange_body_field(exchange);
     if (body.size > 0)
         error_path_strip(body, &exchange->arena, &message, &details);
-    exchange_fail_as(exchange, http_status_of_grpc(code), code, message, details);
+    if (exchange->faults.count > 0 && code == GRPC_INVALID_ARGUMENT)
+        exchange_fail_faults(exchange, details);
+    else
+        exchange_fail_as(exchange, http_status_of_grpc(code), code, message, details);
 }
 
 void exchange_refuse_as(struct exchange *exchange, int http_status, int code, struct slice reason,
@@ -113,22 +117,35 @@ void exchange_refuse_as(struct exchange *exchange, int http_status, int code, st
     buffer_done(&details);
 }
 
-void exchange_fail_faults(struct exchange *exchange, const struct transcode_faults *faults) {
-    assert(faults->count > 0);
-    struct buffer details;
-    buffer_init(&details, EXCHANGE_ARENA_MAX);
-    bad_request_details(&details, faults);
-    const struct transcode_fault *first = &faults->list[0];
-    size_t others = faults->count - 1 + faults->omitted;
+void exchange_refuse_token(struct exchange *exchange) {
+    exchange_refuse_as(exchange, 431, GRPC_INVALID_ARGUMENT, SLICE("TOKEN_TOO_LARGE"),
+                       "the Authorization header is too large");
+}
+
+void exchange_fail_faults(struct exchange *exchange, struct slice details) {
+    struct buffer told_bytes;
+    struct error_faults told;
+    assert(exchange->faults.count > 0);
+    buffer_init(&told_bytes, EXCHANGE_ARENA_MAX);
+    if (error_faults_write(&told_bytes, &exchange->faults, details, &exchange->arena, &told) !=
+        SYNC_OK) {
+        buffer_done(&told_bytes);
+        exchange_fail_memory(exchange);
+        return;
+    }
     char message[512];
-    int size = snprintf(message, sizeof(message), "%.*s%s%.*s", (int)first->path.size,
-                        (const char *)first->path.data, first->path.size ? ": " : "",
-                        (int)first->description.size, (const char *)first->description.data);
-    if (others > 0 && size >= 0 && (size_t)size < sizeof(message))
-        snprintf(message + size, sizeof(message) - (size_t)size, " (and %zu more)", others);
+    size_t total = told.count + exchange->faults.omitted;
+    int path_size = (int)told.path.size, size = (int)told.description.size;
+    const char *path = (const char *)told.path.data, *text = (const char *)told.description.data;
+    if (total == 1)
+        snprintf(message, sizeof(message), "%.*s%s%.*s", path_size, path, path_size ? ": " : "",
+                 size, text);
+    else
+        snprintf(message, sizeof(message), "The request has %zu faults; the first%s%.*s: %.*s",
+                 total, path_size ? " is in " : "", path_size, path, size, text);
     exchange_fail_as(exchange, 400, GRPC_INVALID_ARGUMENT, slice_text(message),
-                     buffer_slice(&details));
-    buffer_done(&details);
+                     buffer_slice(&told_bytes));
+    buffer_done(&told_bytes);
 }
 
 void exchange_fail_memory(struct exchange *exchange) {

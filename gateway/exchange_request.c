@@ -7,7 +7,7 @@
 
 enum {
     BODY_PACE_LOOK_US = 5000000,
-    FAULTS_METADATA_MAX = 6 << 10, /* bytes of base64 */
+    FAULTS_TEXT_MAX = 8,
     TIMEOUT_US_MIN = 1000,
 };
 
@@ -216,35 +216,33 @@ static bool exchange_decode(struct exchange *exchange) {
     return false;
 }
 
-/* Hands faults on to a service that names them together with its own. */
-static void exchange_pass_faults(struct exchange *exchange, const struct transcode_faults *faults) {
-    size_t room = exchange_metadata_room(exchange);
-    size_t taken = exchange->route.method->faults_metadata.size + 32;
-    room = room > taken ? room - taken : 0;
-    if (room > FAULTS_METADATA_MAX)
-        room = FAULTS_METADATA_MAX;
-    struct buffer wire, text;
-    buffer_init(&wire, EXCHANGE_ARENA_MAX);
-    buffer_init(&text, EXCHANGE_ARENA_MAX);
-    bad_request_write(&wire, faults, room / 4 * 3);
-    base64_append(&text, buffer_slice(&wire));
-    struct slice encoded = buffer_slice(&text), value;
-    while (encoded.size && encoded.data[encoded.size - 1] == '=')
-        encoded.size--;
-    if (text.failed || wire.size == 0 || !exchange_copy(exchange, encoded, &value))
-        exchange_fail_faults(exchange, faults);
+/* Whether the service names the faults of the JSON together with its own. */
+static bool exchange_hands_faults_on(const struct exchange *exchange) {
+    return exchange->route.method->faults_metadata.size > 0 &&
+           exchange->stream == EXCHANGE_STREAM_NONE;
+}
+
+/* Tells the service how many faults there are, so that it looks for more and stores nothing. */
+static void exchange_pass_faults(struct exchange *exchange) {
+    struct slice name = exchange->route.method->faults_metadata;
+    size_t size = name.size + METADATA_ENTRY_BYTES + FAULTS_TEXT_MAX;
+    char *text = arena_format(&exchange->arena, "%zu", exchange->faults.count);
+    if (!text)
+        exchange_fail_memory(exchange);
+    else if (exchange_metadata_room(exchange) <= size)
+        exchange_refuse_token(exchange);
     else
-        exchange_metadata_add(exchange, exchange->route.method->faults_metadata, value);
-    buffer_done(&text);
-    buffer_done(&wire);
+        exchange_metadata_add(exchange, name, slice_text(text));
 }
 
 /* Makes the request message in `wire`; false when the answer stands. */
 static bool exchange_transcode(struct exchange *exchange) {
     struct gateway *gateway = exchange->worker->gateway;
-    struct transcode_faults faults = {.arena = &exchange->arena};
-    const struct transcode_options options = {.check_required = true, .faults = &faults};
+    const struct transcode_options options = {.check_required = true, .faults = &exchange->faults};
     struct sync_error error = {.status = SYNC_OK};
+    exchange->faults.arena = &exchange->arena;
+    exchange->faults.count_max =
+        exchange_hands_faults_on(exchange) ? BATCH_FAULTS_MAX : JSON_FAULTS_MAX;
     exchange->request.body = buffer_slice(&exchange->body);
     static const uint8_t prefix[GRPC_PREFIX_SIZE];
     buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
@@ -261,10 +259,10 @@ static bool exchange_transcode(struct exchange *exchange) {
                            error.field, error.field[0] ? ": " : "", error.message);
     } else if (status != SYNC_OK) {
         exchange_fail_memory(exchange);
-    } else if (faults.count > 0 && exchange->route.method->faults_metadata.size) {
-        exchange_pass_faults(exchange, &faults);
-    } else if (faults.count > 0) {
-        exchange_fail_faults(exchange, &faults);
+    } else if (exchange->faults.count > 0 && exchange_hands_faults_on(exchange)) {
+        exchange_pass_faults(exchange);
+    } else if (exchange->faults.count > 0) {
+        exchange_fail_faults(exchange, SLICE_EMPTY);
     }
     return exchange->state == EXCHANGE_BODY;
 }
@@ -302,9 +300,9 @@ void exchange_call_method(struct exchange *exchange) {
     if (!exchange_decode(exchange))
         return;
     exchange_gather_metadata(exchange);
+    exchange->stream = exchange_stream_form(exchange);
     if (!exchange_transcode(exchange))
         return;
-    exchange->stream = exchange_stream_form(exchange);
     exchange_call(exchange, exchange->route.method->path, exchange_timeout_us(exchange),
                   GRPC_MESSAGE_MAX);
 }

@@ -12,8 +12,9 @@
 enum {
     EXCHANGE_HEADERS_MAX = 48,  /* of an answer */
     EXCHANGE_METADATA_MAX = 12, /* of a call */
-    EXCHANGE_ARENA_MAX = 8 << 20,
+    EXCHANGE_ARENA_MAX = 24 << 20,
     EXCHANGE_REQUEST_ID_MAX = 128,
+    METADATA_ENTRY_BYTES = 32, /* what gRPC counts beside name and value */
 };
 
 enum exchange_state {
@@ -66,7 +67,8 @@ struct exchange {
     uint64_t buffered_bytes;   /* counted in the gateway's */
 
     /* the call */
-    struct buffer wire; /* the request message with its prefix */
+    struct transcode_faults faults; /* found in the request; the call must fail for them */
+    struct buffer wire;             /* the request message with its prefix */
     struct upstream_call call;
     struct transcode_header metadata[EXCHANGE_METADATA_MAX];
     size_t metadata_count;
@@ -138,11 +140,16 @@ void exchange_finish(struct exchange *exchange);
 void exchange_refuse_as(struct exchange *exchange, int http_status, int code, struct slice reason,
                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Answers with a gRPC status and its details (a google.rpc.Status in wire form, or empty). */
+/* Answers that the request's token leaves no room for what else the service is told. */
+void exchange_refuse_token(struct exchange *exchange);
+
+/* Answers with a gRPC status and its details (a google.rpc.Status in wire form, or empty); an
+ * INVALID_ARGUMENT with the faults of the request beside them. */
 void exchange_fail(struct exchange *exchange, int code, struct slice message, struct slice details);
 
-/* Answers 400 with all faults found in the body. */
-void exchange_fail_faults(struct exchange *exchange, const struct transcode_faults *faults);
+/* Answers 400 with all faults found in the request, and those that the service's details name
+ * (a google.rpc.Status in wire form, or empty). */
+void exchange_fail_faults(struct exchange *exchange, struct slice details);
 
 /* Answers that the gateway has no memory. */
 void exchange_fail_memory(struct exchange *exchange);

@@ -6,7 +6,7 @@
 
 #include "base/json_text.h"
 
-enum { SCRATCH_MIN = 1 << 16, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
+enum { SCRATCH_MIN = 1 << 16, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX, FAULTS_MIN = 64 };
 
 void json_decoder_init(struct json_decoder *decoder, const struct schema *schema,
                        const struct transcode_options *options, struct slice json,
@@ -99,16 +99,29 @@ bool json_fail_kind(struct json_decoder *decoder, const char *expected) {
     return json_fail(decoder, "INVALID_VALUE", "expected %s, not %s", expected, got);
 }
 
+/* Makes room for one more fault; false without memory. */
+static bool faults_grow(struct transcode_faults *faults) {
+    if (faults->count < faults->capacity)
+        return true;
+    size_t capacity = faults->capacity ? 2 * faults->capacity : FAULTS_MIN;
+    struct transcode_fault *list = arena_zalloc(faults->arena, capacity, sizeof *list);
+    if (!list)
+        return false;
+    if (faults->count > 0)
+        memcpy(list, faults->list, faults->count * sizeof *list);
+    faults->list = list;
+    faults->capacity = capacity;
+    return true;
+}
+
 /* Adds the fault at hand to the list, or counts it. */
 static bool fault_note(struct json_decoder *decoder) {
     struct transcode_faults *faults = decoder->options->faults;
-    if (faults->count == BATCH_FAULTS_MAX) {
+    if (faults->count == faults->count_max) {
         faults->omitted++;
         return true;
     }
-    if (!faults->list)
-        faults->list = arena_zalloc(faults->arena, BATCH_FAULTS_MAX, sizeof *faults->list);
-    if (!faults->list)
+    if (!faults_grow(faults))
         return json_break_memory(decoder);
     struct transcode_fault fault = {.reason = decoder->reason};
     struct buffer path;

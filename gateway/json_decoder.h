@@ -70,7 +70,7 @@ void json_decoder_done(struct json_decoder *decoder);
 /* Whether further faults are only counted. */
 static inline bool json_faults_full(const struct json_decoder *decoder) {
     const struct transcode_faults *faults = decoder->options->faults;
-    return faults && faults->count == BATCH_FAULTS_MAX;
+    return faults && faults->count == faults->count_max;
 }
 
 /* The value is at fault; returns false. Ends the reading where no faults are collected. */

@@ -99,6 +99,19 @@ static bool read_element(struct json_decoder *decoder, const struct schema_field
     return true;
 }
 
+/* Writes an element that stands for one at fault. */
+static void write_stand_in(struct json_decoder *decoder, const struct schema_field *field) {
+    if (!field->packed)
+        json_write_tag(decoder, field);
+    if (field->type == SCHEMA_GROUP)
+        wire_write_tag(decoder->out, field->number, WIRE_EGROUP);
+    else if (field->type == SCHEMA_MESSAGE || field->type == SCHEMA_STRING ||
+             field->type == SCHEMA_BYTES)
+        buffer_append_byte(decoder->out, 0);
+    else
+        json_write_bits(decoder, field->type, 0);
+}
+
 static bool read_list(struct json_decoder *decoder, const struct schema_field *field) {
     if (json_peek(decoder) != '[')
         return json_fail_kind(decoder, "a list");
@@ -117,8 +130,11 @@ static bool read_list(struct json_decoder *decoder, const struct schema_field *f
     do {
         step->index = index++;
         struct json_mark mark = json_mark_of(decoder);
-        if (!read_element(decoder, field) && !json_recover(decoder, &mark))
-            return false;
+        if (!read_element(decoder, field)) {
+            if (!json_recover(decoder, &mark))
+                return false;
+            write_stand_in(decoder, field);
+        }
     } while (json_more(decoder, ']'));
     decoder->step_count--;
     if (field->packed && decoder->out->size == frame.at + 1)

@@ -23,8 +23,9 @@ struct transcode_fault {
 /* Faults of one request, in the order found. Texts live in the arena. */
 struct transcode_faults {
     struct arena *arena;
-    struct transcode_fault *list; /* at most BATCH_FAULTS_MAX */
-    size_t count;
+    size_t count_max; /* given: more than 0, at most BATCH_FAULTS_MAX */
+    struct transcode_fault *list;
+    size_t count, capacity;
     size_t omitted; /* found beyond the list */
 };
 
@@ -32,7 +33,8 @@ struct transcode_options {
     bool ignore_unknown; /* skip unknown JSON fields instead of refusing them */
     bool check_required; /* fields marked REQUIRED that are absent are faults */
     /* Where set, faults that leave the rest readable (a wrong value, a missing field) are collected
-     * there, the field is skipped and reading goes on; where NULL the first fault ends it. */
+     * there, the field is skipped (an element of a list stands as an empty one, so that the others
+     * keep their numbers) and reading goes on; where NULL the first fault ends it. */
     struct transcode_faults *faults;
 };
 

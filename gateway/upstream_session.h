@@ -19,7 +19,7 @@ struct upstream_call;
 struct upstream_result {
     int code; /* gRPC status code */
     struct slice message;
-    struct slice details; /* google.rpc.Status in wire form, or empty */
+    struct slice details; /* google.rpc.Status in wire form, or empty; of any size */
     bool unprocessed;     /* the service has surely not seen the call: it may be sent again */
 };
 
@@ -55,6 +55,7 @@ struct upstream_call {
     int http_status;
     bool is_grpc;
     bool has_code;
+    bool details_come; /* as the answer's message */
     struct upstream_result result;
 };
 

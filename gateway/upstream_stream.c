@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "gateway/grpc_status.h"
 
-enum { UPSTREAM_METADATA_MAX = 24 };
+enum { UPSTREAM_METADATA_MAX = 24, UPSTREAM_METADATA_FIXED = 8 };
 
 static void upstream_call_attach(struct upstream_session *session, struct upstream_call *call) {
     call->session = session;
@@ -79,7 +79,7 @@ static int upstream_on_send_data(nghttp2_session *http2, nghttp2_frame *frame,
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call) {
     assert(session->state == UPSTREAM_UP && !call->session);
-    assert(call->metadata_count <= UPSTREAM_METADATA_MAX - 8);
+    assert(call->metadata_count <= UPSTREAM_METADATA_MAX - UPSTREAM_METADATA_FIXED);
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
     grpc_timeout_format(call->timeout_us, timeout);
     nghttp2_nv headers[UPSTREAM_METADATA_MAX] = {
@@ -90,8 +90,10 @@ enum sync_status upstream_session_start(struct upstream_session *session,
         nv_of(SLICE("te"), SLICE("trailers")),
         nv_of(SLICE("content-type"), SLICE("application/grpc")),
         nv_of(SLICE("grpc-timeout"), slice_text(timeout)),
+        /* Trailers are small; details that are not may come as a message before them. */
+        nv_of(SLICE("accept-status-details"), SLICE("message")),
     };
-    size_t count = 7;
+    size_t count = UPSTREAM_METADATA_FIXED;
     for (size_t i = 0; i < call->metadata_count; i++)
         headers[count++] = nv_of(call->metadata[i].name, call->metadata[i].value);
     nghttp2_data_provider provider = {.read_callback = upstream_on_data_source};
@@ -105,6 +107,7 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     call->http_status = 0;
     call->is_grpc = false;
     call->has_code = false;
+    call->details_come = false;
     call->result = (struct upstream_result){.code = GRPC_UNKNOWN};
     grpc_reader_init(&call->reader, call->response_max);
     upstream_call_attach(session, call);
@@ -166,6 +169,8 @@ static int upstream_on_header(nghttp2_session *http2, const nghttp2_frame *frame
         call->http_status = decimal_of(value, 0);
     } else if (slice_equal(name, SLICE("content-type"))) {
         call->is_grpc = slice_starts_with(value, SLICE("application/grpc"));
+    } else if (slice_equal(name, SLICE("status-details"))) {
+        call->details_come = slice_equal(value, SLICE("message"));
     } else if (slice_equal(name, SLICE("grpc-status"))) {
         call->result.code = decimal_of(value, GRPC_UNKNOWN);
         call->has_code = true;
@@ -208,7 +213,13 @@ static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t strea
                                SLICE("the answer is larger than the gateway takes"));
             return 0;
         }
-        call->events->message(call, message);
+        if (!call->details_come) {
+            call->events->message(call, message);
+        } else if (!arena_copy(call->arena, message, &call->result.details)) {
+            upstream_call_fail(call, GRPC_UNAVAILABLE,
+                               SLICE("there is no memory for the details of an error"));
+            return 0;
+        }
     }
     if (call->session && !call->held_back)
         upstream_call_hold(call, false);

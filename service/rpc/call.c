@@ -34,7 +34,7 @@ struct slice rpc_call_request(const struct rpc_call *call) {
     return call->request;
 }
 
-struct slice rpc_call_faults(const struct rpc_call *call) {
+size_t rpc_call_faults(const struct rpc_call *call) {
     return call->faults;
 }
 

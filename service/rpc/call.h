@@ -52,8 +52,9 @@ int64_t rpc_call_received_us(const struct rpc_call *call);
 bool rpc_call_is_cancelled(const struct rpc_call *call);
 /* The request message's bytes; unary and server-stream calls. Live as long as the call. */
 struct slice rpc_call_request(const struct rpc_call *call);
-/* Faults that the gateway found while reading JSON: a packed google.rpc.BadRequest, or empty. */
-struct slice rpc_call_faults(const struct rpc_call *call);
+/* How many faults the gateway found while reading JSON: it left those fields out of the request and
+ * will name them itself beside what the call fails with. Such a call must not succeed. */
+size_t rpc_call_faults(const struct rpc_call *call);
 
 /* Names the device that a call is about, for its audit line; without it the token's counts. */
 void rpc_call_set_device(struct rpc_call *call, struct slice device);
@@ -81,8 +82,9 @@ void rpc_call_fail(struct rpc_call *call, const struct sync_error *error);
 void rpc_call_fail_with(struct rpc_call *call, enum sync_status status, const char *reason,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Ends a call with INVALID_ARGUMENT that names all violations, those of rpc_call_faults first.
- * `omitted`: how many more there are. */
+/* Ends a call with INVALID_ARGUMENT that names the violations: all of them where the client takes
+ * details as a message (error_details.h), otherwise as many as fit the trailers. `omitted`: how
+ * many more there are. Without any, there are those of rpc_call_faults. */
 void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *violations,
                           size_t count, size_t omitted);
 

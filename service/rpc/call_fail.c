@@ -68,7 +68,7 @@ void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
     if (told.reason[0])
         error_details_add_info(&details, told.reason, NULL, 0);
     if (field.size > 0 && code == RPC_INVALID_ARGUMENT)
-        error_details_add_fields(&details, SLICE_EMPTY,
+        error_details_add_fields(&details,
                                  &(struct rpc_violation){.field = field,
                                                          .description = description,
                                                          .reason = told.reason},
@@ -95,25 +95,46 @@ void rpc_call_fail_with(struct rpc_call *call, enum sync_status status, const ch
     rpc_call_fail(call, &error);
 }
 
+/* Tells the violations, and how many more than those told there are; returns that. */
+static size_t fields_tell(struct error_details *details, const struct rpc_violation *violations,
+                          size_t count, size_t omitted) {
+    char number[24];
+    omitted += count - error_details_add_fields(details, violations, count);
+    snprintf(number, sizeof number, "%zu", omitted);
+    error_details_add_info(details, "INVALID_FIELDS", &(struct error_pair){"omitted", number},
+                           omitted > 0 ? 1 : 0);
+    return omitted;
+}
+
+/* Ends the call with details as a message; false when that cannot be, or gains nothing. */
+static bool fields_finish_large(struct rpc_call *call, struct slice message,
+                                const struct rpc_violation *violations, size_t count,
+                                size_t omitted) {
+    struct error_details details;
+    error_details_init_large(&details, RPC_INVALID_ARGUMENT, message);
+    fields_tell(&details, violations, count, omitted);
+    struct slice bytes = error_details_bytes(&details);
+    bool ends = bytes.size > 0 && call_finish_large(call, RPC_INVALID_ARGUMENT, message, bytes);
+    error_details_done(&details);
+    return ends;
+}
+
 void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *violations,
                           size_t count, size_t omitted) {
-    struct slice field = SLICE_EMPTY, description = SLICE_EMPTY;
-    size_t faults = error_faults_count(call->faults, &field, &description);
-    if (faults == 0 && count > 0) {
-        field = violations[0].field;
-        description = violations[0].description;
-    }
-    size_t total = faults + count + omitted;
-    assert(total > 0);
-    char text[SYNC_ERROR_MESSAGE_MAX], number[24];
-    struct slice message = fields_message(total, field, description, text, sizeof text);
+    size_t total = count + omitted;
+    assert(total > 0 || call->faults > 0);
+    char text[SYNC_ERROR_MESSAGE_MAX];
+    struct slice message = SLICE("The request was made of JSON with faults.");
+    if (total > 0)
+        message =
+            fields_message(total, count > 0 ? violations[0].field : SLICE_EMPTY,
+                           count > 0 ? violations[0].description : SLICE_EMPTY, text, sizeof text);
     struct error_details details;
     error_details_init(&details, RPC_INVALID_ARGUMENT, message);
-    size_t told = error_details_add_fields(&details, call->faults, violations, count);
-    snprintf(number, sizeof number, "%zu", total - told);
-    error_details_add_info(&details, "INVALID_FIELDS", &(struct error_pair){"omitted", number},
-                           total > told ? 1 : 0);
-    call_finish(call, RPC_INVALID_ARGUMENT, message, error_details_bytes(&details));
+    bool tells_all = fields_tell(&details, violations, count, omitted) == omitted;
+    if (tells_all || !call->takes_details ||
+        !fields_finish_large(call, message, violations, count, omitted))
+        call_finish(call, RPC_INVALID_ARGUMENT, message, error_details_bytes(&details));
     error_details_done(&details);
 }
 

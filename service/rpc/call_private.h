@@ -73,8 +73,10 @@ struct rpc_call {
     grpc_metadata_array metadata;
     struct method_entry *entry;
     struct identity identity;
-    struct slice request_id, trace_id, faults; /* in `metadata` */
-    struct slice device;                       /* in the arena, or empty */
+    struct slice request_id, trace_id; /* in `metadata` */
+    struct slice device;               /* in the arena, or empty */
+    size_t faults;                     /* found by the gateway */
+    bool takes_details;                /* as a message before the status */
     int64_t received_us;
     uint64_t started_us;  /* monotonic */
     uint64_t deadline_us; /* monotonic */
@@ -104,7 +106,7 @@ struct rpc_call {
 
     enum rpc_code code;
     grpc_slice status_text;
-    grpc_metadata trailer;
+    grpc_metadata head, trailer;
 };
 
 /* Posts requests until QUEUE_POSTED wait; on the queue's thread. */
@@ -128,6 +130,11 @@ void call_start(struct rpc_call *call, struct rpc_tag *tag, const grpc_op *ops, 
 /* Ends the call with a code, a message and a packed google.rpc.Status (either may be empty). */
 void call_finish(struct rpc_call *call, enum rpc_code code, struct slice message,
                  struct slice details);
+
+/* The same with the details as a message before the status, for a client that takes them so. False
+ * when there is no room for them: the call has not ended. */
+bool call_finish_large(struct rpc_call *call, enum rpc_code code, struct slice message,
+                       struct slice details);
 
 /* Passes a call that has just arrived through everything that needs no message. False: it has been
  * ended. */

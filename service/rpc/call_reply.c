@@ -6,6 +6,7 @@
 #include "service/rpc/call_private.h"
 
 #define DETAILS_KEY "grpc-status-details-bin"
+#define DETAILS_FORM_KEY "status-details"
 
 /* Fills an operation that sends the (empty) initial metadata, once in a call; returns how many. */
 static size_t ops_begin(struct rpc_call *call, grpc_op *op) {
@@ -59,6 +60,25 @@ static bool answer_hold(struct rpc_call *call, size_t size) {
         return false;
     }
     call->answer_bytes = size;
+    return true;
+}
+
+bool call_finish_large(struct rpc_call *call, enum rpc_code code, struct slice message,
+                       struct slice details) {
+    if (!call->takes_details || call->is_begun || !answer_hold(call, details.size))
+        return false;
+    grpc_op ops[3];
+    size_t count = ops_begin(call, ops);
+    call->head.key = grpc_slice_from_static_string(DETAILS_FORM_KEY);
+    call->head.value = grpc_slice_from_static_string("message");
+    ops[0].data.send_initial_metadata.metadata = &call->head;
+    ops[0].data.send_initial_metadata.count = 1;
+    op_message(call, &ops[count],
+               grpc_slice_from_copied_buffer((const char *)details.data, details.size));
+    op_status(call, &ops[count + 1], code);
+    call->status_text = grpc_slice_from_copied_buffer((const char *)message.data, message.size);
+    ops[count + 1].data.send_status_from_server.status_details = &call->status_text;
+    call_start(call, &call->end, ops, count + 2);
     return true;
 }
 

@@ -126,7 +126,7 @@ static bool apply_batch(struct apply_stream *stream) {
         .context = stream,
     };
     struct violations violations;
-    violations_init(&violations, &stream->arena, SLICE_EMPTY);
+    violations_init(&violations, &stream->arena, 0);
     record_check_user(&violations, request->user_id);
     if (stream->has_number && request->batch_id - 1 != stream->number)
         violations_add(&violations, "batchId", "INVALID_VALUE",

@@ -17,10 +17,21 @@ enum {
     ERROR_PART_MAX = ERROR_DETAILS_MAX,
 };
 
-void error_details_init(struct error_details *details, enum rpc_code code, struct slice message) {
-    buffer_init(&details->bytes, 2 * ERROR_DETAILS_MAX);
+static void error_details_begin(struct error_details *details, size_t size_max, enum rpc_code code,
+                                struct slice message) {
+    details->size_max = size_max;
+    buffer_init(&details->bytes, 2 * size_max);
     wire_write_uint(&details->bytes, STATUS_CODE, (uint64_t)code);
     wire_write_bytes(&details->bytes, STATUS_MESSAGE, message);
+}
+
+void error_details_init(struct error_details *details, enum rpc_code code, struct slice message) {
+    error_details_begin(details, ERROR_DETAILS_MAX, code, message);
+}
+
+void error_details_init_large(struct error_details *details, enum rpc_code code,
+                              struct slice message) {
+    error_details_begin(details, ERROR_DETAILS_LARGE_MAX, code, message);
 }
 
 void error_details_done(struct error_details *details) {
@@ -31,7 +42,7 @@ void error_details_done(struct error_details *details) {
 static void error_details_append(struct error_details *details, const char *type,
                                  struct buffer *value) {
     size_t room_wanted = value->size + strlen(type) + 4 * WIRE_VARINT_MAX;
-    if (!value->failed && details->bytes.size + room_wanted <= ERROR_DETAILS_MAX) {
+    if (!value->failed && details->bytes.size + room_wanted <= details->size_max) {
         size_t any = wire_begin(&details->bytes, STATUS_DETAILS);
         wire_write_bytes(&details->bytes, ANY_TYPE_URL, slice_text(type));
         wire_write_bytes(&details->bytes, ANY_VALUE, buffer_slice(value));
@@ -64,30 +75,13 @@ static bool fields_keep(struct buffer *fields, size_t size, size_t room) {
     return false;
 }
 
-/* Copies the violations of a packed BadRequest while they fit; counts them. */
-static size_t fields_copy(struct buffer *fields, struct slice faults, size_t room) {
-    size_t kept = 0;
-    struct wire_reader reader = wire_reader_of(faults);
-    struct wire_field field;
-    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
-        if (field.number != 1 || field.type != WIRE_LEN)
-            continue;
-        size_t before = fields->size;
-        wire_write_bytes(fields, 1, field.bytes);
-        if (!fields_keep(fields, before, room))
-            break;
-        kept++;
-    }
-    return kept;
-}
-
-size_t error_details_add_fields(struct error_details *details, struct slice faults,
+size_t error_details_add_fields(struct error_details *details,
                                 const struct rpc_violation *violations, size_t count) {
     size_t taken = details->bytes.size + ERROR_DETAILS_RESERVE;
-    size_t room = taken < ERROR_DETAILS_MAX ? ERROR_DETAILS_MAX - taken : 0;
+    size_t room = taken < details->size_max ? details->size_max - taken : 0;
     struct buffer fields;
-    buffer_init(&fields, 2 * ERROR_PART_MAX);
-    size_t kept = fields_copy(&fields, faults, room);
+    buffer_init(&fields, 2 * details->size_max);
+    size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         size_t before = fields.size;
         size_t violation = wire_begin(&fields, 1);
@@ -154,31 +148,4 @@ void error_details_add_head(struct error_details *details, const struct error_pa
 
 struct slice error_details_bytes(const struct error_details *details) {
     return details->bytes.failed ? SLICE_EMPTY : buffer_slice(&details->bytes);
-}
-
-/* Reads a FieldViolation's field and description. */
-static void fault_read(struct slice violation, struct slice *ret_field,
-                       struct slice *ret_description) {
-    struct wire_reader reader = wire_reader_of(violation);
-    struct wire_field field;
-    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
-        if (field.type == WIRE_LEN && field.number == 1)
-            *ret_field = field.bytes;
-        else if (field.type == WIRE_LEN && field.number == 2)
-            *ret_description = field.bytes;
-    }
-}
-
-size_t error_faults_count(struct slice faults, struct slice *ret_field,
-                          struct slice *ret_description) {
-    size_t count = 0;
-    struct wire_reader reader = wire_reader_of(faults);
-    struct wire_field field;
-    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
-        if (field.number != 1 || field.type != WIRE_LEN)
-            continue;
-        if (count++ == 0)
-            fault_read(field.bytes, ret_field, ret_description);
-    }
-    return count;
 }

@@ -9,6 +9,7 @@ enum {
     TRACEPARENT_SIZE = 55,
     TRACE_ID_AT = 3,
     TRACE_ID_SIZE = 32,
+    FAULTS_DIGITS_MAX = 9,
 };
 
 /* The value of a metadata key, or the empty slice. Keys are in lower case. */
@@ -28,6 +29,23 @@ static void ids_read(struct rpc_call *call) {
     struct slice parent = metadata_find(call, SLICE("traceparent"));
     if (parent.size >= TRACEPARENT_SIZE && parent.data[TRACE_ID_AT + TRACE_ID_SIZE] == '-')
         call->trace_id = slice_of(parent.data + TRACE_ID_AT, TRACE_ID_SIZE);
+}
+
+/* Takes what the gateway says of the JSON that the message was made of, and whether the client
+ * takes large details. A number that is none counts as no faults. */
+static void form_read(struct rpc_call *call) {
+    struct slice faults = metadata_find(call, SLICE("json-faults"));
+    call->takes_details =
+        slice_equal(metadata_find(call, SLICE("accept-status-details")), SLICE("message"));
+    if (faults.size > FAULTS_DIGITS_MAX)
+        return;
+    size_t count = 0;
+    for (size_t i = 0; i < faults.size; i++) {
+        if (faults.data[i] < '0' || faults.data[i] > '9')
+            return;
+        count = count * 10 + (faults.data[i] - '0');
+    }
+    call->faults = count;
 }
 
 /* Sets the call's deadline, which for a long-lived one is the client's alone; false when it has
@@ -100,7 +118,7 @@ bool interceptor_pass(struct rpc_call *call) {
     call->entry = method_table_find(call->queue->server->methods, path);
     method_entry_started(call->entry);
     ids_read(call);
-    call->faults = metadata_find(call, SLICE("json-faults-bin"));
+    form_read(call);
     const struct rpc_method *method = method_entry_method(call->entry);
     if (!method) {
         rpc_call_fail_with(call, SYNC_ERR_UNIMPLEMENTED, "METHOD_UNKNOWN",

@@ -3,53 +3,42 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/field_path.h"
 #include "base/id.h"
-#include "google/rpc/error_details.pb-c.h"
 #include "service/core/model.h"
 
-void violations_init(struct violations *violations, struct arena *arena, struct slice faults) {
-    *violations = (struct violations){.arena = arena};
-    if (faults.size == 0)
-        return;
-    ProtobufCAllocator allocator;
-    arena_protobuf_allocator(arena, &allocator);
-    Google__Rpc__BadRequest *request =
-        google__rpc__bad_request__unpack(&allocator, faults.size, faults.data);
-    if (!request || request->n_field_violations == 0)
-        return;
-    violations->known = arena_zalloc(arena, request->n_field_violations, sizeof *violations->known);
-    if (!violations->known) {
-        violations->no_memory = true;
-        return;
-    }
-    violations->known_count = request->n_field_violations;
-    for (size_t i = 0; i < violations->known_count; i++)
-        violations->known[i] = slice_text(request->field_violations[i]->field);
+enum { LIST_MIN = 16 };
+
+void violations_init(struct violations *violations, struct arena *arena, size_t elsewhere) {
+    *violations = (struct violations){.arena = arena, .elsewhere = elsewhere};
 }
 
-/* Whether `inner` is the path `outer` or lies in it. */
-static bool path_holds(struct slice outer, struct slice inner) {
-    if (!slice_starts_with(inner, outer))
+/* Makes room for one more; false without memory. */
+static bool violations_grow(struct violations *violations) {
+    if (violations->count < violations->capacity)
+        return true;
+    size_t capacity = violations->capacity > 0 ? 2 * violations->capacity : LIST_MIN;
+    struct rpc_violation *list = arena_zalloc(violations->arena, capacity, sizeof *list);
+    if (!list)
         return false;
-    return inner.size == outer.size || inner.data[outer.size] == '.' ||
-           inner.data[outer.size] == '[';
-}
-
-static bool violations_know(const struct violations *violations, struct slice field) {
-    for (size_t i = 0; i < violations->known_count; i++)
-        if (path_holds(violations->known[i], field) || path_holds(field, violations->known[i]))
-            return true;
-    return false;
+    if (violations->count > 0)
+        memcpy(list, violations->list, violations->count * sizeof *list);
+    violations->list = list;
+    violations->capacity = capacity;
+    return true;
 }
 
 /* Takes one more place in the list, or counts it as omitted. */
 static void violations_put(struct violations *violations, struct slice field,
                            struct slice description, const char *reason) {
-    if (violations_know(violations, field))
-        return;
     if (violations->count == BATCH_FAULTS_MAX) {
         violations->omitted++;
+        return;
+    }
+    if (!violations_grow(violations)) {
+        violations->no_memory = true;
         return;
     }
     struct rpc_violation *violation = &violations->list[violations->count];
@@ -80,13 +69,21 @@ void violations_add_error(struct violations *violations, const struct sync_error
 }
 
 bool violations_any(const struct violations *violations) {
-    return violations->count > 0 || violations->omitted > 0 || violations->known_count > 0 ||
+    return violations->count > 0 || violations->omitted > 0 || violations->elsewhere > 0 ||
            violations->no_memory;
 }
 
+static int violation_order(const void *a, const void *b) {
+    const struct rpc_violation *x = a, *y = b;
+    int order = field_path_compare(x->field, y->field);
+    return order ? order : slice_compare(x->description, y->description);
+}
+
 bool violations_end(struct violations *violations, struct rpc_call *call) {
-    if (!violations_any(violations) && rpc_call_faults(call).size == 0)
+    if (!violations_any(violations))
         return false;
+    if (violations->count > 1)
+        qsort(violations->list, violations->count, sizeof *violations->list, violation_order);
     if (violations->no_memory)
         rpc_call_fail_with(call, SYNC_ERR_NO_MEMORY, "NO_MEMORY", "no memory to check the request");
     else

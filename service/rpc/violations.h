@@ -1,7 +1,5 @@
-/* Violations: the syntactic faults of one request, collected so that all are told at once.
- *
- * A fault of a field that the gateway has already named (or of one that holds it, or lies in it) is
- * left out: one cause, one sentence. */
+/* Violations: the syntactic faults of one request, collected so that all are told at once, in the
+ * order of their paths. */
 #ifndef SERVICE_RPC_VIOLATIONS_H
 #define SERVICE_RPC_VIOLATIONS_H
 
@@ -11,16 +9,14 @@
 /* In the caller's memory; texts live in the arena. */
 struct violations {
     struct arena *arena;
-    struct rpc_violation list[BATCH_FAULTS_MAX];
-    size_t count, omitted;
-    struct slice *known; /* field paths that the gateway named */
-    size_t known_count;
+    struct rpc_violation *list; /* at most BATCH_FAULTS_MAX */
+    size_t count, capacity, omitted;
+    size_t elsewhere; /* found by the gateway, which names them itself */
     bool no_memory;
 };
 
-/* Begins with the faults that the gateway handed on, a packed google.rpc.BadRequest or empty; bytes
- * that do not parse count as none. */
-void violations_init(struct violations *violations, struct arena *arena, struct slice faults);
+/* Begins with as many faults as the gateway found (rpc_call_faults). */
+void violations_init(struct violations *violations, struct arena *arena, size_t elsewhere);
 
 /* Adds a fault of the field whose path `field` is. `reason` is static. */
 void violations_add(struct violations *violations, const char *field, const char *reason,

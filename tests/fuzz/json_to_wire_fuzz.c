@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "gateway/transcode.h"
 #include "sync_descriptor.h"
 
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buffer wire;
     arena_init(&arena, BYTES_MAX);
     buffer_init(&wire, BYTES_MAX);
-    struct transcode_faults faults = {.arena = &arena};
+    struct transcode_faults faults = {.arena = &arena, .count_max = BATCH_FAULTS_MAX};
     struct transcode_options options = {.ignore_unknown = data[0] & 1,
                                         .check_required = data[0] & 2,
                                         .faults = data[0] & 4 ? &faults : NULL};

@@ -131,32 +131,6 @@ static void a_response_head_is_no_detail_but_headers(void **state) {
     buffer_done(&head);
 }
 
-static void faults_become_a_bad_request_within_its_bound(void **state) {
-    (void)state;
-    struct transcode_fault list[3];
-    for (int i = 0; i < 3; i++)
-        list[i] =
-            (struct transcode_fault){SLICE("changes[0].type"), SLICE("is required"), "REQUIRED"};
-    const struct transcode_faults faults = {.list = list, .count = 3};
-    struct buffer all, some, details;
-    struct error_hints hints;
-    buffer_init(&all, 4096);
-    buffer_init(&some, 4096);
-    buffer_init(&details, 4096);
-    bad_request_write(&all, &faults, SIZE_MAX);
-    bad_request_write(&some, &faults, all.size - 1);
-    assert_int_equal(some.size, all.size / 3 * 2);
-    bad_request_details(&details, &(struct transcode_faults){.list = list, .count = 1});
-    expect_body(SLICE("m"), buffer_slice(&details), &hints,
-                "{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\",\"message\":\"m\","
-                "\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.BadRequest\","
-                "\"fieldViolations\":[{\"field\":\"changes[0].type\",\"description\":"
-                "\"is required\",\"reason\":\"REQUIRED\"}]}]}}");
-    buffer_done(&all);
-    buffer_done(&some);
-    buffer_done(&details);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_has_code_status_and_message),
@@ -164,7 +138,6 @@ int main(void) {
         cmocka_unit_test(details_are_shown_by_the_schema_and_others_dropped),
         cmocka_unit_test(a_retry_delay_is_rounded_up),
         cmocka_unit_test(a_response_head_is_no_detail_but_headers),
-        cmocka_unit_test(faults_become_a_bad_request_within_its_bound),
     };
     return cmocka_run_group_tests(tests, open_schema, close_schema);
 }

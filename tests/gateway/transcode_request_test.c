@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/wire.h"
 #include "tests/gateway/transcode_fixture.h"
@@ -50,10 +51,11 @@ static void exchange_run(struct exchange *exchange) {
         .header_count = exchange->trace ? 1 : 0,
     };
     struct slice allowed;
-    arena_init(&exchange->arena, 1 << 20);
+    arena_init(&exchange->arena, 8 << 20);
     buffer_init(&exchange->wire, FIXTURE_BYTES_MAX);
     buffer_init(&exchange->json, FIXTURE_BYTES_MAX);
     exchange->faults.arena = &exchange->arena;
+    exchange->faults.count_max = BATCH_FAULTS_MAX;
     assert_int_equal(route_match(table, &request, &exchange->arena, &exchange->route, &allowed,
                                  &exchange->error),
                      SYNC_OK);
@@ -254,7 +256,9 @@ static void all_faults_are_named_at_once(void **state) {
     assert_string_equal((char *)exchange.json.data,
                         "{\"items\":[{\"count\":3,\"tags\":[],\"ready\":false},"
                         "{\"id\":\"b\",\"count\":0,\"tags\":[],\"ready\":false},"
-                        "{\"id\":\"d\",\"color\":\"red\",\"count\":0,\"tags\":[\"x\",\"y\"],"
+                        "{\"count\":0,\"tags\":[],\"ready\":false},"
+                        "{\"id\":\"d\",\"color\":\"red\",\"count\":0,"
+                        "\"tags\":[\"x\",\"\",\"y\"],"
                         "\"data\":{\"b\":{\"c\":1,\"d\":3}},\"ready\":false}]}");
     exchange_done(&exchange);
 }
@@ -264,7 +268,7 @@ static void faults_beyond_the_bound_are_counted(void **state) {
     (void)state;
     buffer_init(&body, FIXTURE_BYTES_MAX);
     buffer_append(&body, SLICE("{\"items\":["));
-    for (int i = 0; i < 150; i++)
+    for (int i = 0; i < BATCH_FAULTS_MAX + 50; i++)
         buffer_append(&body, i ? SLICE(",1") : SLICE("1"));
     buffer_append(&body, SLICE("]}\0"));
     struct exchange exchange = {
@@ -272,8 +276,9 @@ static void faults_beyond_the_bound_are_counted(void **state) {
     exchange.options.faults = &exchange.faults;
     exchange_run(&exchange);
     assert_int_equal(exchange.status, SYNC_OK);
-    assert_int_equal(exchange.faults.count, 100);
+    assert_int_equal(exchange.faults.count, BATCH_FAULTS_MAX);
     assert_int_equal(exchange.faults.omitted, 50);
+    assert_true(slice_equal(exchange.faults.list[7654].path, SLICE("items[7654]")));
     exchange_done(&exchange);
     buffer_done(&body);
 }

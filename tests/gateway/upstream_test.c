@@ -24,8 +24,9 @@ struct service {
     struct buffer request;
     char path[128], timeout[32], authorization[64];
     uint32_t reset_code;
-    bool request_ended, reset;
+    bool request_ended, reset, details_accepted;
     struct slice answer; /* DATA still to be sent */
+    const char *code;    /* behind it */
 };
 
 static struct service service;
@@ -42,6 +43,8 @@ static int service_header(nghttp2_session *session, const nghttp2_frame *frame, 
         snprintf(service.path, sizeof service.path, "%.*s", (int)size, (const char *)value);
     if (slice_equal(key, SLICE("grpc-timeout")))
         snprintf(service.timeout, sizeof service.timeout, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("accept-status-details")))
+        service.details_accepted = slice_equal(slice_of(value, size), SLICE("message"));
     if (slice_equal(key, SLICE("authorization")))
         snprintf(service.authorization, sizeof service.authorization, "%.*s", (int)size,
                  (const char *)value);
@@ -136,7 +139,7 @@ static ssize_t service_read(nghttp2_session *session, int32_t stream_id, uint8_t
     service.answer = slice_after(service.answer, taken);
     if (service.answer.size == 0) {
         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        const nghttp2_nv trailers[] = {nv("grpc-status", "0")};
+        const nghttp2_nv trailers[] = {nv("grpc-status", service.code)};
         nghttp2_submit_trailer(session, stream_id, trailers, 1);
     }
     return (ssize_t)taken;
@@ -146,6 +149,7 @@ static void service_answer(struct slice data) {
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
     const nghttp2_data_provider provider = {.read_callback = service_read};
     service.answer = data;
+    service.code = "0";
     nghttp2_submit_response(service.session, service.stream_id, headers, 2, &provider);
 }
 
@@ -271,6 +275,73 @@ static void an_error_comes_with_message_and_details(void **state) {
     assert_int_equal(caller.result.code, GRPC_NOT_FOUND);
     assert_true(slice_equal(caller.result.message, SLICE("no such")));
     assert_true(slice_equal(caller.result.details, SLICE("\x08\x05\x12\x01m")));
+    caller_free(&caller);
+}
+
+/* Answers as a service does whose details are too large for the trailers. */
+static void service_fail_large(struct slice message) {
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
+                                  nv("status-details", "message")};
+    const nghttp2_data_provider provider = {.read_callback = service_read};
+    service.answer = message;
+    service.code = "3";
+    nghttp2_submit_response(service.session, service.stream_id, headers, 3, &provider);
+}
+
+static void large_details_come_as_a_message(void **state) {
+    (void)state;
+    enum { SIZE = 60000 }; /* what trailers could not hold */
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    assert_true(service.details_accepted);
+    uint8_t *bytes = memory_zalloc(1, GRPC_PREFIX_SIZE + SIZE);
+    assert_non_null(bytes);
+    grpc_prefix_put(bytes, SIZE);
+    memset(bytes + GRPC_PREFIX_SIZE, 'd', SIZE);
+    service_fail_large(slice_of(bytes, GRPC_PREFIX_SIZE + SIZE));
+    for (int i = 0; i < 20; i++)
+        both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.messages, 0);
+    assert_int_equal(caller.result.code, GRPC_INVALID_ARGUMENT);
+    assert_true(slice_equal(caller.result.details, slice_of(bytes + GRPC_PREFIX_SIZE, SIZE)));
+    memory_free(bytes);
+    caller_free(&caller);
+}
+
+static void details_that_cannot_be_kept_are_no_details(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    arena_done(&caller.arena);
+    arena_init(&caller.arena, 64);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    static uint8_t bytes[GRPC_PREFIX_SIZE + 100];
+    grpc_prefix_put(bytes, 100);
+    service_fail_large(slice_of(bytes, sizeof bytes));
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
+    assert_int_equal(caller.result.details.size, 0);
+    caller_free(&caller);
+}
+
+static void large_details_are_bounded_as_an_answer_is(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    caller.call.response_max = 99;
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    static uint8_t bytes[GRPC_PREFIX_SIZE + 100];
+    grpc_prefix_put(bytes, 100);
+    service_fail_large(slice_of(bytes, sizeof bytes));
+    both_turn();
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_RESOURCE_EXHAUSTED);
     caller_free(&caller);
 }
 
@@ -456,6 +527,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_unary_call_goes_there_and_back),
         TEST(an_error_comes_with_message_and_details),
+        TEST(large_details_come_as_a_message),
+        TEST(details_that_cannot_be_kept_are_no_details),
+        TEST(large_details_are_bounded_as_an_answer_is),
         TEST(a_cancelled_call_is_reset_and_told_nothing),
         TEST(a_call_cancelled_before_it_is_sent_leaves_no_trace),
         TEST(a_message_may_cancel_its_call),

@@ -214,5 +214,94 @@ class Changes(Case):
                          json.dumps(harness.shared_records()[0]["data"], sort_keys=True))
 
 
+class Faults(Case):
+    """Every fault of form of a batch, whoever finds it, in one answer."""
+
+    def faults(self, batch, **more):
+        """The paths named in the refusal of a batch."""
+        body = dict({"changes": batch, "deviceId": self.phone}, **more)
+        error = self.expect_error(self.post(PATH, body), 400, "INVALID_ARGUMENT")
+        return self.violations(error)
+
+    def test_a_thousand_faults_that_the_gateway_finds_are_all_named(self):
+        batch = [change(number, timestamp="yesterday") for number in range(1000)]
+        self.assertEqual(self.faults(batch), ["changes[%d].timestamp" % n for n in range(1000)])
+        self.assert_nothing_stored()
+
+    def test_a_thousand_faults_that_the_service_finds_are_all_named(self):
+        batch = [change(number, baseVersion="-1") for number in range(1000)]
+        self.assertEqual(self.faults(batch), ["changes[%d].baseVersion" % n for n in range(1000)])
+        self.assert_nothing_stored()
+
+    def test_a_thousand_faults_of_both_are_named_in_their_order(self):
+        batch = [change(n, **({"timestamp": "yesterday"} if n % 3 else {"id": "c%0128d" % n}))
+                 for n in range(1000)]
+        batch[500].update(timestamp="yesterday", baseVersion="-1")
+        wanted = ["changes[%d].%s" % (n, "timestamp" if n % 3 else "id") for n in range(1000)]
+        wanted.insert(500, "changes[500].baseVersion")
+        self.assertEqual(self.faults(batch, sentAt="never"), wanted + ["sentAt"])
+        self.assert_nothing_stored()
+
+    def test_every_field_of_a_thousand_changes_may_be_at_fault(self):
+        batch = [{"id": "c%0128d" % n, "type": "x", "dataType": "y", "timestamp": "z", "data": 1,
+                  "dataId": "d" * 257, "baseVersion": "-1"} for n in range(1000)]
+        names = ("baseVersion", "data", "dataId", "dataType", "id", "timestamp", "type")
+        named = self.faults(batch)
+        self.assertEqual(named, ["changes[%d].%s" % (n, name) for n in range(1000)
+                                 for name in names])
+        self.assertEqual(len(self.faults([{}] * 1000, deviceId="")), 4001)
+        self.assert_nothing_stored()
+
+    def test_a_change_that_is_no_object_does_not_move_the_others(self):
+        batch = [7, change(1, baseVersion="-1"), None, change(3, baseVersion="-1")]
+        self.assertEqual(self.faults(batch), ["changes[0]", "changes[1].baseVersion", "changes[2]",
+                                              "changes[3].baseVersion"])
+        self.assertEqual(self.faults([7] * 1000), ["changes[%d]" % n for n in range(1000)])
+        self.assert_nothing_stored()
+
+    def test_a_batch_too_long_is_said_beside_its_faults(self):
+        named = self.faults([change(n, timestamp="yesterday") for n in range(1001)])
+        self.assertEqual(named[:2], ["changes", "changes[0].timestamp"])
+        self.assertEqual(len(named), 1002)
+
+    def test_faults_beyond_the_bound_are_counted(self):
+        strange = {"strange%d" % n: 1 for n in range(11)}
+        answer = self.post(PATH, {"changes": [change(n, **strange) for n in range(1000)],
+                                  "deviceId": self.phone})
+        error = self.expect_error(answer, 400, "INVALID_ARGUMENT", "11000 faults")
+        self.assertEqual(len(self.violations(error)), 10000)
+        self.assert_nothing_stored()
+
+    def test_who_is_not_let_in_is_told_no_faults(self):
+        answer = self.post(PATH, {"changes": [{}] * 1000}, bearer="x.y.z")
+        error = self.expect_error(answer, 401, "UNAUTHENTICATED")
+        self.assertEqual(self.violations(error), [])
+        for size in (7000, 7300, 7400, 7500, 7600, 8000):
+            with self.subTest(size=size):
+                answer = self.post(PATH, {"changes": [{}] * 1000}, bearer="x" * size)
+                self.assertIn(answer.status, (401, 431))
+                self.assertEqual(self.violations(answer.json["error"]), [])
+
+    def test_what_gateway_and_service_tell_each_other_is_not_a_clients_to_say(self):
+        ours = ({"json-faults": "3"}, {"status-details": "message"},
+                {"accept-status-details": "trailers"}, {"json-faults-bin": "CgA"},
+                {"grpc-status-details-bin": "CgA"})
+        for number, headers in enumerate(ours):
+            with self.subTest(headers=headers):
+                answer = self.post(PATH, {"changes": [change(number)], "deviceId": self.phone},
+                                   headers=headers)
+                self.expect(answer, 202)
+        for headers in ({"json-faults": "0"}, {"json-faults": ""},
+                        {"accept-status-details": "none"}):
+            with self.subTest(headers=headers):
+                batch = [change(9000 + n, timestamp="yesterday") for n in range(99)]
+                batch.append(change(9100))
+                answer = self.post(PATH, {"changes": batch, "deviceId": self.phone},
+                                   headers=headers)
+                error = self.expect_error(answer, 400, "INVALID_ARGUMENT", "99 faults")
+                self.assertEqual(len(self.violations(error)), 99)
+        self.assertEqual(len(self.records()), len(ours))
+
+
 if __name__ == "__main__":
     harness.main()

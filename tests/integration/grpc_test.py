@@ -69,6 +69,18 @@ class Grpc(Case):
     def test_what_is_not_there_yet_says_so(self):
         self.refused("Unimplemented", SYNC + "/AuditRange", {})
 
+    def test_faults_beyond_what_trailers_hold_are_counted(self):
+        batch = {"changes": [{"id": str(n), "type": "CHANGE_TYPE_CREATE", "data": {},
+                              "dataType": "DATA_TYPE_TRIP", "baseVersion": "-1",
+                              "timestamp": "2026-05-01T10:00:00Z"} for n in range(1000)],
+                 "deviceId": self.phone}
+        run = self.grpcurl(SYNC + "/UploadChanges", bearer=self.bearer, data=batch)
+        self.assertIn("Code: InvalidArgument", run.stderr)
+        self.assertIn("1000 faults", run.stderr)
+        named = run.stderr.count("].baseVersion\"")
+        self.assertGreater(named, 20)
+        self.assertIn('"omitted": "%d"' % (1000 - named), run.stderr)
+
     def test_changes_by_grpc_are_pulled_by_rest(self):
         upload = {"changes": [{"id": "1", "type": "CHANGE_TYPE_CREATE",
                                "dataType": "DATA_TYPE_TRIP", "data": {"name": "Łódź"},

@@ -161,6 +161,10 @@ void grpc_client_call(struct grpc_client *client, const struct grpc_client_reque
     request_send(client, call, request, headers, &initial);
     messages_read(client, call, request->cancel_ms, ret_answer);
     status_read(client, call, ret_answer);
+    for (size_t i = 0; i < initial.count; i++)
+        ret_answer->details_come |=
+            grpc_slice_str_cmp(initial.metadata[i].key, "status-details") == 0 &&
+            grpc_slice_str_cmp(initial.metadata[i].value, "message") == 0;
     for (size_t i = 0; i < request->header_count; i++) {
         grpc_slice_unref(headers[i].key);
         grpc_slice_unref(headers[i].value);

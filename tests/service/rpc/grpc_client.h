@@ -27,6 +27,7 @@ struct grpc_client_answer {
     int code;
     char message[1024];
     struct buffer details;  /* grpc-status-details-bin */
+    bool details_come;      /* status-details: message */
     struct buffer messages; /* all messages, one after the other */
     size_t message_count;
 };

@@ -75,6 +75,13 @@ static void fields_handle(struct rpc_call *call) {
     rpc_call_fail_fields(call, violations, count, 7);
 }
 
+static void check_handle(struct rpc_call *call) {
+    if (rpc_call_faults(call) > 0)
+        rpc_call_fail_fields(call, NULL, 0, 0);
+    else
+        rpc_stream_end(call);
+}
+
 static void hold_handle(struct rpc_call *call) {
     struct rpc_fixture *fixture = fixture_of(call);
     atomic_fetch_add(&fixture->holding, 1);
@@ -127,6 +134,7 @@ static const struct rpc_method methods[] = {
     {COUNT, RPC_SERVER_STREAM, count_handle, &policy_user},
     {FAIL, RPC_UNARY, fail_handle, &policy_user},
     {FIELDS, RPC_UNARY, fields_handle, &policy_user},
+    {CHECK, RPC_SERVER_STREAM, check_handle, &policy_user},
     {HOLD, RPC_UNARY, hold_handle, &policy_user},
     {WAIT, RPC_SERVER_STREAM, wait_handle, &policy_wait},
     {SERVICE_ONLY, RPC_UNARY, echo_handle, &policy_service},

@@ -15,6 +15,7 @@ enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 <
 #define COUNT "/test.Echo/Count"       /* streams one message per byte of the request */
 #define FAIL "/test.Echo/Fail"         /* fails with the status whose number is the request */
 #define FIELDS "/test.Echo/Fields"     /* fails with as many violations as the request says */
+#define CHECK "/test.Echo/Check"       /* fails for the JSON's faults alone */
 #define HOLD "/test.Echo/Hold"         /* answers when it notices that the client left */
 #define WAIT "/test.Echo/Wait"         /* a stream that waits until it is told to leave */
 #define SERVICE_ONLY "/test.Echo/Only" /* for services */

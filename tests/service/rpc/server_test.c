@@ -216,6 +216,59 @@ static void hundred_violations_stay_below_what_a_peer_accepts(void **state) {
     grpc_client_answer_done(&answer);
 }
 
+/* Calls as anna, who takes details as a message; release the answer. */
+static void call_taking_details(struct rpc_fixture *fixture, const char *path, struct slice message,
+                                const char *faults, struct grpc_client_answer *answer) {
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header headers[] = {{"authorization", slice_text(token)},
+                                                 {"accept-status-details", SLICE("message")},
+                                                 {"json-faults", slice_text(faults)}};
+    grpc_client_call(
+        fixture->client,
+        &(struct grpc_client_request){
+            .path = path, .message = message, .headers = headers, .header_count = faults ? 3 : 2},
+        answer);
+}
+
+static void violations_come_whole_to_who_takes_them_as_a_message(void **state) {
+    struct grpc_client_answer answer;
+    call_taking_details(*state, FIELDS, SLICE("9000"), NULL, &answer);
+    assert_int_equal(answer.code, 3);
+    assert_true(answer.details_come);
+    assert_int_equal(answer.details.size, 0);
+    assert_int_equal(answer.message_count, 1);
+    assert_true(contains(buffer_slice(&answer.messages), "changes[0].timestamp"));
+    assert_true(contains(buffer_slice(&answer.messages), "changes[8999].timestamp"));
+    assert_non_null(strstr(answer.message, "9007 faults"));
+    grpc_client_answer_done(&answer);
+}
+
+static void violations_that_fit_the_trailers_come_there(void **state) {
+    struct grpc_client_answer answer;
+    call_taking_details(*state, FIELDS, SLICE("3"), NULL, &answer);
+    assert_int_equal(answer.code, 3);
+    assert_false(answer.details_come);
+    assert_int_equal(answer.message_count, 0);
+    assert_true(contains(buffer_slice(&answer.details), "changes[2].timestamp"));
+    grpc_client_answer_done(&answer);
+}
+
+static void faults_of_the_json_fail_a_request_without_others(void **state) {
+    static const struct {
+        const char *faults;
+        int code;
+    } cases[] = {{"1", 3}, {"999999999", 3}, {"0", 0},          {"", 0},
+                 {"x", 0}, {"-1", 0},        {"1000000000", 0}, {"1 ", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct grpc_client_answer answer;
+        call_taking_details(*state, CHECK, SLICE_EMPTY, cases[i].faults, &answer);
+        if (answer.code != cases[i].code)
+            fail_msg("\"%s\": %d", cases[i].faults, answer.code);
+        grpc_client_answer_done(&answer);
+    }
+}
+
 static void fourth_call_of_three_is_refused_with_its_headers(void **state) {
     for (int i = 0; i < 4; i++) {
         struct grpc_client_answer answer;
@@ -530,6 +583,9 @@ int main(void) {
         WITH(full_quota_names_who_filled_it),
         WITH(violations_are_named_and_the_rest_counted),
         WITH(hundred_violations_stay_below_what_a_peer_accepts),
+        WITH(violations_come_whole_to_who_takes_them_as_a_message),
+        WITH(violations_that_fit_the_trailers_come_there),
+        WITH(faults_of_the_json_fail_a_request_without_others),
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
                                         limited_up, fixture_down),
         WITH(handler_sees_that_the_client_left),
