@@ -28,6 +28,7 @@ class _Messages:
 
     def __init__(self):
         self.head, self.left, self.size = b"", 0, 0
+        self.number = 0  # of the message, among all of its connection
 
     def take(self, payload, at):
         """Takes a piece that belongs to one message; returns (what it passes, the piece's size).
@@ -108,10 +109,11 @@ class _Direction:
                 if self.is_cut(self.count + 1, BEFORE):
                     yield None, True
                 self.count += 1
+                self.stream.number = self.count
             yield self.pass_head() + payload[at:at + count], True
             at += count
             for where in passed:
-                if where != BEFORE and self.is_cut(self.count, where):
+                if where != BEFORE and self.is_cut(self.stream.number, where):
                     yield None, True
 
     def is_cut(self, number, where):
