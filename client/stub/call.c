@@ -158,6 +158,13 @@ bool call_has_fault(struct stub_call *call) {
     return has_fault;
 }
 
+bool call_is_cancelled(struct stub_call *call) {
+    pthread_mutex_lock(&call->lock);
+    bool is_cancelled = call->is_cancelled;
+    pthread_mutex_unlock(&call->lock);
+    return is_cancelled;
+}
+
 void call_enter(struct stub_call *call, enum stub_phase phase) {
     pthread_mutex_lock(&call->lock);
     assert(call->phase != PHASE_ENDED);

@@ -134,8 +134,9 @@ bool call_prepare(struct stub_call *call, const struct ProtobufCMessage *request
 void call_fault(struct stub_call *call, enum stub_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Tells whether there is one. Any thread. */
+/* Tells whether there is one, and whether the call was cancelled. Any thread. */
 bool call_has_fault(struct stub_call *call);
+bool call_is_cancelled(struct stub_call *call);
 
 /* Makes the grpc_call of the next attempt, cancelled when the call is. False: a fault is set. */
 bool call_try(struct stub_call *call);

@@ -130,7 +130,7 @@ static void stream_progress(struct stub_call *call) {
 
 /* Another look: something was asked for, or a wait is to end. */
 static void stream_posted(struct stub_call *call) {
-    if (call->phase == PHASE_WAITING && call->is_cancelled) {
+    if (call->phase == PHASE_WAITING && call_is_cancelled(call)) {
         loop_wait_remove(call->loop, call);
         call_fault(call, STUB_CANCELLED, "The call was cancelled between two attempts.");
         call_enter(call, PHASE_TRYING);
