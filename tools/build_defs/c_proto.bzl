@@ -8,16 +8,17 @@ CProtoInfo = provider(
     },
 )
 
-def _root_of(ctx):
+def proto_root(ctx):
     # Imports are written from the folder of the BUILD file that names the files, or from `root` below it.
     parts = [ctx.label.workspace_root, ctx.label.package, ctx.attr.root]
     if ctx.files.srcs and not ctx.files.srcs[0].is_source:
         parts = [ctx.bin_dir.path] + parts
     return "/".join([p for p in parts if p]) or "."
 
-def _inputs(ctx):
+def proto_inputs(ctx):
+    """The CProtoInfo of a rule with `srcs`, `deps` and `root`, and the names by which its srcs are imported."""
     deps = [d[CProtoInfo] for d in ctx.attr.deps]
-    root = _root_of(ctx)
+    root = proto_root(ctx)
     names = [f.path if root == "." else f.path[len(root) + 1:] for f in ctx.files.srcs]
     info = CProtoInfo(
         roots = depset([root], transitive = [d.roots for d in deps]),
@@ -26,7 +27,7 @@ def _inputs(ctx):
     return info, names
 
 def _gen_impl(ctx):
-    info, names = _inputs(ctx)
+    info, names = proto_inputs(ctx)
     prefix = ctx.attr.root + "/" if ctx.attr.root else ""
     cs = [ctx.actions.declare_file(prefix + n[:-len(".proto")] + ".pb-c.c") for n in names]
     hs = [ctx.actions.declare_file(prefix + n[:-len(".proto")] + ".pb-c.h") for n in names]
@@ -81,7 +82,7 @@ def c_proto_library(name, srcs, deps = [], root = "", visibility = None, **kwarg
     )
 
 def _descriptor_impl(ctx):
-    info, names = _inputs(ctx)
+    info, names = proto_inputs(ctx)
     desc = ctx.actions.declare_file(ctx.attr.symbol + ".binpb")
     args = ctx.actions.args()
     args.add_all(info.roots, format_each = "-I%s")

@@ -61,6 +61,7 @@ def _wkt_impl(ctx):
     for p in ctx.path(base).readdir():
         if p.basename.endswith(".proto"):
             ctx.symlink(p, "google/protobuf/" + p.basename)
+    ctx.symlink(base + "/compiler/plugin.proto", "google/protobuf/compiler/plugin.proto")
     ctx.file("BUILD.bazel", """load("@{ws}//tools/build_defs:c_proto.bzl", "c_proto_library")
 
 package(default_visibility = ["//visibility:public"])
@@ -69,6 +70,12 @@ package(default_visibility = ["//visibility:public"])
     name = p + "_c_proto",
     srcs = ["google/protobuf/%s.proto" % p],
 ) for p in ["any", "descriptor", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"]]
+
+c_proto_library(
+    name = "compiler_plugin_c_proto",
+    srcs = ["google/protobuf/compiler/plugin.proto"],
+    deps = [":descriptor_c_proto"],
+)
 """.format(ws = ctx.attr.main))
 
 wkt_protos = repository_rule(
@@ -136,22 +143,44 @@ coverage_tools = repository_rule(
 
 def _grpc_protos_impl(ctx):
     base = "/usr/share/grpc-proto"
-    files = {
-        "health": "grpc/health/v1/health.proto",
-        "reflection": "grpc/reflection/v1/reflection.proto",
-        "reflection_alpha": "grpc/reflection/v1alpha/reflection.proto",
+    services = {
+        "health": ("grpc/health/v1/health.proto", ""),
+        "reflection": ("grpc/reflection/v1/reflection.proto", ""),
+        "reflection_alpha": ("grpc/reflection/v1alpha/reflection.proto", "alpha_"),
     }
-    for f in files.values():
+    testing = ["grpc/testing/%s.proto" % f for f in ["empty", "messages", "test"]]
+    for f in [src for src, _ in services.values()] + testing:
         ctx.symlink(base + "/" + f, f)
-    ctx.file("BUILD.bazel", """load("@{ws}//tools/build_defs:c_proto.bzl", "c_proto_library")
+    ctx.file("BUILD.bazel", """load("@{ws}//tools/build_defs:c_grpc.bzl", "c_grpc_library")
+load("@{ws}//tools/build_defs:c_proto.bzl", "c_proto_library")
 
 package(default_visibility = ["//visibility:public"])
-
-""".format(ws = ctx.attr.main) + "\n".join(["""c_proto_library(
+""".format(ws = ctx.attr.main) + "".join(["""
+c_proto_library(
     name = "{name}_c_proto",
     srcs = ["{src}"],
 )
-""".format(name = name, src = src) for name, src in files.items()]))
+
+c_grpc_library(
+    name = "{name}_c_grpc",
+    srcs = ["{src}"],
+    prefix = "{prefix}",
+    server = True,
+    deps = [":{name}_c_proto"],
+)
+""".format(name = name, src = service[0], prefix = service[1]) for name, service in services.items()]) + """
+# What gRPC's own implementations test each other with.
+c_proto_library(
+    name = "testing_c_proto",
+    srcs = {testing},
+)
+
+c_grpc_library(
+    name = "testing_c_grpc",
+    srcs = ["grpc/testing/test.proto"],
+    deps = [":testing_c_proto"],
+)
+""".format(testing = repr(testing)))
 
 grpc_protos = repository_rule(
     implementation = _grpc_protos_impl,
