@@ -135,8 +135,9 @@ void stub_stream_send_start(struct stub_call *call, const struct ProtobufCMessag
 void stub_stream_send_done_start(struct stub_call *call, stub_sent *sent, void *context);
 void stub_stream_receive_start(struct stub_call *call, stub_received *received, void *context);
 
-/* `finished` is called once the status has come, after everything that was under way; messages that
- * come from now on are dropped, but for the one that a receive under way waits for. Once. */
+/* `finished` is called once the status has come, after everything that was under way. Reads on for
+ * that: a message that no receive asks for is dropped from now on (a receiver may go on asking,
+ * from within its callback). Once. */
 void stub_stream_finish_start(struct stub_call *call, stub_finished *finished, void *context);
 
 /* Ends a call from any thread, at any time between its start and its close: it finishes with

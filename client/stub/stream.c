@@ -196,7 +196,7 @@ void stub_stream_send_done_start(struct stub_call *call, stub_sent *sent, void *
 }
 
 void stub_stream_receive_start(struct stub_call *call, stub_received *received, void *context) {
-    assert(call->loop && !call->received && !call->is_finishing && received);
+    assert(call->loop && !call->received && received);
     call->received = received;
     call->received_context = context;
     if (call->is_receive_ended || call->phase == PHASE_WAITING)
