@@ -34,7 +34,14 @@ struct rpc_policy {
 /* Handles a call on a worker; it may block on the store. Ends by finishing the call. */
 typedef void rpc_handler(struct rpc_call *call);
 
-/* One method. A NULL handler answers UNIMPLEMENTED. */
+/* What a generated skeleton (tools/protoc-gen-grpc-c) is given for a method. A NULL handler answers
+ * UNIMPLEMENTED. */
+struct rpc_binding {
+    rpc_handler *handle;
+    const struct rpc_policy *policy;
+};
+
+/* One method, as a skeleton writes it. */
 struct rpc_method {
     const char *path; /* "/travelsense.sync.v1.SyncService/GetBundle" */
     enum rpc_shape shape;
@@ -101,6 +108,10 @@ typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
  * copied before the return. */
 void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
                       void *context);
+
+/* The same of a message, packed before the return; at most GRPC_MESSAGE_MAX bytes. */
+void rpc_stream_write_message(struct rpc_call *call, const struct ProtobufCMessage *message,
+                              rpc_written *written, void *context);
 
 /* Tells the client that the stream stands, before there is a message to write; `written` as for
  * one. At most once, and before the first rpc_stream_write, which does it otherwise. */

@@ -82,6 +82,15 @@ bool call_finish_large(struct rpc_call *call, enum rpc_code code, struct slice m
     return true;
 }
 
+/* Packs a message of `size` bytes. */
+static grpc_slice message_slice(const struct ProtobufCMessage *message, size_t size) {
+    grpc_slice bytes = grpc_slice_malloc(size);
+    size_t packed = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(bytes));
+    assert(packed == size);
+    (void)packed;
+    return bytes;
+}
+
 void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *message) {
     assert(message);
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -97,28 +106,38 @@ void rpc_call_reply(struct rpc_call *call, const struct ProtobufCMessage *messag
                            "ask for pages.");
         return;
     }
-    grpc_slice bytes = grpc_slice_malloc(size);
-    size_t packed = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(bytes));
-    assert(packed == size);
-    (void)packed;
     grpc_op ops[3];
     size_t count = ops_begin(call, ops);
-    op_message(call, &ops[count], bytes);
+    op_message(call, &ops[count], message_slice(message, size));
     op_status(call, &ops[count + 1], RPC_OK);
     call_start(call, &call->end, ops, count + 2);
 }
 
-void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
-                      void *context) {
+/* Takes over `bytes`. */
+static void stream_write(struct rpc_call *call, grpc_slice bytes, rpc_written *written,
+                         void *context) {
     assert(written);
     assert(!call->outgoing);
     call->written = written;
     call->written_context = context;
     grpc_op ops[2];
     size_t count = ops_begin(call, ops);
-    op_message(call, &ops[count],
-               grpc_slice_from_copied_buffer((const char *)message.data, message.size));
+    op_message(call, &ops[count], bytes);
     call_start(call, &call->write, ops, count + 1);
+}
+
+void rpc_stream_write(struct rpc_call *call, struct slice message, rpc_written *written,
+                      void *context) {
+    const char *data = (const char *)message.data;
+    stream_write(call, grpc_slice_from_copied_buffer(data, message.size), written, context);
+}
+
+void rpc_stream_write_message(struct rpc_call *call, const struct ProtobufCMessage *message,
+                              rpc_written *written, void *context) {
+    assert(message);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    assert(size <= GRPC_MESSAGE_MAX);
+    stream_write(call, message_slice(message, size), written, context);
 }
 
 void rpc_stream_begin(struct rpc_call *call, rpc_written *written, void *context) {

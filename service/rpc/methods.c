@@ -1,11 +1,13 @@
 #include "service/rpc/methods.h"
 
+#include "grpc/health/v1/health.grpc-server.h"
+#include "grpc/reflection/v1/reflection.grpc-server.h"
+#include "grpc/reflection/v1alpha/reflection.grpc-server.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/health.h"
 #include "service/rpc/reflection.h"
-
-#define SYNC "/travelsense.sync.v1.SyncService/"
-#define RECORDS "/travelsense.sync.v1.RecordService/"
+#include "travelsense/sync/v1/record_service.grpc-server.h"
+#include "travelsense/sync/v1/sync_service.grpc-server.h"
 
 /* Changes are counted one by one by their handler; here only the call. */
 static const struct rpc_policy reads = {.limit = LIMIT_CALLS};
@@ -22,42 +24,68 @@ static const struct rpc_policy service_writes = {
     .limit = LIMIT_CALLS, .service_only = true, .is_audited = true};
 static const struct rpc_policy anyone = {.is_public = true, .is_inline = true};
 
-static const struct rpc_method methods[] = {
-    {SYNC "GetSyncConfig", RPC_UNARY, config_get_handle, &reads},
-    {SYNC "UpdateSyncConfig", RPC_UNARY, config_update_handle, &writes},
-    {SYNC "RequestSync", RPC_UNARY, sync_request_handle, &syncs},
-    {SYNC "GetSyncOperation", RPC_UNARY, sync_operation_get_handle, &reads},
-    {SYNC "ListSyncOperations", RPC_UNARY, sync_operation_list_handle, &reads},
-    {SYNC "CancelSyncOperation", RPC_UNARY, sync_operation_cancel_handle, &writes},
-    {SYNC "WatchSyncOperation", RPC_SERVER_STREAM, sync_operation_watch_handle, &watches},
-    {SYNC "GetBundle", RPC_UNARY, bundle_get_handle, &bundles},
-    {SYNC "DownloadBundle", RPC_SERVER_STREAM, bundle_download_handle, &bundles},
-    {SYNC "UploadChanges", RPC_UNARY, changes_upload_handle, &writes},
-    {SYNC "Sync", RPC_BIDIRECTIONAL, NULL, &writes},
-    {SYNC "ListConflicts", RPC_UNARY, conflict_list_handle, &reads},
-    {SYNC "GetConflict", RPC_UNARY, conflict_get_handle, &reads},
-    {SYNC "ResolveConflict", RPC_UNARY, conflict_resolve_handle, &writes},
-    {SYNC "UndoResolution", RPC_UNARY, NULL, &writes},
-    {SYNC "RegisterDevice", RPC_UNARY, device_register_handle, &writes},
-    {SYNC "ListDevices", RPC_UNARY, device_list_handle, &reads},
-    {SYNC "RevokeDevice", RPC_UNARY, device_revoke_handle, &writes},
-    {SYNC "AuditRange", RPC_UNARY, NULL, &reads},
-    {RECORDS "PutRecords", RPC_UNARY, records_put_handle, &service_writes},
-    {RECORDS "GetRecords", RPC_UNARY, records_get_handle, &service_reads},
-    {RECORDS "ListRecords", RPC_UNARY, records_list_handle, &service_reads},
-    {RECORDS "WatchRecords", RPC_SERVER_STREAM, records_watch_handle, &service_watches},
-    {RECORDS "ApplyChanges", RPC_BIDIRECTIONAL, changes_apply_handle, &service_streams},
-    {RECORDS "EraseUser", RPC_UNARY, NULL, &service_writes},
-    {RECORDS "ExportUser", RPC_SERVER_STREAM, NULL, &service_reads},
-    {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &anyone},
-    {"/grpc.health.v1.Health/Watch", RPC_SERVER_STREAM, NULL, &anyone},
-    {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", RPC_BIDIRECTIONAL,
-     reflection_info_handle, &anyone},
-    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", RPC_BIDIRECTIONAL,
-     reflection_info_handle, &anyone},
+static const struct sync_service_server sync_rows = {
+    .get_sync_config = {config_get_handle, &reads},
+    .update_sync_config = {config_update_handle, &writes},
+    .request_sync = {sync_request_handle, &syncs},
+    .get_sync_operation = {sync_operation_get_handle, &reads},
+    .list_sync_operations = {sync_operation_list_handle, &reads},
+    .cancel_sync_operation = {sync_operation_cancel_handle, &writes},
+    .watch_sync_operation = {sync_operation_watch_handle, &watches},
+    .get_bundle = {bundle_get_handle, &bundles},
+    .download_bundle = {bundle_download_handle, &bundles},
+    .upload_changes = {changes_upload_handle, &writes},
+    .sync = {NULL, &writes},
+    .list_conflicts = {conflict_list_handle, &reads},
+    .get_conflict = {conflict_get_handle, &reads},
+    .resolve_conflict = {conflict_resolve_handle, &writes},
+    .undo_resolution = {NULL, &writes},
+    .register_device = {device_register_handle, &writes},
+    .list_devices = {device_list_handle, &reads},
+    .revoke_device = {device_revoke_handle, &writes},
+    .audit_range = {NULL, &reads},
 };
 
+static const struct record_service_server record_rows = {
+    .put_records = {records_put_handle, &service_writes},
+    .get_records = {records_get_handle, &service_reads},
+    .list_records = {records_list_handle, &service_reads},
+    .watch_records = {records_watch_handle, &service_watches},
+    .apply_changes = {changes_apply_handle, &service_streams},
+    .erase_user = {NULL, &service_writes},
+    .export_user = {NULL, &service_reads},
+};
+
+static const struct health_server health_rows = {
+    .check = {health_check_handle, &anyone},
+    .watch = {NULL, &anyone},
+};
+
+static const struct server_reflection_server reflection_rows = {
+    .server_reflection_info = {reflection_info_handle, &anyone},
+};
+
+static const struct alpha_server_reflection_server alpha_reflection_rows = {
+    .server_reflection_info = {reflection_info_handle, &anyone},
+};
+
+/* Where each service's methods begin in the table. */
+enum {
+    RECORDS = SYNC_SERVICE_METHOD_COUNT,
+    HEALTH = RECORDS + RECORD_SERVICE_METHOD_COUNT,
+    REFLECTION = HEALTH + HEALTH_METHOD_COUNT,
+    ALPHA_REFLECTION = REFLECTION + SERVER_REFLECTION_METHOD_COUNT,
+    METHODS = ALPHA_REFLECTION + ALPHA_SERVER_REFLECTION_METHOD_COUNT,
+};
+
+static struct rpc_method methods[METHODS];
+
 const struct rpc_method *service_methods(size_t *ret_count) {
-    *ret_count = sizeof methods / sizeof methods[0];
+    sync_service_methods(&sync_rows, methods);
+    record_service_methods(&record_rows, methods + RECORDS);
+    health_methods(&health_rows, methods + HEALTH);
+    server_reflection_methods(&reflection_rows, methods + REFLECTION);
+    alpha_server_reflection_methods(&alpha_reflection_rows, methods + ALPHA_REFLECTION);
+    *ret_count = METHODS;
     return methods;
 }

@@ -4,7 +4,7 @@
 
 #include "service/rpc/call.h"
 
-/* The table and its size. Static. */
+/* The table and its size. Static; each call fills it, so one thread at a time. */
 const struct rpc_method *service_methods(size_t *ret_count);
 
 #endif

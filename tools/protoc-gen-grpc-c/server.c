@@ -34,7 +34,7 @@ const struct emit_function server_functions[] = {
     {
         .shapes = EMIT_SERVER_STREAM | EMIT_BIDIRECTIONAL,
         .comment = "Sends a message of $n, which is packed before the return; the next one after "
-                   "`written`, which is told false as well when there was no room to pack it.",
+                   "`written`.",
         .result = "void ",
         .name = "$b_write",
         .parameters = {CALL, "const $r *message", "rpc_written *written", "void *context"},
