@@ -65,8 +65,10 @@ static bool answer_hold(struct rpc_call *call, size_t size) {
 
 bool call_finish_large(struct rpc_call *call, enum rpc_code code, struct slice message,
                        struct slice details) {
-    if (!call->takes_details || call->is_begun || !answer_hold(call, details.size))
+    bool is_unary = method_entry_method(call->entry)->shape == RPC_UNARY;
+    if (!call->takes_details || !is_unary || !answer_hold(call, details.size))
         return false;
+    assert(!call->is_begun);
     grpc_op ops[3];
     size_t count = ops_begin(call, ops);
     call->head.key = grpc_slice_from_static_string(DETAILS_FORM_KEY);

@@ -4,7 +4,7 @@
  * Written part by part; a part that would not fit the bound is left out whole, so that the trailers
  * as a whole stay below what a peer accepts. Not shared between threads.
  *
- * More than the trailer holds goes to a client that asks for it by the metadata
+ * Of a unary call, more than the trailer holds goes to a client that asks for it by the metadata
  * "accept-status-details: message": the answer's metadata are then "status-details: message", its
  * one message is the google.rpc.Status, and the status follows as always, without that trailer. */
 #ifndef SERVICE_RPC_ERROR_DETAILS_H

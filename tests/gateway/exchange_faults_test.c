@@ -1,0 +1,330 @@
+/* Faults of a request on their way through the gateway, against a service that answers as each case
+ * says, also in ways that no service should. */
+#include <nghttp2/nghttp2.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/wire.h"
+#include "gateway/exchange.h"
+#include "sync_descriptor.h"
+
+enum { TURNS = 200 };
+
+/* What the service got last, and what it answers. */
+struct service {
+    int listen_fd, fd;
+    nghttp2_session *session;
+    char faults[32], accepts[32];
+    bool details_come;   /* status-details: message */
+    struct slice data;   /* of the answer, with its prefix */
+    const char *details; /* grpc-status-details-bin, or NULL */
+    const char *code;
+};
+
+static struct service service;
+static struct gateway gateway;
+static struct worker worker;
+static uint8_t scratch[64 << 10];
+static int answers, broken;
+
+static nghttp2_nv nv(const char *name, const char *value) {
+    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), 0};
+}
+
+static ssize_t service_read(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t size,
+                            uint32_t *flags, nghttp2_data_source *source, void *context) {
+    (void)source, (void)context;
+    size_t taken = service.data.size < size ? service.data.size : size;
+    if (taken > 0)
+        memcpy(out, service.data.data, taken);
+    service.data = slice_after(service.data, taken);
+    if (service.data.size == 0) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        const nghttp2_nv trailers[] = {nv("grpc-status", service.code),
+                                       nv("grpc-message", "the%20service"),
+                                       nv("grpc-status-details-bin", service.details)};
+        nghttp2_submit_trailer(session, stream_id, trailers, service.details[0] ? 3 : 2);
+    }
+    return (ssize_t)taken;
+}
+
+static int service_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                          size_t name_size, const uint8_t *value, size_t size, uint8_t flags,
+                          void *context) {
+    (void)session, (void)frame, (void)flags, (void)context;
+    struct slice key = slice_of(name, name_size);
+    if (slice_equal(key, SLICE("json-faults")))
+        snprintf(service.faults, sizeof service.faults, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("accept-status-details")))
+        snprintf(service.accepts, sizeof service.accepts, "%.*s", (int)size, (const char *)value);
+    return 0;
+}
+
+static int service_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
+    (void)context;
+    if (frame->hd.type != NGHTTP2_DATA || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
+                                  nv("status-details", "message")};
+    const nghttp2_data_provider provider = {.read_callback = service_read};
+    nghttp2_submit_response(session, frame->hd.stream_id, headers, service.details_come ? 3 : 2,
+                            &provider);
+    return 0;
+}
+
+static void service_open(struct address *address) {
+    char text[ADDRESS_TEXT_MAX];
+    struct sync_error error;
+    service = (struct service){.fd = -1, .details = "", .code = "0"};
+    snprintf(text, sizeof text, "unix:/tmp/exchange_faults_test.%d.sock", (int)getpid());
+    assert_int_equal(address_parse(text, &error, address), SYNC_OK);
+    const struct sockaddr_un *local = (const struct sockaddr_un *)&address->storage;
+    unlink(local->sun_path);
+    service.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(service.listen_fd, (const struct sockaddr *)local, address->size), 0);
+    assert_int_equal(listen(service.listen_fd, 4), 0);
+}
+
+static void service_accept(void) {
+    nghttp2_session_callbacks *callbacks;
+    service.fd = accept4(service.listen_fd, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(service.fd >= 0);
+    nghttp2_session_callbacks_new(&callbacks);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, service_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, service_frame);
+    nghttp2_session_server_new(&service.session, callbacks, NULL);
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_submit_settings(service.session, NGHTTP2_FLAG_NONE, NULL, 0);
+}
+
+static void both_turn(void) {
+    uint8_t bytes[64 << 10];
+    const uint8_t *frames;
+    ssize_t size;
+    for (int i = 0; i < TURNS; i++) {
+        assert_int_equal(loop_turn(worker.loop, 0), SYNC_OK);
+        while ((size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
+            assert_int_equal(nghttp2_session_mem_recv(service.session, bytes, (size_t)size), size);
+        while ((size = nghttp2_session_mem_send(service.session, &frames)) > 0)
+            assert_int_equal(send(service.fd, frames, (size_t)size, 0), size);
+    }
+}
+
+static int setup(void **state) {
+    (void)state;
+    struct sync_error error;
+    gateway = (struct gateway){.clock = clock_system(),
+                               .random = random_system(),
+                               .limits = {.call_timeout_us = 5000000,
+                                          .stream_timeout_us = 5000000,
+                                          .upstream_sessions = 1,
+                                          .buffered_bytes_max = 64 << 20}};
+    answers = broken = 0;
+    worker = (struct worker){.gateway = &gateway};
+    service_open(&gateway.upstream);
+    assert_int_equal(
+        schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &gateway.schema),
+        SYNC_OK);
+    assert_int_equal(route_table_open(gateway.schema, &error, &gateway.routes), SYNC_OK);
+    gateway.metrics = gateway_metrics_open(gateway.schema);
+    worker.compressor = compressor_open();
+    assert_true(gateway.metrics && worker.compressor);
+    assert_int_equal(loop_open(gateway.clock, &worker.loop), SYNC_OK);
+    const struct upstream_options options = {.loop = worker.loop,
+                                             .address = &gateway.upstream,
+                                             .sessions = 1,
+                                             .scratch = scratch,
+                                             .scratch_size = sizeof scratch};
+    assert_int_equal(upstream_open(&options, &worker.upstream), SYNC_OK);
+    service_accept();
+    both_turn();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    exchange_spares_free(&worker);
+    upstream_close(worker.upstream);
+    loop_turn(worker.loop, 0);
+    loop_close(worker.loop);
+    compressor_close(worker.compressor);
+    gateway_metrics_close(gateway.metrics);
+    route_table_close(gateway.routes);
+    schema_close(gateway.schema);
+    nghttp2_session_del(service.session);
+    close(service.fd);
+    close(service.listen_fd);
+    unlink(((const struct sockaddr_un *)&gateway.upstream.storage)->sun_path);
+    return 0;
+}
+
+static void on_answered(struct exchange *exchange, void *context) {
+    (void)exchange, (void)context;
+    answers++;
+}
+
+static void on_more(struct exchange *exchange, void *context) {
+    (void)exchange, (void)context;
+}
+
+static void on_broken(struct exchange *exchange, void *context) {
+    (void)exchange, (void)context;
+    broken++;
+}
+
+/* Uploads this body; the status of the answer must be `status`, and its body have the text. */
+static void expect(const char *json, int status, const char *text) {
+    static const struct exchange_sink sink = {on_answered, on_more, on_broken};
+    struct exchange *exchange = exchange_open(&worker, &sink, NULL, false);
+    assert_non_null(exchange);
+    exchange_begin(exchange, &(struct exchange_head){.method = SLICE("POST"),
+                                                     .path = SLICE("/api/offline/changes"),
+                                                     .has_body = true,
+                                                     .content_length = UINT64_MAX});
+    exchange_body(exchange, slice_text(json));
+    exchange_end(exchange);
+    both_turn();
+    assert_int_equal(answers, 1);
+    assert_int_equal(broken, 0);
+    struct slice body = exchange_ready(exchange);
+    if (exchange_answer(exchange)->status != status || !body.data ||
+        !memmem(body.data, body.size, text, strlen(text)))
+        fail_msg("%d %.*s", exchange_answer(exchange)->status, (int)body.size,
+                 (const char *)body.data);
+    exchange_take(exchange, body.size);
+    assert_true(exchange_is_over(exchange));
+    exchange_close(exchange);
+}
+
+/* Makes the service fail with details as a message. */
+static void service_fails_with(struct buffer *message, struct slice details) {
+    uint8_t prefix[GRPC_PREFIX_SIZE];
+    buffer_init(message, 8 << 20);
+    grpc_prefix_put(prefix, details.size);
+    buffer_append(message, slice_of(prefix, sizeof prefix));
+    buffer_append(message, details);
+    service.details_come = true;
+    service.data = buffer_slice(message);
+    service.code = "3";
+}
+
+/* A google.rpc.Status with one violation. */
+static void append_status(struct buffer *out, const char *field) {
+    size_t any = wire_begin(out, 3);
+    wire_write_bytes(out, 1, SLICE("type.googleapis.com/google.rpc.BadRequest"));
+    size_t value = wire_begin(out, 2), violation = wire_begin(out, 1);
+    wire_write_bytes(out, 1, slice_text(field));
+    wire_write_bytes(out, 2, SLICE("is wrong"));
+    wire_end(out, violation);
+    wire_end(out, value);
+    wire_end(out, any);
+}
+
+#define TWO_FAULTS                                                                                 \
+    "{\"deviceId\":\"d\",\"changes\":[{\"id\":\"1\",\"type\":\"x\",\"dataType\":\"trip\","         \
+    "\"timestamp\":\"never\"}]}"
+#define SOUND                                                                                      \
+    "{\"deviceId\":\"d\",\"changes\":[{\"id\":\"1\",\"type\":\"delete\",\"dataType\":\"trip\","    \
+    "\"timestamp\":\"2026-05-01\"}]}"
+#define FIELD(path) "\"field\":\"" path "\""
+
+static void the_service_is_told_their_number_and_its_own_come_beside(void **state) {
+    (void)state;
+    struct buffer details, message;
+    buffer_init(&details, 4096);
+    append_status(&details, "changes[0].dataId");
+    service_fails_with(&message, buffer_slice(&details));
+    expect(TWO_FAULTS, 400,
+           "The request has 3 faults; the first is in changes[0].dataId: is wrong");
+    assert_string_equal(service.faults, "2");
+    assert_string_equal(service.accepts, "message");
+    buffer_done(&details);
+    buffer_done(&message);
+}
+
+static void details_of_a_sound_request_are_told_as_they_are(void **state) {
+    (void)state;
+    struct buffer details, message;
+    buffer_init(&details, 4096);
+    append_status(&details, "changes[0].dataId");
+    service_fails_with(&message, buffer_slice(&details));
+    expect(SOUND, 400, FIELD("changes[0].dataId"));
+    assert_string_equal(service.faults, "");
+    buffer_done(&details);
+    buffer_done(&message);
+}
+
+static void corrupt_details_leave_the_gateways_own_faults(void **state) {
+    (void)state;
+    struct buffer message;
+    service_fails_with(&message, SLICE("\x1a\xff\xff\xff\xff\x0f no status at all"));
+    expect(TWO_FAULTS, 400, "The request has 2 faults; the first is in changes[0].timestamp");
+    buffer_done(&message);
+}
+
+static void corrupt_details_of_a_sound_request_are_dropped(void **state) {
+    (void)state;
+    struct buffer message;
+    service_fails_with(&message, SLICE("\x1a\xff\xff\xff\xff\x0f no status at all"));
+    expect(SOUND, 400, "\"message\":\"the service\",\"details\":[]");
+    buffer_done(&message);
+}
+
+static void details_cut_short_or_packed_fail_the_call(void **state) {
+    (void)state;
+    service.details_come = true;
+    service.code = "3";
+    service.data = SLICE("\1\0\0\0\1x"); /* flagged as compressed, which nobody offered */
+    expect(TWO_FAULTS, 429, "larger than the gateway takes");
+}
+
+static void corrupt_details_in_the_trailers_are_dropped(void **state) {
+    (void)state;
+    service.code = "3";
+    service.details = "no*base64";
+    expect(TWO_FAULTS, 400, FIELD("changes[0].type"));
+}
+
+static void other_errors_are_told_without_the_faults(void **state) {
+    (void)state;
+    service.code = "16";
+    expect(TWO_FAULTS, 401, "\"message\":\"the service\",\"details\":[]");
+    assert_string_equal(service.faults, "2");
+}
+
+static void a_service_that_takes_a_request_with_faults_has_failed(void **state) {
+    (void)state;
+    service.data = SLICE("\0\0\0\0\0");
+    expect(TWO_FAULTS, 500, "internal error");
+}
+
+static void a_sound_request_is_answered(void **state) {
+    (void)state;
+    service.data = SLICE("\0\0\0\0\0");
+    expect(SOUND, 202, "{");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_service_is_told_their_number_and_its_own_come_beside),
+        TEST(details_of_a_sound_request_are_told_as_they_are),
+        TEST(corrupt_details_leave_the_gateways_own_faults),
+        TEST(corrupt_details_of_a_sound_request_are_dropped),
+        TEST(details_cut_short_or_packed_fail_the_call),
+        TEST(corrupt_details_in_the_trailers_are_dropped),
+        TEST(other_errors_are_told_without_the_faults),
+        TEST(a_service_that_takes_a_request_with_faults_has_failed),
+        TEST(a_sound_request_is_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
