@@ -100,6 +100,7 @@ void exchange_close(struct exchange *exchange) {
     exchange_report(exchange);
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
+    loop_timer_clear(&exchange->heartbeat);
     atomic_fetch_sub_explicit(&worker->gateway->buffered_bytes, exchange->buffered_bytes,
                               memory_order_relaxed);
     if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX) {

@@ -90,6 +90,13 @@ bool exchange_is_over(const struct exchange *exchange);
 /* Tells whether no more of the body will come, though some may be ready. */
 bool exchange_is_complete(const struct exchange *exchange);
 
+/* Tells whether the answer is a stream of lines or events that is open: there may be nothing to
+ * send for long, and its client has nothing more to say. */
+bool exchange_is_live(const struct exchange *exchange);
+
+/* The gateway stops: a live stream ends, telling so in its own form. */
+void exchange_drain(struct exchange *exchange);
+
 /* Gives back the exchanges that a worker keeps. */
 void exchange_spares_free(struct worker *worker);
 

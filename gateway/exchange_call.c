@@ -58,43 +58,6 @@ void exchange_gather_metadata(struct exchange *exchange) {
     }
 }
 
-/* Appends a message of a streamed answer in the answer's form. */
-static bool exchange_append_message(struct exchange *exchange, struct slice message,
-                                    struct sync_error *error) {
-    struct gateway *gateway = exchange->worker->gateway;
-    bool events = exchange->stream == EXCHANGE_STREAM_SSE;
-    if (events)
-        buffer_append(&exchange->out, SLICE("data: "));
-    struct transcode_header unused[RESPONSE_HEADERS_MAX];
-    size_t unused_count = 0;
-    enum sync_status status = transcode_response_to_json(
-        gateway->schema, &exchange->route, message, &exchange->arena, &exchange->out, unused,
-        RESPONSE_HEADERS_MAX, &unused_count, error);
-    buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
-    return status == SYNC_OK;
-}
-
-static void exchange_on_stream_message(struct exchange *exchange, struct slice message) {
-    struct sync_error error = {.status = SYNC_OK};
-    if (exchange->state == EXCHANGE_CALL) {
-        exchange_header(exchange, SLICE("vary"), SLICE("accept"));
-        exchange_answer_stream(exchange, exchange->route.method->success_status,
-                               exchange->stream == EXCHANGE_STREAM_SSE
-                                   ? SLICE("text/event-stream")
-                                   : SLICE("application/x-ndjson"));
-    }
-    if (exchange->state != EXCHANGE_ANSWERED)
-        return;
-    size_t begin = exchange->out.size;
-    if (exchange_append_message(exchange, message, &error)) {
-        exchange_grow(exchange);
-        return;
-    }
-    exchange->out.size = begin;
-    upstream_call_cancel(&exchange->call);
-    exchange_fail_stream(exchange, GRPC_INTERNAL, slice_text(error.message), SLICE_EMPTY);
-}
-
 /* A google.api.HttpBody in wire form. */
 struct http_body {
     struct slice type, data;
@@ -186,6 +149,12 @@ static void exchange_on_unary_message(struct exchange *exchange, struct slice me
         exchange_fail(exchange, GRPC_INTERNAL, slice_text(error.message), SLICE_EMPTY);
 }
 
+static void exchange_on_begun(struct upstream_call *call) {
+    struct exchange *exchange = exchange_of(call);
+    if (exchange->stream == EXCHANGE_STREAM_NDJSON || exchange->stream == EXCHANGE_STREAM_SSE)
+        exchange_stream_begin(exchange);
+}
+
 static void exchange_on_message(struct upstream_call *call, struct slice message) {
     struct exchange *exchange = exchange_of(call);
     if (exchange->stream == EXCHANGE_STREAM_NONE)
@@ -193,7 +162,7 @@ static void exchange_on_message(struct upstream_call *call, struct slice message
     else if (exchange->stream == EXCHANGE_STREAM_RAW)
         exchange_on_raw_message(exchange, message);
     else
-        exchange_on_stream_message(exchange, message);
+        exchange_stream_message(exchange, message);
 }
 
 /* grpc.health.v1.HealthCheckResponse.status is field 1, SERVING is 1. */
@@ -214,10 +183,7 @@ static void exchange_on_success(struct exchange *exchange) {
     } else if (exchange->stream == EXCHANGE_STREAM_RAW) {
         exchange_answer_whole(exchange, exchange->route.method->success_status, SLICE_EMPTY);
     } else if (exchange->stream != EXCHANGE_STREAM_NONE) {
-        exchange_answer_whole(exchange, exchange->route.method->success_status,
-                              exchange->stream == EXCHANGE_STREAM_SSE
-                                  ? SLICE("text/event-stream")
-                                  : SLICE("application/x-ndjson"));
+        exchange_stream_nothing(exchange);
     } else if (!exchange->has_message) {
         exchange_fail(exchange, GRPC_INTERNAL, SLICE("the service answered without a message"),
                       SLICE_EMPTY);
@@ -252,7 +218,8 @@ static void exchange_on_done(struct upstream_call *call, const struct upstream_r
 
 void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeout_us,
                    size_t response_max) {
-    static const struct upstream_call_events events = {exchange_on_message, exchange_on_done};
+    static const struct upstream_call_events events = {exchange_on_begun, exchange_on_message,
+                                                       exchange_on_done};
     assert(exchange->wire.size >= GRPC_PREFIX_SIZE);
     if (exchange_metadata_room(exchange) == 0) {
         exchange_refuse_token(exchange);

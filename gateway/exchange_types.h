@@ -50,7 +50,8 @@ struct exchange {
     enum exchange_state state;
     struct arena arena;
     uint64_t begun_us;
-    struct loop_timer timer; /* BODY: pace of the body; CALL: deadline */
+    struct loop_timer timer;     /* BODY: pace of the body; CALL: deadline */
+    struct loop_timer heartbeat; /* of streamed events */
 
     /* the request */
     struct transcode_request request;
@@ -108,6 +109,17 @@ size_t exchange_metadata_room(const struct exchange *exchange);
 
 /* Adds metadata; both live as long as the exchange. */
 void exchange_metadata_add(struct exchange *exchange, struct slice name, struct slice value);
+
+/* exchange_stream.c: answers of lines or events. */
+
+/* Answers with the head, unless it stands. */
+void exchange_stream_begin(struct exchange *exchange);
+
+/* Adds a message, after the head. */
+void exchange_stream_message(struct exchange *exchange, struct slice message);
+
+/* Answers a stream that has ended well without a message, and whose head does not stand. */
+void exchange_stream_nothing(struct exchange *exchange);
 
 /* exchange_answer.c */
 

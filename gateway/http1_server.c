@@ -261,14 +261,16 @@ static void http1_end_of_input(struct connection *connection) {
     }
     if (!server->request_done)
         server->keep_alive = false;
-    if (!exchange_is_answered(server->exchange))
+    if (!exchange_is_answered(server->exchange) || exchange_is_live(server->exchange))
         loop_timer_set(connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
 }
 
 static void http1_drain(struct connection *connection) {
     struct http1_server *server = server_of(connection);
     server->draining = true;
-    if (!server->exchange)
+    if (server->exchange)
+        exchange_drain(server->exchange);
+    else
         connection->over = true;
 }
 

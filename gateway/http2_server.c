@@ -428,6 +428,8 @@ static void http2_drain(struct connection *connection) {
     nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(server->session),
                           NGHTTP2_NO_ERROR, NULL, 0);
+    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next)
+        exchange_drain(stream->exchange);
 }
 
 static void http2_close(struct connection *connection) {

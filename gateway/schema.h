@@ -38,6 +38,7 @@ struct schema_method {
     int success_status;           /* 200 where not declared */
     struct slice accept;          /* media type that selects the method, or empty */
     struct slice faults_metadata; /* metadata name for JSON faults, or empty */
+    struct slice event_name;      /* of a streamed answer's server-sent events, or empty */
 };
 
 /* Loads a set. SYNC_ERR_INVALID with one clear line in `error` when it does not parse, or a name

@@ -52,6 +52,9 @@ static bool field_rule_read(struct schema_build *build, struct schema_field *fie
         case 7:
             field->comma_separated = part.bits != 0;
             break;
+        case 8:
+            field->event_id = part.bits != 0;
+            break;
         default:
             break;
         }
@@ -127,6 +130,8 @@ static bool method_rule_read(struct schema_build *build, struct schema_method *m
             method->accept = part.bytes;
         else if (part.number == 3)
             method->faults_metadata = part.bytes;
+        else if (part.number == 4)
+            method->event_name = part.bytes;
     }
     return !build->status;
 }

@@ -66,6 +66,7 @@ struct schema_field {
     bool required;       /* marked REQUIRED */
     bool label_required; /* proto2's required */
     bool output_only;
+    bool event_id; /* the id of a streamed answer's event */
     int enum_alias;
     int oneof;      /* index within the message, or -1; a proto3 optional has none */
     uint32_t index; /* within the message's fields */

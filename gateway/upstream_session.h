@@ -26,6 +26,8 @@ struct upstream_result {
 /* What a call tells its owner. None is called after upstream_call_cancel, or within
  * upstream_call_start. An event may cancel the call, but not free its memory. */
 struct upstream_call_events {
+    /* The service has taken the call, though it has no message yet; once, or never. May be NULL. */
+    void (*begun)(struct upstream_call *call);
     /* A message; borrowed until this returns. */
     void (*message)(struct upstream_call *call, struct slice message);
     /* The end; the call is over. */

@@ -265,9 +265,18 @@ static int upstream_on_close(nghttp2_session *http2, int32_t stream_id, uint32_t
 }
 
 static int upstream_on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *context) {
-    (void)http2;
-    if (frame->hd.type == NGHTTP2_GOAWAY)
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
         upstream_session_drain(context);
+        return 0;
+    }
+    /* Details that come as a message are those of an error, not an answer that begins. */
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
+    bool is_begin = frame->hd.type == NGHTTP2_HEADERS &&
+                    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && call && call->is_grpc &&
+                    call->http_status == 200 && !call->details_come &&
+                    frame->headers.cat == NGHTTP2_HCAT_RESPONSE;
+    if (is_begin && call->events->begun)
+        call->events->begun(call);
     return 0;
 }
 

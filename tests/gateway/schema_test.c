@@ -65,8 +65,12 @@ static void methods_carry_rules_and_comments(void **state) {
         const struct schema_method *method = schema_method_at(schema, i);
         if (slice_equal(method->name, SLICE("PutBatch")))
             assert_int_equal(method->success_status, 202);
-        if (slice_equal(method->name, SLICE("WatchItem")))
+        if (slice_equal(method->name, SLICE("WatchItem"))) {
             assert_true(method->server_streaming);
+            assert_true(slice_equal(method->event_name, SLICE("item")));
+            assert_true(schema_field_find(method->response, SLICE("mark"))->event_id);
+            assert_false(schema_field_find(method->response, SLICE("etag"))->event_id);
+        }
         if (slice_equal(method->name, SLICE("ListNotes")))
             assert_true(slice_equal(method->rules[0].verb, SLICE("LIST")));
     }

@@ -157,7 +157,7 @@ static void service_answer(struct slice data) {
 struct caller {
     struct upstream_call call;
     struct arena arena;
-    int messages;
+    int begun, messages;
     struct buffer last;
     bool done, cancel_on_message;
     struct upstream_result result;
@@ -179,7 +179,12 @@ static void caller_done(struct upstream_call *call, const struct upstream_result
     caller->result = *result;
 }
 
-static const struct upstream_call_events caller_events = {caller_message, caller_done};
+static void caller_begun(struct upstream_call *call) {
+    ((struct caller *)call)->begun++;
+}
+
+static const struct upstream_call_events caller_events = {
+    .begun = caller_begun, .message = caller_message, .done = caller_done};
 
 static void caller_init(struct caller *caller, struct slice request) {
     static const struct transcode_header metadata[] = {
@@ -260,6 +265,30 @@ static void a_unary_call_goes_there_and_back(void **state) {
     caller_free(&caller);
 }
 
+static void a_call_has_begun_before_its_first_message(void **state) {
+    (void)state;
+    struct caller caller;
+    caller_init(&caller, REQUEST);
+    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
+    both_turn();
+    assert_int_equal(caller.begun, 0);
+    const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
+    nghttp2_submit_headers(service.session, NGHTTP2_FLAG_NONE, service.stream_id, NULL, headers, 2,
+                           NULL);
+    both_turn();
+    assert_int_equal(caller.begun, 1);
+    assert_int_equal(caller.messages, 0);
+    assert_false(caller.done);
+    const nghttp2_nv trailers[] = {nv("grpc-status", "14")};
+    nghttp2_submit_headers(service.session, NGHTTP2_FLAG_END_STREAM, service.stream_id, NULL,
+                           trailers, 1, NULL);
+    both_turn();
+    assert_int_equal(caller.begun, 1);
+    assert_true(caller.done);
+    assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
+    caller_free(&caller);
+}
+
 static void an_error_comes_with_message_and_details(void **state) {
     (void)state;
     struct caller caller;
@@ -273,6 +302,7 @@ static void an_error_comes_with_message_and_details(void **state) {
     both_turn();
     assert_true(caller.done);
     assert_int_equal(caller.result.code, GRPC_NOT_FOUND);
+    assert_int_equal(caller.begun, 0);
     assert_true(slice_equal(caller.result.message, SLICE("no such")));
     assert_true(slice_equal(caller.result.details, SLICE("\x08\x05\x12\x01m")));
     caller_free(&caller);
@@ -304,6 +334,7 @@ static void large_details_come_as_a_message(void **state) {
     for (int i = 0; i < 20; i++)
         both_turn();
     assert_true(caller.done);
+    assert_int_equal(caller.begun, 0);
     assert_int_equal(caller.messages, 0);
     assert_int_equal(caller.result.code, GRPC_INVALID_ARGUMENT);
     assert_true(slice_equal(caller.result.details, slice_of(bytes + GRPC_PREFIX_SIZE, SIZE)));
@@ -526,6 +557,7 @@ static void a_held_call_stops_the_service_until_let_go(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_unary_call_goes_there_and_back),
+        TEST(a_call_has_begun_before_its_first_message),
         TEST(an_error_comes_with_message_and_details),
         TEST(large_details_come_as_a_message),
         TEST(details_that_cannot_be_kept_are_no_details),
