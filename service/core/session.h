@@ -165,6 +165,7 @@ enum session_event_kind {
     SESSION_TIME,        /* only the time has passed */
 };
 
+/* An event; only the fields that its kind names count. */
 struct session_event {
     enum session_event_kind kind;
     struct slice bytes, text;
