@@ -327,10 +327,12 @@ grpc_op call_status_operation(struct stub_call *call) {
 void call_start(struct stub_call *call, enum stub_event event, const grpc_op *operations,
                 size_t count) {
     assert(!call->due[event]);
+    grpc_call *made = call->call;
     call->due[event] = true;
+    /* From here on the loop's thread may have the call. */
     atomic_fetch_add_explicit(&call->references, call->loop ? 1 : 0, memory_order_release);
     grpc_call_error error =
-        grpc_call_start_batch(call->call, operations, count, &call->tags[event], NULL);
+        grpc_call_start_batch(made, operations, count, &call->tags[event], NULL);
     assert(error == GRPC_CALL_OK);
     (void)error;
 }

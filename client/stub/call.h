@@ -90,7 +90,8 @@ void stub_unary_start(struct stub_channel *channel, const struct stub_method *me
 
 /* ---- Streams, of every shape */
 
-/* Opens for blocking use when `loop` is NULL. `request`: the only one of a server stream, else
+/* Opens for blocking use when `loop` is NULL; otherwise on the thread that runs the loop, or while
+ * none does. `request`: the only one of a server stream, else
  * NULL. Waits for nothing: whether the server is there shows at the first receive or send.
  * `ret_call` is to be closed. Fails for what this side refuses (see above), and then leaves
  * `ret_call`. */
