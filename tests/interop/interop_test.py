@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""The generated stubs of gRPC's own TestService against the server of another implementation:
+grpc-go's, which tools/setup --ci installs; without it the cases are skipped."""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
+import harness  # noqa: E402 pylint: disable=C0413
+
+CLIENT = harness.binary("tests/interop/interop_client")
+SERVER = os.path.join(harness.ROOT, ".cache", "bin", "grpc-interop-server")
+SECONDS_MAX = 60
+
+STANDARD = (
+    "empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong",
+    "empty_stream", "cancel_after_begin", "cancel_after_first_response",
+    "timeout_on_sleeping_server", "status_code_and_message", "special_status_message",
+    "unimplemented_method", "unimplemented_service", "custom_metadata")
+
+
+@unittest.skipUnless(os.path.exists(SERVER), "grpc-go's interop server is not in .cache/bin "
+                     "(tools/setup --ci)")
+class Cleartext(unittest.TestCase):
+    server_flags = ()
+    client_flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.port = harness.free_port()
+        cls.server = subprocess.Popen([SERVER, "-port", str(cls.port)] + list(cls.server_flags),
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + SECONDS_MAX
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", cls.port), timeout=1).close()
+                return
+            except OSError:
+                if cls.server.poll() is not None or time.monotonic() > deadline:
+                    cls.tearDownClass()
+                    raise
+                time.sleep(0.01)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+        cls.server.wait()
+
+    def run_case(self, name):
+        run = subprocess.run([CLIENT, "127.0.0.1:%d" % self.port, name] + list(self.client_flags),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=SECONDS_MAX, check=False)
+        self.assertEqual(run.returncode, 0, run.stdout)
+
+    def test_every_standard_case_is_there(self):
+        self.assertLessEqual(set(STANDARD), set(CASES))
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificate")
+class Tls(Cleartext):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="interop-", dir="/tmp")
+        certificate = os.path.join(cls.folder, "cert.pem")
+        key = os.path.join(cls.folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                        "/CN=interop.test", "-addext", "subjectAltName=DNS:interop.test",
+                        "-keyout", key, "-out", certificate], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cls.server_flags = ("-use_tls", "-tls_cert_file", certificate, "-tls_key_file", key)
+        cls.client_flags = (certificate, "interop.test")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder, ignore_errors=True)
+
+    def test_a_server_by_another_name_is_refused(self):
+        run = subprocess.run([CLIENT, "127.0.0.1:%d" % self.port, "empty_unary",
+                              self.client_flags[0], "other.test"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=SECONDS_MAX, check=False)
+        self.assertEqual(run.returncode, 1, run.stdout)
+
+
+CASES = subprocess.run([CLIENT, "list"], stdout=subprocess.PIPE, text=True,
+                       check=True).stdout.split()
+for case in CASES:
+    setattr(Cleartext, "test_" + case, lambda self, name=case: self.run_case(name))
+
+if __name__ == "__main__":
+    harness.main()
