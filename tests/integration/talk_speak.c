@@ -74,10 +74,27 @@ static bool hex_send(struct speech *speech, struct slice hex) {
     return message_send(speech);
 }
 
+static bool zeros_send(struct speech *speech, struct slice number) {
+    char text[24];
+    snprintf(text, sizeof text, "%.*s", (int)number.size, (const char *)number.data);
+    size_t size = strtoull(text, NULL, 10);
+    buffer_clear(&speech->message);
+    uint8_t *room = buffer_reserve(&speech->message, size);
+    if (!room) {
+        line_refuse(speech, "", "it is too long");
+        return true;
+    }
+    memset(room, 0, size);
+    buffer_advance(&speech->message, size);
+    return message_send(speech);
+}
+
 /* Does a line that begins with '!'. */
 static bool command_do(struct speech *speech, struct slice line) {
     if (slice_starts_with(line, SLICE("!raw")))
         return hex_send(speech, line.size > 5 ? slice_after(line, 5) : SLICE_EMPTY);
+    if (slice_starts_with(line, SLICE("!zeros ")))
+        return zeros_send(speech, slice_after(line, 7));
     if (slice_starts_with(line, SLICE("!read "))) {
         char number[24];
         snprintf(number, sizeof number, "%.*s", (int)line.size - 6, (const char *)line.data + 6);
