@@ -22,17 +22,25 @@
 #define ISSUER "travelsense-dev"
 #define AUDIENCE "travelsense-sync"
 
-enum { COORDINATE = 32, SIGNATURE_MAX = 128, TEXT_MAX = 16 << 10, TTL_DEFAULT_S = 3600 };
+enum {
+    COORDINATE = 32,
+    SIGNATURE_MAX = 128,
+    TEXT_MAX = 16 << 10,
+    TTL_DEFAULT_S = 3600,
+    COUNT_MAX = 100000, /* tokens of one run */
+};
 
 static const char usage[] =
     "Usage: token_tool USER [--device ID] [--ttl SECONDS] [--role service] [--data DIR]\n"
+    "                  [--count N]\n"
     "       token_tool --init [--data DIR]\n"
     "Prints a development token for USER, signed with the keys of the data folder; --init makes\n"
-    "these keys when there are none. DIR is $XDG_STATE_HOME/travelsense-sync by default.\n";
+    "these keys when there are none. --count prints N tokens, a line each, for the users USER-0,\n"
+    "USER-1 and so on. DIR is $XDG_STATE_HOME/travelsense-sync by default.\n";
 
 struct arguments {
     const char *user, *device, *role;
-    long ttl_s;
+    long ttl_s, count; /* count 0: one token, of the user as named */
     bool is_init;
     char keys[PATH_MAX]; /* the folder of the keys */
 };
@@ -56,14 +64,43 @@ static bool keys_folder(const char *data, char out[PATH_MAX]) {
     return (length > 0 && length < PATH_MAX - 32) || fail("name a data folder by --data", NULL);
 }
 
-/* Reads the seconds of --ttl; negative ones make an expired token. */
-static bool ttl_read(const char *text, long *ret_ttl_s) {
+/* Reads a whole number. */
+static bool number_read(const char *text, long least, long most, long *ret_value) {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (errno || *end || end == text || value > 100L * 366 * 86400 || value < -100L * 366 * 86400)
-        return fail("--ttl is no number of seconds", text);
-    *ret_ttl_s = value;
+    if (errno || *end || end == text || value < least || value > most)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+/* Reads the seconds of --ttl; negative ones make an expired token. */
+static bool ttl_read(const char *text, long *ret_ttl_s) {
+    return number_read(text, -100L * 366 * 86400, 100L * 366 * 86400, ret_ttl_s) ||
+           fail("--ttl is no number of seconds", text);
+}
+
+static bool count_read(const char *text, long *ret_count) {
+    return number_read(text, 1, COUNT_MAX, ret_count) ||
+           fail("--count is no number from 1 to 100000", text);
+}
+
+/* Takes an option that has a value. */
+static bool option_read(const char *word, const char *value, struct arguments *arguments,
+                        const char **ret_data) {
+    if (strcmp(word, "--device") == 0)
+        arguments->device = value;
+    else if (strcmp(word, "--role") == 0)
+        arguments->role = value;
+    else if (strcmp(word, "--data") == 0)
+        *ret_data = value;
+    else if (strcmp(word, "--count") == 0)
+        return count_read(value, &arguments->count);
+    else if (strcmp(word, "--ttl") == 0)
+        return ttl_read(value, &arguments->ttl_s);
+    else
+        return fail("unknown option", word);
     return true;
 }
 
@@ -97,15 +134,7 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret_argument
         if (!value)
             return fail("no value for", word);
         i++;
-        if (strcmp(word, "--device") == 0)
-            arguments.device = value;
-        else if (strcmp(word, "--role") == 0)
-            arguments.role = value;
-        else if (strcmp(word, "--data") == 0)
-            data = value;
-        else if (strcmp(word, "--ttl") != 0)
-            return fail("unknown option", word);
-        else if (!ttl_read(value, &arguments.ttl_s))
+        if (!option_read(word, value, &arguments, &data))
             return false;
     }
     *ret_arguments = arguments;
@@ -293,7 +322,8 @@ static void claim_append(struct buffer *out, const char *name, const char *text)
 }
 
 /* Appends header and payload, as they are signed. */
-static bool claims_append(const struct arguments *arguments, const char *id, struct buffer *token) {
+static bool claims_append(const struct arguments *arguments, const char *user, const char *id,
+                          struct buffer *token) {
     struct buffer text;
     buffer_init(&text, TEXT_MAX);
     long now_s = (long)(clock_now_us(clock_system()) / 1000000);
@@ -304,7 +334,7 @@ static bool claims_append(const struct arguments *arguments, const char *id, str
     buffer_append_byte(token, '.');
     buffer_clear(&text);
     buffer_append_format(&text, "{\"iss\":\"" ISSUER "\",\"aud\":\"" AUDIENCE "\"");
-    claim_append(&text, "sub", arguments->user);
+    claim_append(&text, "sub", user);
     claim_append(&text, "device_id", arguments->device);
     claim_append(&text, "role", arguments->role);
     buffer_append_format(&text, ",\"iat\":%ld,\"exp\":%ld}", now_s, now_s + arguments->ttl_s);
@@ -314,22 +344,31 @@ static bool claims_append(const struct arguments *arguments, const char *id, str
     return is_done;
 }
 
+/* Prints one user's token. */
+static bool token_print(const struct arguments *arguments, const char *user, const char *id,
+                        EVP_PKEY *key) {
+    struct buffer token;
+    buffer_init(&token, TEXT_MAX);
+    bool is_signed = claims_append(arguments, user, id, &token) && sign_append(key, &token);
+    bool is_done = is_signed ? printf("%.*s\n", (int)token.size, (const char *)token.data) > 0
+                             : fail("cannot sign", NULL);
+    buffer_done(&token);
+    return is_done;
+}
+
 static bool token_run(const struct arguments *arguments) {
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX + 32], user[2 * USER_ID_MAX];
     snprintf(path, sizeof path, "%s/signing.json", arguments->keys);
     json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     EVP_PKEY *key = object ? key_parse(object) : NULL;
-    struct buffer token;
-    buffer_init(&token, TEXT_MAX);
-    bool is_done = false;
-    if (!key)
-        fail("no signing key there (--init makes one)", path);
-    else if (!claims_append(arguments, json_string_value(json_object_get(object, "kid")), &token) ||
-             !sign_append(key, &token))
-        fail("cannot sign", NULL);
-    else
-        is_done = printf("%.*s\n", (int)token.size, (const char *)token.data) > 0;
-    buffer_done(&token);
+    const char *id = json_string_value(json_object_get(object, "kid"));
+    bool is_done = key || fail("no signing key there (--init makes one)", path);
+    if (is_done && arguments->count == 0)
+        is_done = token_print(arguments, arguments->user, id, key);
+    for (long i = 0; is_done && i < arguments->count; i++) {
+        snprintf(user, sizeof user, "%s-%ld", arguments->user, i);
+        is_done = token_print(arguments, user, id, key);
+    }
     EVP_PKEY_free(key);
     json_decref(object);
     return is_done;

@@ -8,9 +8,9 @@
 
 /* The latency that `share` of the requests did not exceed. */
 static double latency_ms(const struct load_result *result, double share) {
-    if (result->requests == 0)
+    if (result->latency_count == 0)
         return 0;
-    return result->latencies_us[(uint64_t)(share * (double)(result->requests - 1))] / 1e3;
+    return result->latencies_us[(uint64_t)(share * (double)(result->latency_count - 1))] / 1e3;
 }
 
 static void print_processes(const struct load_options *options, const struct load_result *result) {

@@ -201,9 +201,11 @@ static enum sync_status client_answered(struct load_run *run, struct load_client
     run->busy--;
     if (!answer_is_expected(options, &client->answer))
         return fail_answer(run, client);
-    if (run->phase == PHASE_MEASURE) {
-        result->latencies_us[result->requests++] =
+    if (run->phase != PHASE_WARM)
+        result->latencies_us[result->latency_count++] =
             took_us < UINT32_MAX ? (uint32_t)took_us : UINT32_MAX;
+    if (run->phase == PHASE_MEASURE) {
+        result->requests++;
         result->items += options->mode == LOAD_UPLOAD ? options->changes : options->expect;
         result->sent_bytes += client->request.bytes.size;
         result->received_bytes += client->answer.body.size;
@@ -341,7 +343,8 @@ enum sync_status load_run(const struct load_options *options, struct sync_error 
     run.poll = epoll_create1(EPOLL_CLOEXEC);
     run.clients = memory_zalloc(options->clients, sizeof *run.clients);
     run.received = memory_alloc(RECEIVE_BYTES);
-    run.result.latencies_us = memory_zalloc(options->requests_max, sizeof(uint32_t));
+    run.result.latencies_us =
+        memory_zalloc(options->requests_max + options->clients, sizeof(uint32_t));
     enum sync_status status = SYNC_OK;
     if (run.poll < 0)
         status = fail_io(&run, "epoll_create1");
@@ -352,7 +355,8 @@ enum sync_status load_run(const struct load_options *options, struct sync_error 
     if (status == SYNC_OK)
         status = run_phases(&run);
     if (status == SYNC_OK) {
-        qsort(run.result.latencies_us, run.result.requests, sizeof(uint32_t), compare_latencies);
+        qsort(run.result.latencies_us, run.result.latency_count, sizeof(uint32_t),
+              compare_latencies);
         if (options->mode == LOAD_UPLOAD)
             run.result.request_item_bytes =
                 (double)run.clients[0].request.body_bytes / options->changes;

@@ -15,7 +15,11 @@ struct load_result {
     uint64_t requests, items; /* items: changes applied, or records pulled */
     uint64_t sent_bytes, received_bytes;
     double request_item_bytes; /* upload: bytes of body for each change */
-    uint32_t *latencies_us;    /* of each request, ascending; released by load_result_done */
+    /* Of each request that was under way in that time, ascending: also of those whose answer came
+     * after its end and which `requests` does not count, or a stall would not show. Released by
+     * load_result_done. */
+    uint32_t *latencies_us;
+    uint64_t latency_count;
     double load_cpu_seconds;
     struct load_process before[LOAD_PIDS_MAX], after[LOAD_PIDS_MAX];
 };
