@@ -96,7 +96,7 @@ static void *queue_run(void *context) {
 }
 
 int main(int argc, char **argv) {
-    unsigned threads = argc == 3 ? (unsigned)atoi(argv[2]) : 0;
+    unsigned long threads = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
     if (threads < 1 || threads > THREADS_MAX) {
         fputs("usage: unary_echo unix:PATH|HOST:PORT THREADS\n", stderr);
         return 2;
@@ -110,7 +110,7 @@ int main(int argc, char **argv) {
     grpc_init();
     grpc_server *server = grpc_server_create(NULL, NULL);
     struct echo_queue queues[THREADS_MAX];
-    for (unsigned i = 0; i < threads; i++) {
+    for (unsigned long i = 0; i < threads; i++) {
         queues[i].server = server;
         queues[i].queue = grpc_completion_queue_create_for_next(NULL);
         grpc_server_register_completion_queue(server, queues[i].queue, NULL);
@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
     }
     grpc_server_credentials_release(credentials);
     grpc_server_start(server);
-    for (unsigned i = 0; i < threads; i++) {
+    for (unsigned long i = 0; i < threads; i++) {
         for (unsigned n = 0; n < POSTED; n++)
             echo_request(&queues[i]);
         pthread_create(&queues[i].thread, NULL, queue_run, &queues[i]);

@@ -17,7 +17,7 @@
 #include "tests/bench/load_process.h"
 #include "travelsense/sync/v1/config.pb-c.h"
 
-enum { THREADS_MAX = 64, WARM_MS = 1000, CALL_TIMEOUT_S = 20 };
+enum { THREADS_MAX = 64, SECONDS_MAX = 3600, WARM_MS = 1000, CALL_TIMEOUT_S = 20 };
 
 static const struct stub_method config_method = {
     .path = "/travelsense.sync.v1.SyncService/GetSyncConfig",
@@ -144,6 +144,13 @@ static void wait_ms(unsigned ms) {
     nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
+/* A number from 1 to `most`, or 0. */
+static unsigned number_of(const char *text, unsigned long most) {
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && number <= most ? (unsigned)number : 0;
+}
+
 int main(int argc, char **argv) {
     if (argc != 7) {
         fputs("usage: unary_load bare|health|config TARGET TOKEN THREADS SECONDS SERVER_PID\n",
@@ -151,9 +158,10 @@ int main(int argc, char **argv) {
         return 2;
     }
     struct run run = {.mode = argv[1], .target = argv[2], .token = argv[3]};
-    unsigned threads = (unsigned)atoi(argv[4]), seconds = (unsigned)atoi(argv[5]);
+    unsigned threads = number_of(argv[4], THREADS_MAX), seconds = number_of(argv[5], SECONDS_MAX);
+    int pid = (int)number_of(argv[6], INT32_MAX);
     struct load_process before, after;
-    if (threads < 1 || threads > THREADS_MAX || seconds < 1 || !run_open(&run)) {
+    if (threads == 0 || seconds == 0 || pid == 0 || !run_open(&run)) {
         fputs("unary_load: cannot begin\n", stderr);
         return 2;
     }
@@ -166,12 +174,12 @@ int main(int argc, char **argv) {
     unsigned long long calls = calls_of(workers, threads);
     uint64_t begun_us = clock_monotonic_us(clock_system());
     double own = load_process_own_cpu();
-    bool is_read = load_process_read(atoi(argv[6]), &before);
+    bool is_read = load_process_read(pid, &before);
     wait_ms(seconds * 1000);
     calls = calls_of(workers, threads) - calls;
     double took = (double)(clock_monotonic_us(clock_system()) - begun_us) / 1e6;
     own = load_process_own_cpu() - own;
-    is_read = is_read && load_process_read(atoi(argv[6]), &after);
+    is_read = is_read && load_process_read(pid, &after);
     atomic_store(&run.is_over, true);
     for (unsigned i = 0; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
