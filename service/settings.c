@@ -73,7 +73,7 @@ static const struct config_option options[] = {
     SECONDS("log-retention", "2592000", "How long changes are kept for devices to catch up."),
     BYTES("block-cache", "64m", "Memory for the store's blocks."),
     BYTES("write-buffer", "64m", "Memory for the store's writes."),
-    BYTES("change-index", "64m", "Memory for the index of settled changes."),
+    BYTES("change-index", "128m", "Memory for the index of settled changes."),
     INT("token-cache", "65536", 4, 1 << 24, "Verified tokens that are remembered."),
     TEXT("log-level", "info", "LEVEL", "What is logged: debug, info, warn or error."),
     TEXT("ready-file", NULL, "FILE", "A file to write when the service is ready: what it serves."),

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-enum { INDEX_BUCKETS_MIN = 256, INDEX_SLOTS_MIN = 16 };
+enum { INDEX_BUCKETS_MIN = 256, INDEX_SLOTS_MIN = 16, INDEX_CANDIDATES = 2 };
 
 /* A slot is the upper half of the fingerprint over the lower half of the revision; 0 is free. Eight
  * bytes a change, because there are many; who finds one compares what is stored anyway. */
@@ -20,9 +20,9 @@ static size_t slot_home(uint64_t slot) {
 
 /* A user's part: an open-addressed table, filled to three quarters at most. */
 struct change_index_user {
-    struct change_index_user *next;          /* in its bucket */
-    struct change_index_user *newer, *older; /* by use */
+    struct change_index_user *next; /* in its bucket */
     uint64_t hash;
+    uint64_t used_at;  /* the index's count of uses */
     struct slice name; /* behind this struct */
     unsigned pins;
     bool complete;
@@ -36,7 +36,8 @@ struct change_index {
     size_t bytes, bytes_max;
     size_t user_count, bucket_count;
     struct change_index_user **buckets;
-    struct change_index_user *newest, *oldest;
+    struct change_index_user *newest; /* the one used last; NULL only when there is none */
+    uint64_t uses, lot;
 };
 
 struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
@@ -51,24 +52,13 @@ struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
     }
     index->bytes_max = bytes_max;
     index->seed = seed;
+    index->lot = seed | 1;
     pthread_mutex_init(&index->lock, NULL);
     return index;
 }
 
 static size_t user_bytes(const struct change_index_user *user) {
     return sizeof *user + user->name.size + user->slot_count * sizeof *user->slots;
-}
-
-static void index_unlink_age(struct change_index *index, struct change_index_user *user) {
-    *(user->newer ? &user->newer->older : &index->newest) = user->older;
-    *(user->older ? &user->older->newer : &index->oldest) = user->newer;
-    user->newer = user->older = NULL;
-}
-
-static void index_link_newest(struct change_index *index, struct change_index_user *user) {
-    user->older = index->newest;
-    *(index->newest ? &index->newest->newer : &index->oldest) = user;
-    index->newest = user;
 }
 
 static struct change_index_user **index_bucket(struct change_index *index, uint64_t hash) {
@@ -81,7 +71,6 @@ static void index_drop(struct change_index *index, struct change_index_user *use
     while (*at != user)
         at = &(*at)->next;
     *at = user->next;
-    index_unlink_age(index, user);
     index->bytes -= user_bytes(user);
     index->user_count--;
     memory_free(user->slots);
@@ -91,22 +80,44 @@ static void index_drop(struct change_index *index, struct change_index_user *use
 struct change_index *change_index_close(struct change_index *index) {
     if (!index)
         return NULL;
-    while (index->newest)
-        index_drop(index, index->newest);
+    for (size_t i = 0; i < index->bucket_count; i++)
+        while (index->buckets[i])
+            index_drop(index, index->buckets[i]);
     pthread_mutex_destroy(&index->lock);
     memory_free(index->buckets);
     memory_free(index);
     return NULL;
 }
 
-/* Drops users from the oldest on until the bound holds, but never the newest. */
+/* An unpinned user by lot, never the newest; NULL when there is none. */
+static struct change_index_user *index_draw(struct change_index *index) {
+    index->lot ^= index->lot << 13;
+    index->lot ^= index->lot >> 7;
+    index->lot ^= index->lot << 17;
+    for (size_t i = 0; i < index->bucket_count; i++) {
+        struct change_index_user *user = *index_bucket(index, index->lot + i);
+        while (user && (user->pins > 0 || user == index->newest))
+            user = user->next;
+        if (user)
+            return user;
+    }
+    return NULL;
+}
+
+/* Drops users until the bound holds: each time the longer unused one of some drawn by lot. Always
+ * the longest unused of all would be the worst choice where a few more users than fit come in
+ * turns: every one would be dropped just before he comes again. */
 static void index_shrink(struct change_index *index) {
-    struct change_index_user *user = index->oldest;
-    while (user && user != index->newest && index->bytes > index->bytes_max) {
-        struct change_index_user *newer = user->newer;
-        if (user->pins == 0)
-            index_drop(index, user);
-        user = newer;
+    while (index->bytes > index->bytes_max) {
+        struct change_index_user *drop = index_draw(index);
+        for (int i = 1; drop && i < INDEX_CANDIDATES; i++) {
+            struct change_index_user *other = index_draw(index);
+            if (other->used_at < drop->used_at)
+                drop = other;
+        }
+        if (!drop)
+            return;
+        index_drop(index, drop);
     }
 }
 
@@ -123,10 +134,12 @@ static void index_grow_buckets(struct change_index *index) {
     struct change_index_user **buckets = memory_zalloc(count, sizeof(struct change_index_user *));
     if (!buckets)
         return;
-    for (struct change_index_user *user = index->newest; user; user = user->older) {
-        user->next = buckets[user->hash & (count - 1)];
-        buckets[user->hash & (count - 1)] = user;
-    }
+    for (size_t i = 0; i < index->bucket_count; i++)
+        for (struct change_index_user *user = index->buckets[i], *next; user; user = next) {
+            next = user->next;
+            user->next = buckets[user->hash & (count - 1)];
+            buckets[user->hash & (count - 1)] = user;
+        }
     memory_free(index->buckets);
     index->buckets = buckets;
     index->bucket_count = count;
@@ -144,7 +157,6 @@ static struct change_index_user *index_make_user(struct change_index *index, str
     struct change_index_user **bucket = index_bucket(index, hash);
     user->next = *bucket;
     *bucket = user;
-    index_link_newest(index, user);
     index->bytes += user_bytes(user);
     index->user_count++;
     index_grow_buckets(index);
@@ -199,11 +211,11 @@ static struct change_index_user *index_user(struct change_index *index, struct s
     while (user && !(user->hash == hash && slice_equal(user->name, name)))
         user = user->next;
     if (!user)
-        return index_make_user(index, name, hash);
-    if (user != index->newest) {
-        index_unlink_age(index, user);
-        index_link_newest(index, user);
-    }
+        user = index_make_user(index, name, hash);
+    if (!user)
+        return NULL;
+    user->used_at = ++index->uses;
+    index->newest = user;
     return user;
 }
 

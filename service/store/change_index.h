@@ -3,7 +3,7 @@
  * reads nothing from the disk.
  *
  * A user's part is complete only after the caller has added all that is stored; users not in use
- * are dropped, the longest unused first, to stay within the bound. Thread-safe.
+ * are dropped, rather those long unused, to stay within the bound. Thread-safe.
  *
  * The order that keeps a part complete while others commit: a committer pins the user, with room
  * for what it settles, before its write can be seen, adds before the write, and unpins after it. So

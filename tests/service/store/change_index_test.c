@@ -78,7 +78,7 @@ static void device_and_change_do_not_run_together(void **state) {
     change_index_close(index);
 }
 
-static void longest_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
+static void long_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
     (void)state;
     struct change_index *index = change_index_open(8 << 10, 7);
     struct change_index_user *held = pin(index, SLICE("held"), 100);
@@ -104,6 +104,29 @@ static void longest_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
     change_index_unpin(index, newest, 0);
     change_index_unpin(index, held, 0);
     change_index_unpin(index, held, 100);
+    change_index_close(index);
+}
+
+static void users_beyond_the_bound_do_not_all_drop_each_other(void **state) {
+    (void)state;
+    enum { USERS = 64, ROUNDS = 20 };
+    struct change_index *index = change_index_open(1 << 20, 7);
+    size_t bytes, users, kept = 0;
+    change_index_unpin(index, pin(index, SLICE("user00"), 100), 100);
+    change_index_stats(index, &bytes, &users);
+    change_index_close(index);
+    index = change_index_open(bytes * (USERS - 4), 7);
+    for (int i = 0; i < USERS * (1 + ROUNDS); i++) {
+        char name[16];
+        snprintf(name, sizeof name, "user%02d", i % USERS);
+        struct change_index_user *part = pin(index, slice_text(name), 100);
+        kept += change_index_is_complete(index, part);
+        change_index_set_complete(index, part);
+        change_index_unpin(index, part, 100);
+    }
+    change_index_stats(index, &bytes, &users);
+    assert_int_equal(users, USERS - 4);
+    assert_true(kept > USERS * ROUNDS / 2);
     change_index_close(index);
 }
 
@@ -173,7 +196,8 @@ int main(void) {
         cmocka_unit_test(shared_fingerprint_gives_every_revision_once),
         cmocka_unit_test(revisions_beyond_32_bits_are_widened_by_the_newest),
         cmocka_unit_test(device_and_change_do_not_run_together),
-        cmocka_unit_test(longest_unused_user_is_dropped_and_pinned_ones_stay),
+        cmocka_unit_test(long_unused_user_is_dropped_and_pinned_ones_stay),
+        cmocka_unit_test(users_beyond_the_bound_do_not_all_drop_each_other),
         cmocka_unit_test(many_users_are_told_apart),
         cmocka_unit_test(trimmed_revisions_are_forgotten),
         cmocka_unit_test(refused_memory_refuses_the_pin_and_harms_nothing),
