@@ -5,16 +5,13 @@
 #include "service/rpc/lane_write.h"
 #include "service/rpc/messages.h"
 
-/* One binding that has to register or rename; lives in the call's arena. */
-struct device_binding {
-    struct lane_write write; /* first: found from it */
+/* A binding for a call; lives in the call's arena. */
+struct call_binding {
+    struct device_binding binding; /* first: found from it */
     struct rpc_call *call;
-    struct device_claim claim;
-    struct device device;
     device_bound *next;
     void *context;
     struct work_task task;
-    struct sync_error error;
 };
 
 struct slice device_check(struct rpc_call *call, struct violations *violations,
@@ -41,23 +38,33 @@ static enum sync_status fail_revoked(struct sync_error *error) {
                           "this device has been revoked and may no longer synchronize");
 }
 
-static struct slice caller_of(struct rpc_call *call) {
-    return slice_text(rpc_call_identity(call)->user);
-}
+/* Whose device is looked for, and where. */
+struct device_look {
+    struct store *store;
+    struct slice user, id;
+    struct arena *arena;
+};
 
 /* Loads the device's row, and whose the id is. */
-static enum sync_status binding_load(struct rpc_call *call, struct slice id,
-                                     struct row **ret_rows) {
-    struct arena *arena = rpc_call_arena(call);
-    struct row wanted[2] = {{.table = TABLE_DEVICE}, {.table = TABLE_DEVICE_OWNER, .key = id}};
-    if (!key_of_user(arena, caller_of(call), id, &wanted[0].key))
+static enum sync_status look_load(const struct device_look *look, struct row **ret_rows) {
+    struct row wanted[2] = {{.table = TABLE_DEVICE},
+                            {.table = TABLE_DEVICE_OWNER, .key = look->id}};
+    if (!key_of_user(look->arena, look->user, look->id, &wanted[0].key))
         return SYNC_ERR_NO_MEMORY;
-    struct touched want = {.user = caller_of(call), .rows = wanted, .row_count = 2};
+    struct touched want = {.user = look->user, .rows = wanted, .row_count = 2};
     struct user_view view;
-    enum sync_status status = store_load(rpc_call_service(call)->store, NULL, &want, arena, &view);
+    enum sync_status status = store_load(look->store, NULL, &want, look->arena, &view);
     if (status == SYNC_OK)
         *ret_rows = view.rows;
     return status;
+}
+
+static enum sync_status binding_load(struct device_binding *binding, struct row **ret_rows) {
+    struct device_look look = {.store = binding->service->store,
+                               .user = binding->user,
+                               .id = binding->claim.id,
+                               .arena = binding->arena};
+    return look_load(&look, ret_rows);
 }
 
 static bool count_visit(void *context, const struct scan_item *item) {
@@ -69,12 +76,10 @@ static bool count_visit(void *context, const struct scan_item *item) {
 /* Refuses one device too many. */
 static enum sync_status binding_check_count(struct device_binding *binding) {
     struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_DEVICE};
-    if (!key_of_user(rpc_call_arena(binding->call), caller_of(binding->call), SLICE_EMPTY,
-                     &scan.prefix))
+    if (!key_of_user(binding->arena, binding->user, SLICE_EMPTY, &scan.prefix))
         return SYNC_ERR_NO_MEMORY;
     size_t count = 0;
-    enum sync_status status =
-        store_scan(binding->write.service->store, NULL, &scan, count_visit, &count);
+    enum sync_status status = store_scan(binding->service->store, NULL, &scan, count_visit, &count);
     if (status != SYNC_OK || count < USER_DEVICES_MAX)
         return status;
     return sync_error_set(&binding->error, SYNC_ERR_EXHAUSTED, "TOO_MANY_DEVICES", NULL,
@@ -83,8 +88,8 @@ static enum sync_status binding_check_count(struct device_binding *binding) {
 
 /* Puts the device's row and its owner's into the set. */
 static enum sync_status binding_fill(struct device_binding *binding, struct write_set *set) {
-    struct arena *arena = rpc_call_arena(binding->call);
-    struct slice user = caller_of(binding->call), id = binding->claim.id;
+    struct arena *arena = binding->arena;
+    struct slice user = binding->user, id = binding->claim.id;
     struct row_write *rows = arena_zalloc(arena, 2, sizeof *rows);
     if (!rows || !key_of_user(arena, user, id, &rows[0].key) ||
         !device_pack(&binding->device, arena, &rows[0].value))
@@ -100,10 +105,10 @@ static enum sync_status binding_apply(struct lane_write *write, struct write_set
     struct device_binding *binding = (struct device_binding *)write;
     struct device *device = &binding->device;
     struct row *rows;
-    enum sync_status status = binding_load(binding->call, binding->claim.id, &rows);
+    enum sync_status status = binding_load(binding, &rows);
     if (status != SYNC_OK)
         return status;
-    int64_t now_us = rpc_call_received_us(binding->call);
+    int64_t now_us = binding->now_us;
     if (rows[0].found) {
         status = device_unpack(rows[0].value, device);
         if (status != SYNC_OK)
@@ -111,7 +116,7 @@ static enum sync_status binding_apply(struct lane_write *write, struct write_set
         if (device->revoked)
             return fail_revoked(&binding->error);
     } else {
-        if (rows[1].found && !slice_equal(rows[1].value, caller_of(binding->call)))
+        if (rows[1].found && !slice_equal(rows[1].value, binding->user))
             return fail_of_another(&binding->error);
         status = binding_check_count(binding);
         if (status != SYNC_OK)
@@ -127,39 +132,22 @@ static enum sync_status binding_apply(struct lane_write *write, struct write_set
     return binding_fill(binding, ret_set);
 }
 
-static void binding_go_on(struct work_task *task) {
-    struct device_binding *binding =
-        (struct device_binding *)((char *)task - offsetof(struct device_binding, task));
-    binding->next(binding->call, &binding->device, binding->context);
-}
-
 static void binding_finish(struct lane_write *write, enum sync_status status) {
     struct device_binding *binding = (struct device_binding *)write;
-    if (status == SYNC_OK) {
-        binding->task = (struct work_task){.run = binding_go_on};
-        status = work_pool_submit(write->service->pool, &binding->task);
-        if (status == SYNC_OK)
-            return;
-    }
-    if (binding->error.status == status)
-        rpc_call_fail(binding->call, &binding->error);
-    else
-        call_fail_status(binding->call, status);
+    binding->is_registered = status == SYNC_OK;
+    binding->done(binding, status);
 }
 
 /* Registers in the device's lane, so that two users who come with the same new id at the same time
  * cannot both get it; renames in the user's, where all else writes the row. */
-static void binding_register(struct device_binding *binding, bool is_there) {
-    binding->write = (struct lane_write){.service = rpc_call_service(binding->call),
-                                         .apply = binding_apply,
-                                         .finish = binding_finish};
-    binding->write.lane = caller_of(binding->call);
-    if (!is_there &&
-        !lane_of_device(rpc_call_arena(binding->call), binding->claim.id, &binding->write.lane)) {
-        call_fail_status(binding->call, SYNC_ERR_NO_MEMORY);
-        return;
-    }
+static enum sync_status binding_register(struct device_binding *binding, bool is_there) {
+    binding->write = (struct lane_write){
+        .service = binding->service, .apply = binding_apply, .finish = binding_finish};
+    binding->write.lane = binding->user;
+    if (!is_there && !lane_of_device(binding->arena, binding->claim.id, &binding->write.lane))
+        return SYNC_ERR_NO_MEMORY;
     lane_write_start(&binding->write);
+    return SYNC_OK;
 }
 
 /* Decides by what is stored: go on, refuse, or register. */
@@ -174,42 +162,83 @@ static enum sync_status binding_decide(struct device_binding *binding, const str
         *ret_must_register = binding->claim.rename;
         return binding->device.revoked ? fail_revoked(&binding->error) : SYNC_OK;
     }
-    if (rows[1].found && !slice_equal(rows[1].value, caller_of(binding->call)))
+    if (rows[1].found && !slice_equal(rows[1].value, binding->user))
         return fail_of_another(&binding->error);
     *ret_must_register = !binding->claim.store_nothing;
     return SYNC_OK;
 }
 
+bool device_binding_start(struct device_binding *binding, enum sync_status *ret_status) {
+    assert(binding->claim.id.size > 0 && binding->user.size > 0);
+    assert(binding->done);
+    if (binding->of_token.size > 0 && !slice_equal(binding->of_token, binding->claim.id)) {
+        *ret_status = sync_error_set(&binding->error, SYNC_ERR_DENIED, "DEVICE_NOT_OF_TOKEN", NULL,
+                                     "the token is bound to another device than the request names");
+        return true;
+    }
+    struct row *rows = NULL;
+    bool must_register = false;
+    enum sync_status status = binding_load(binding, &rows);
+    if (status == SYNC_OK)
+        status = binding_decide(binding, rows, &must_register);
+    if (status == SYNC_OK && must_register) {
+        status = binding_register(binding, rows[0].found);
+        if (status == SYNC_OK)
+            return false; /* it may have ended since, and the binding be gone */
+    }
+    binding->is_registered = status == SYNC_OK && rows[0].found;
+    *ret_status = status;
+    return true;
+}
+
+/* Goes on with the call, or ends it. */
+static void call_binding_end(struct call_binding *state, enum sync_status status) {
+    struct device_binding *binding = &state->binding;
+    if (status == SYNC_OK)
+        state->next(state->call, binding->is_registered ? &binding->device : NULL, state->context);
+    else if (binding->error.status == status)
+        rpc_call_fail(state->call, &binding->error);
+    else
+        call_fail_status(state->call, status);
+}
+
+static void call_binding_go_on(struct work_task *task) {
+    call_binding_end((struct call_binding *)((char *)task - offsetof(struct call_binding, task)),
+                     SYNC_OK);
+}
+
+static void call_binding_done(struct device_binding *binding, enum sync_status status) {
+    struct call_binding *state = (struct call_binding *)binding;
+    if (status == SYNC_OK) { /* on a thread that may block */
+        state->task = (struct work_task){.run = call_binding_go_on};
+        status = work_pool_submit(binding->service->pool, &state->task);
+        if (status == SYNC_OK)
+            return;
+    }
+    call_binding_end(state, status);
+}
+
 void device_bind(struct rpc_call *call, const struct device_claim *claim, device_bound *next,
                  void *context) {
-    assert(claim->id.size > 0);
-    struct slice of_token = slice_text(rpc_call_identity(call)->device);
-    if (of_token.size > 0 && !slice_equal(of_token, claim->id)) {
-        rpc_call_fail_with(call, SYNC_ERR_DENIED, "DEVICE_NOT_OF_TOKEN",
-                           "the token is bound to another device than the request names");
+    struct call_binding *state = arena_zalloc(rpc_call_arena(call), 1, sizeof *state);
+    if (!state) {
+        call_fail_status(call, SYNC_ERR_NO_MEMORY);
         return;
     }
-    struct device_binding *binding = arena_zalloc(rpc_call_arena(call), 1, sizeof *binding);
-    struct row *rows;
-    enum sync_status status = binding ? binding_load(call, claim->id, &rows) : SYNC_ERR_NO_MEMORY;
-    if (status != SYNC_OK) {
-        call_fail_status(call, status);
-        return;
-    }
-    binding->call = call;
-    binding->claim = *claim;
-    binding->next = next;
-    binding->context = context;
-    bool must_register;
-    status = binding_decide(binding, rows, &must_register);
-    if (status != SYNC_OK && binding->error.status == status)
-        rpc_call_fail(call, &binding->error);
-    else if (status != SYNC_OK)
-        call_fail_status(call, status);
-    else if (must_register)
-        binding_register(binding, rows[0].found);
-    else
-        next(call, rows[0].found ? &binding->device : NULL, context);
+    const struct identity *identity = rpc_call_identity(call);
+    state->call = call;
+    state->next = next;
+    state->context = context;
+    state->binding = (struct device_binding){.service = rpc_call_service(call),
+                                             .arena = rpc_call_arena(call),
+                                             .user = slice_text(identity->user),
+                                             .of_token = slice_text(identity->device),
+                                             .claim = *claim,
+                                             .now_us = rpc_call_received_us(call),
+                                             .done = call_binding_done};
+    enum sync_status status;
+    if (device_binding_start(&state->binding, &status))
+        call_binding_end(state, status);
 }
 
 bool device_guard(struct rpc_call *call) {
@@ -218,7 +247,11 @@ bool device_guard(struct rpc_call *call) {
         return true;
     struct row *rows;
     struct device device = {0};
-    enum sync_status status = binding_load(call, id, &rows);
+    struct device_look look = {.store = rpc_call_service(call)->store,
+                               .user = slice_text(rpc_call_identity(call)->user),
+                               .id = id,
+                               .arena = rpc_call_arena(call)};
+    enum sync_status status = look_load(&look, &rows);
     if (status == SYNC_OK && rows[0].found)
         status = device_unpack(rows[0].value, &device);
     if (status != SYNC_OK) {

@@ -6,6 +6,7 @@
 #define SERVICE_RPC_DEVICE_BINDING_H
 
 #include "service/rpc/call.h"
+#include "service/rpc/lane_write.h"
 #include "service/rpc/storage.h"
 #include "service/rpc/violations.h"
 
@@ -18,6 +19,33 @@ struct device_claim {
     bool rename;                 /* name and platform replace what is stored */
     bool store_nothing;          /* only check (validate_only) */
 };
+
+struct device_binding;
+
+/* Told when a binding has ended that did not at once; on any thread: it does not block. `device`
+ * counts with SYNC_OK, `error` when its status is the same as `status`. */
+typedef void device_binding_done(struct device_binding *binding, enum sync_status status);
+
+/* One binding; in the caller's memory until it has ended. The members above the line are the
+ * caller's to set, the rest is zero. */
+struct device_binding {
+    struct lane_write write; /* first: found from it */
+    struct service *service;
+    struct arena *arena;
+    struct slice user;
+    struct slice of_token; /* the device that the token is bound to; empty: any */
+    struct device_claim claim;
+    int64_t now_us;
+    device_binding_done *done;
+    /* ---- what became of it */
+    struct device device; /* as stored; lives as long as the arena */
+    bool is_registered;   /* false: store_nothing left it unregistered */
+    struct sync_error error;
+};
+
+/* Binds. True: it has ended at once, with `ret_status`, and `done` is not called. May block on the
+ * store. */
+bool device_binding_start(struct device_binding *binding, enum sync_status *ret_status);
 
 /* Goes on with a call whose device is the caller's and not revoked, on a thread that may block.
  * `device` is as stored, or NULL when store_nothing left it unregistered; it lives as long as the
