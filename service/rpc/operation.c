@@ -90,22 +90,76 @@ enum sync_status operation_end(PB(SyncOperation) *operation, enum operation_stat
     return SYNC_OK;
 }
 
+/* No worker ever tries a stream's. */
+static bool operation_is_stream(const PB(SyncOperation) *operation) {
+    return (int)operation->status == OPERATION_PROCESSING && operation->sync_attempts == 0;
+}
+
+enum sync_status operation_judge(PB(SyncOperation) *operation, int64_t now_us,
+                                 struct arena *arena) {
+    int64_t written_us;
+    if (!operation_is_stream(operation) || !operation->updated_at ||
+        !message_time_us(operation->updated_at, &written_us) ||
+        now_us - written_us < OPERATION_STALE_US)
+        return SYNC_OK;
+    return operation_end(operation, OPERATION_FAILED,
+                         "INTERRUPTED: the stream was cut; open another, it goes on from the "
+                         "device's cursor",
+                         written_us, arena);
+}
+
+/* The mark's value: 8 bytes, big endian. */
+static bool mark_pack(int64_t time_us, struct arena *arena, struct slice *ret_value) {
+    uint8_t *bytes = arena_alloc(arena, sizeof(uint64_t));
+    if (!bytes)
+        return false;
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)((uint64_t)time_us >> (56 - 8 * i));
+    *ret_value = slice_of(bytes, sizeof(uint64_t));
+    return true;
+}
+
+/* Whether a mark stands for an operation that still counts. */
+static bool mark_counts(struct slice value, int64_t now_us) {
+    uint64_t time_us = 0;
+    if (value.size != sizeof time_us)
+        return true; /* a job's: it ends when the queue is done with it */
+    for (size_t i = 0; i < value.size; i++)
+        time_us = time_us << 8 | value.data[i];
+    return now_us - (int64_t)time_us < OPERATION_STALE_US;
+}
+
+enum sync_status operation_put_stream(const PB(SyncOperation) *operation, bool is_new,
+                                      int64_t now_us, struct arena *arena, struct row_write *rows,
+                                      size_t *row_count) {
+    enum sync_status status = operation_put(operation, is_new, arena, rows, row_count);
+    if (status != SYNC_OK || operation_has_ended(operation))
+        return status;
+    struct row_write *mark = is_new ? &rows[*row_count - 1] : &rows[(*row_count)++];
+    *mark = (struct row_write){.table = TABLE_OPERATION_BY_USER};
+    bool is_made = key_of_operation_open(arena, slice_text(operation->user_id),
+                                         slice_text(operation->sync_id), &mark->key) &&
+                   mark_pack(now_us, arena, &mark->value);
+    return is_made ? SYNC_OK : SYNC_ERR_NO_MEMORY;
+}
+
 struct open_count {
     size_t count, count_max;
+    int64_t now_us;
 };
 
 static bool open_visit(void *context, const struct scan_item *item) {
-    (void)item;
     struct open_count *open = context;
-    return ++open->count < open->count_max;
+    open->count += mark_counts(item->row->value, open->now_us);
+    return open->count < open->count_max;
 }
 
-enum sync_status operation_count_open(struct store *store, struct slice user, size_t count_max,
-                                      struct arena *arena, size_t *ret_count) {
+enum sync_status operation_count_open(struct store *store, struct slice user, int64_t now_us,
+                                      size_t count_max, struct arena *arena, size_t *ret_count) {
     struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_OPERATION_BY_USER};
     if (!key_of_operation_open(arena, user, SLICE_EMPTY, &scan.prefix))
         return SYNC_ERR_NO_MEMORY;
-    struct open_count open = {.count_max = count_max};
+    struct open_count open = {.count_max = count_max, .now_us = now_us};
     enum sync_status status = store_scan(store, NULL, &scan, open_visit, &open);
     if (status == SYNC_OK)
         *ret_count = open.count;

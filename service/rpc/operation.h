@@ -43,8 +43,24 @@ enum sync_status operation_put(const PB(SyncOperation) *operation, bool is_new, 
 enum sync_status operation_end(PB(SyncOperation) *operation, enum operation_status status,
                                char *error_message, int64_t now_us, struct arena *arena);
 
-/* How many of the user's operations have not ended, counted up to `count_max`. */
-enum sync_status operation_count_open(struct store *store, struct slice user, size_t count_max,
-                                      struct arena *arena, size_t *ret_count);
+/* A stream's operation lives by being written again: the service may be gone, and nobody left to
+ * end it. */
+enum {
+    OPERATION_RENEW_US = 60 * 1000000,  /* while it catches up, at the latest */
+    OPERATION_STALE_US = 180 * 1000000, /* after this it counts as failed */
+};
+
+/* Reads an operation as it counts now: a stream's that was not renewed has failed, INTERRUPTED,
+ * when it was last written. */
+enum sync_status operation_judge(PB(SyncOperation) *operation, int64_t now_us, struct arena *arena);
+
+/* operation_put for a stream's, whose mark says when it was written. */
+enum sync_status operation_put_stream(const PB(SyncOperation) *operation, bool is_new,
+                                      int64_t now_us, struct arena *arena, struct row_write *rows,
+                                      size_t *row_count);
+
+/* How many of the user's operations have not ended as of `now_us`, counted up to `count_max`. */
+enum sync_status operation_count_open(struct store *store, struct slice user, int64_t now_us,
+                                      size_t count_max, struct arena *arena, size_t *ret_count);
 
 #endif

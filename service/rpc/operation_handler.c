@@ -25,8 +25,15 @@ void sync_operation_get_handle(struct rpc_call *call) {
         operation_load(rpc_call_service(call)->store, slice_text(request->sync_id),
                        slice_text(rpc_call_identity(call)->user), rpc_call_arena(call), &error,
                        &response.operation);
-    if (status != SYNC_OK)
+    if (status != SYNC_OK) {
         rpc_call_fail(call, &error);
+        return;
+    }
+    status =
+        operation_judge(response.operation, (int64_t)clock_now_us(rpc_call_service(call)->clock),
+                        rpc_call_arena(call));
+    if (status != SYNC_OK)
+        call_fail_status(call, status);
     else
         rpc_call_reply(call, &response.base);
 }
@@ -38,6 +45,7 @@ enum { PAGE_SCAN_MAX = 2 * PAGE_SIZE_MAX };
 struct operation_page {
     struct rpc_call *call;
     struct slice user, device; /* device empty: of any */
+    int64_t now_us;
     size_t size;
     PB(SyncOperation) **operations;
     size_t count, scanned;
@@ -64,6 +72,8 @@ static bool operation_page_visit(void *context, const struct scan_item *item) {
         page->status = SYNC_OK;
         return true;
     }
+    if (page->status == SYNC_OK)
+        page->status = operation_judge(operation, page->now_us, rpc_call_arena(page->call));
     if (page->status != SYNC_OK)
         return false;
     if (page->device.size == 0 || slice_equal(page->device, slice_text(operation->device_id)))
@@ -115,6 +125,7 @@ void sync_operation_list_handle(struct rpc_call *call) {
     violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
     struct operation_page page = {.call = call,
                                   .user = slice_text(rpc_call_identity(call)->user),
+                                  .now_us = (int64_t)clock_now_us(rpc_call_service(call)->clock),
                                   .device = slice_text(request->device_id)};
     page.size = violations_check_page_size(&violations, request->page_size, PAGE_SIZE_DEFAULT,
                                            PAGE_SIZE_MAX);

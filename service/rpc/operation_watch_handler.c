@@ -51,6 +51,11 @@ static void operation_watch_turn(struct live_stream *live, struct arena *arena,
         ret_step->kind = LIVE_FAIL;
         return;
     }
+    int64_t now_us = (int64_t)clock_now_us(rpc_call_service(live->call)->clock);
+    if (operation_judge(operation, now_us, arena) != SYNC_OK) {
+        live_step_fail(ret_step, SYNC_ERR_NO_MEMORY);
+        return;
+    }
     char *id = event_id(operation, arena);
     if (!id) {
         live_step_fail(ret_step, SYNC_ERR_NO_MEMORY);

@@ -154,10 +154,14 @@ static bool list_add_owned(struct key_list *list, struct slice user, struct slic
 
 /* Takes an operation that ended before the time. False: the list is full, or no memory. */
 static bool operation_take(struct key_list *list, const struct row *row, struct arena *arena) {
-    const PB(SyncOperation) *operation =
+    PB(SyncOperation) *operation =
         (PB(SyncOperation) *)message_unpack(PB_DESCRIPTOR(sync_operation), row->value, arena);
     int64_t end_us = 0;
-    bool is_old = operation && operation_has_ended(operation) && operation->end_time &&
+    /* What is older than this and was cut has failed by now. */
+    bool is_judged =
+        operation &&
+        operation_judge(operation, list->ended_before_us + OPERATION_STALE_US, arena) == SYNC_OK;
+    bool is_old = is_judged && operation_has_ended(operation) && operation->end_time &&
                   message_time_us(operation->end_time, &end_us) && end_us < list->ended_before_us;
     return !is_old || list_add_owned(list, slice_text(operation->user_id), row->key, arena);
 }

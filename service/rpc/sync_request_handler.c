@@ -26,8 +26,9 @@ static enum sync_status request_apply(struct lane_write *write, struct write_set
     struct service *service = write->service;
     struct arena *arena = rpc_call_arena(request->call);
     size_t open_count;
-    enum sync_status status = operation_count_open(service->store, request->user,
-                                                   service->operations_max, arena, &open_count);
+    enum sync_status status =
+        operation_count_open(service->store, request->user, (int64_t)clock_now_us(service->clock),
+                             service->operations_max, arena, &open_count);
     if (status != SYNC_OK)
         return status;
     request->too_many = open_count >= service->operations_max;

@@ -55,8 +55,9 @@ static PB(SyncOperation) *get_operation(struct service_fixture *fixture, const c
 
 static size_t count_open(struct service_fixture *fixture) {
     size_t count;
-    assert_int_equal(
-        operation_count_open(fixture->service.store, ANNA, 50, &fixture->arena, &count), SYNC_OK);
+    assert_int_equal(operation_count_open(fixture->service.store, ANNA, (int64_t)fixture->now_us,
+                                          50, &fixture->arena, &count),
+                     SYNC_OK);
     return count;
 }
 
