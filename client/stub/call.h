@@ -9,8 +9,9 @@
  *
  * Failures of this side have codes as the server's: INVALID_ARGUMENT for metadata that may not be
  * sent, UNAUTHENTICATED without a token, RESOURCE_EXHAUSTED for a message beyond its bound or want
- * of memory, UNIMPLEMENTED when the server ends a unary call well but without a message, INTERNAL
- * when a message does not parse. */
+ * of memory, UNIMPLEMENTED when the server ends a call well but without the one message that is
+ * due, INTERNAL when a message does not parse or a client stream has two answers. (A unary call
+ * with two waits for its deadline: the library does not tell.) */
 #ifndef CLIENT_STUB_CALL_H
 #define CLIENT_STUB_CALL_H
 

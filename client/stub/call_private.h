@@ -200,6 +200,13 @@ bool stream_try(struct stub_call *call);
 /* Starts waiting for a message. */
 void stream_receive(struct stub_call *call);
 
+/* Counts the message that has come. False when it is one too many: a fault is set, and the call
+ * cancelled. */
+bool stream_count(struct stub_call *call);
+
+/* Sets a fault if the one answer to a client stream is missing at its end. */
+void stream_check_end(struct stub_call *call);
+
 /* ---- stream_wait.c */
 
 /* Cancels a blocking stream and waits for what is under way. */

@@ -45,14 +45,27 @@ void stream_receive(struct stub_call *call) {
     call_start(call, EVENT_RECEIVE, &operation, 1);
 }
 
+bool stream_count(struct stub_call *call) {
+    if (++call->messages_received == 1 || call->method->server_streams)
+        return true;
+    call_fault(call, STUB_INTERNAL, "The server answered more than once.");
+    stub_call_cancel(call);
+    return false;
+}
+
+void stream_check_end(struct stub_call *call) {
+    if (!call->method->server_streams && call->messages_received == 0 &&
+        status_code_of_call(call) == STUB_OK)
+        call_fault(call, STUB_UNIMPLEMENTED, "The server ended the call without a message.");
+}
+
 /* A message, or the end of them, has come. */
 static void stream_received(struct stub_call *call) {
     if (!call->incoming) {
         call->is_receive_ended = true;
         return;
     }
-    call->messages_received++;
-    stub_received *received = call->received;
+    stub_received *received = stream_count(call) ? call->received : NULL;
     if (call->is_closed || !received) {
         grpc_byte_buffer_destroy(call->incoming);
         call->incoming = NULL;
@@ -61,7 +74,7 @@ static void stream_received(struct stub_call *call) {
     struct ProtobufCMessage *message = call_unpack(call);
     if (!message) {
         call->is_receive_ended = true;
-        grpc_call_cancel(call->call, NULL);
+        stub_call_cancel(call);
         return;
     }
     call->received = NULL;
@@ -110,6 +123,7 @@ static void stream_end(struct stub_call *call) {
     stub_finished *finished = call->finished;
     call->finished = NULL;
     struct stub_status status;
+    stream_check_end(call);
     status_of_call(call, &status);
     finished(call->finished_context, &status);
     stub_status_done(&status);

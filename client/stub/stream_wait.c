@@ -50,11 +50,9 @@ static bool stream_await(struct stub_call *call) {
     while (!call->is_receive_ended) {
         stream_receive(call);
         call_wait(call, EVENT_RECEIVE);
-        if (call->incoming) {
-            call->messages_received++;
+        if (call->incoming && stream_count(call))
             return true;
-        }
-        call->is_receive_ended = !stream_repeat(call);
+        call->is_receive_ended = call->incoming || !stream_repeat(call);
     }
     return false;
 }
@@ -80,6 +78,7 @@ enum stub_code stub_call_finish(struct stub_call *call, struct stub_status *ret_
         call->incoming = NULL;
     }
     stream_wait_end(call);
+    stream_check_end(call);
     if (ret_status)
         status_of_call(call, ret_status);
     return status_code_of_call(call);

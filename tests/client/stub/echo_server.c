@@ -211,6 +211,13 @@ static void call_answer(struct echo_call *call) {
     if (!message)
         return;
     long answers = header_number(call, "x-answers", -1);
+    while (header_find(call, "x-read-all")) {
+        grpc_byte_buffer *next = call_read(call);
+        if (!next)
+            break;
+        grpc_byte_buffer_destroy(message);
+        message = next;
+    }
     if (header_find(call, "x-garbage"))
         call_write_bytes(call, SLICE("\x07garbage"));
     else if (answers >= 0)

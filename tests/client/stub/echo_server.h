@@ -9,6 +9,7 @@
  *   x-echo-initial, x-echo-trailing-bin    come back as initial and trailing metadata
  *   x-answers         so many messages, each of x-size bytes of `value`, after the first request
  *                     message (default: one for each request message, the same bytes)
+ *   x-read-all        answers after the last request message, with its bytes
  *   x-garbage         answers bytes that parse as no message
  *   x-no-answer       ends without a message
  *   x-cut-after       after so many answers, cuts all connections

@@ -324,6 +324,33 @@ static void finish_alone_drops_the_messages(void **state) {
     stub_loop_close(loop);
 }
 
+static void a_loops_client_stream_has_one_answer(void **state) {
+    struct stub_fixture *fixture = *state;
+    static const struct {
+        const char *answers;
+        unsigned received;
+        enum stub_code code;
+    } cases[] = {{"0", 0, STUB_UNIMPLEMENTED}, {"1", 1, STUB_OK}, {"2", 1, STUB_INTERNAL}};
+    for (int i = 0; i < 6; i++) {
+        struct stub_loop *loop = open_loop();
+        struct talk talk = {0};
+        talk.call = open_stream(
+            fixture, &upload,
+            WITH(entry("x-answers", cases[i % 3].answers), entry("x-read-all", "1")), loop);
+        stub_stream_send_start(talk.call, text_message("m"), tell_sent, &talk);
+        RUN_UNTIL(loop, talk.sent == 1);
+        stub_stream_send_done_start(talk.call, tell_sent, &talk);
+        if (i < 3)
+            stub_stream_receive_start(talk.call, tell_received, &talk);
+        stub_stream_finish_start(talk.call, tell_finished, &talk);
+        RUN_UNTIL(loop, talk.is_finished);
+        assert_int_equal(talk.received, i < 3 ? cases[i % 3].received : 0);
+        assert_int_equal(talk.code, cases[i % 3].code);
+        stub_call_close(talk.call);
+        stub_loop_close(loop);
+    }
+}
+
 static void a_cancelled_stream_tells_everything_then_the_status(void **state) {
     struct stub_fixture *fixture = *state;
     struct stub_loop *loop = open_loop();
@@ -447,6 +474,7 @@ int main(void) {
         TEST(a_loop_reads_a_server_stream),
         TEST(a_loop_sends_and_receives_at_once),
         TEST(finish_alone_drops_the_messages),
+        TEST(a_loops_client_stream_has_one_answer),
         TEST(a_cancelled_stream_tells_everything_then_the_status),
         TEST(a_closed_stream_tells_nothing_more),
         TEST(a_stream_closes_in_its_last_callback),

@@ -40,16 +40,39 @@ static void a_server_stream_gives_its_messages_and_ends(void **state) {
 
 static void a_client_stream_gives_one_answer(void **state) {
     struct stub_fixture *fixture = *state;
-    struct stub_call *call = open_stream(fixture, &upload, NULL);
+    struct stub_call *call = open_stream(fixture, &upload, WITH(entry("x-read-all", "1")));
     for (int i = 0; i < 50; i++)
-        assert_true(stub_stream_send(call, text_message("up")));
+        assert_true(stub_stream_send(call, text_message(i < 49 ? "up" : "last")));
     assert_true(stub_stream_send_done(call));
-    /* The server echoes; the first echo is the answer. */
     ProtobufCMessage *message = NULL;
     assert_true(stub_stream_receive(call, &message));
-    assert_true(message_is(message, "up"));
+    assert_true(message_is(message, "last"));
     assert_int_equal(stub_call_finish(call, NULL), STUB_OK);
     stub_call_close(call);
+}
+
+static void a_client_stream_without_or_with_two_answers_fails(void **state) {
+    struct stub_fixture *fixture = *state;
+    static const struct {
+        const char *answers;
+        bool is_received;
+        enum stub_code code;
+    } cases[] = {{"0", false, STUB_UNIMPLEMENTED}, {"2", true, STUB_INTERNAL}};
+    for (int i = 0; i < 4; i++) {
+        struct stub_call *call =
+            open_stream(fixture, &upload,
+                        WITH(entry("x-answers", cases[i % 2].answers), entry("x-read-all", "1")));
+        assert_true(stub_stream_send(call, text_message("up")));
+        assert_true(stub_stream_send_done(call));
+        ProtobufCMessage *message = NULL;
+        if (i < 2) {
+            assert_int_equal(stub_stream_receive(call, &message), cases[i % 2].is_received);
+            stub_message_free(message);
+            assert_false(stub_stream_receive(call, &message));
+        }
+        assert_int_equal(stub_call_finish(call, NULL), cases[i % 2].code);
+        stub_call_close(call);
+    }
 }
 
 static void both_directions_take_turns(void **state) {
@@ -296,6 +319,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
         TEST(a_server_stream_gives_its_messages_and_ends),
         TEST(a_client_stream_gives_one_answer),
+        TEST(a_client_stream_without_or_with_two_answers_fails),
         TEST(both_directions_take_turns),
         TEST(one_thread_sends_while_another_receives),
         TEST(finish_reads_on_what_nobody_received),

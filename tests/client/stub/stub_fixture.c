@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/memory.h"
 
 #define ANY &google__protobuf__any__descriptor
@@ -75,8 +76,7 @@ const ProtobufCMessage *text_message(const char *text) {
 
 bool message_is(ProtobufCMessage *message, const char *text) {
     const Google__Protobuf__Any *any = (const Google__Protobuf__Any *)message;
-    bool is =
-        any && any->value.len == strlen(text) && memcmp(any->value.data, text, any->value.len) == 0;
+    bool is = any && slice_equal(slice_of(any->value.data, any->value.len), slice_text(text));
     stub_message_free(message);
     return is;
 }

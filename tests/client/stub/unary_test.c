@@ -123,6 +123,13 @@ static void an_end_without_a_message_is_unimplemented(void **state) {
                      STUB_UNIMPLEMENTED);
 }
 
+static void a_call_with_two_answers_waits_for_its_deadline(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_options options = *WITH(entry("x-answers", "2"));
+    options.timeout_ms = 50;
+    assert_int_equal(unary_code(fixture->channel, &options), STUB_DEADLINE_EXCEEDED);
+}
+
 static void an_answer_that_does_not_parse_is_internal(void **state) {
     struct stub_fixture *fixture = *state;
     struct stub_status status = {0};
@@ -267,6 +274,7 @@ int main(void) {
         TEST(metadata_that_may_not_be_sent_are_refused),
         TEST(the_servers_status_comes_with_its_text),
         TEST(an_end_without_a_message_is_unimplemented),
+        TEST(a_call_with_two_answers_waits_for_its_deadline),
         TEST(an_answer_that_does_not_parse_is_internal),
         TEST(an_answer_beyond_its_bound_is_refused),
         TEST(the_deadline_ends_the_call),
