@@ -10,6 +10,7 @@
 #include "reflected_descriptor.h"
 #include "service/rpc/methods.h"
 #include "service/rpc/reflection_index.h"
+#include "service/rpc/sync_stream.h"
 #include "service/store/fault_store.h"
 #include "service/store/rocks_store.h"
 #include "sync_descriptor.h"
@@ -112,6 +113,8 @@ static enum sync_status work_open(struct parts *parts, struct sync_error *error)
                               "cannot start the timers' thread");
     if (user_lanes_open(service->pool, &service->lanes) != SYNC_OK)
         return out_of_memory(error, "the users' lanes");
+    if (sync_streams_open(service, &parts->settings->streams, &service->streams) != SYNC_OK)
+        return out_of_memory(error, "the streams");
     enum sync_status status = workers_open(service, &parts->workers);
     return status == SYNC_OK
                ? SYNC_OK
@@ -175,6 +178,7 @@ void parts_close(struct parts *parts) {
     struct service *service = &parts->service;
     parts->metrics_page = metrics_page_close(parts->metrics_page);
     parts->server = rpc_server_close(parts->server);
+    service->streams = sync_streams_close(service->streams);
     parts->workers = workers_close(parts->workers);
     user_lanes_drain(service->lanes); /* acknowledgements, which no call waits for */
     service->pool = work_pool_close(service->pool);

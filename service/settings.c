@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "service/rpc/listen.h"
 
 #define VERSION "0.1.0"
 
-enum { THREADS_MAX = 256, RATE_MAX = 1000000000 };
+enum { THREADS_MAX = 256, RATE_MAX = 1000000000, STREAMS_LIMIT = 10000000 };
+
+_Static_assert(STREAMS_MAX == 50000, "the default of --streams-max says so");
 
 static const uint64_t SECOND_US = 1000000;
 
@@ -68,6 +71,11 @@ static const struct config_option options[] = {
     INT("bundles-per-day", "0", 0, INT64_MAX,
         "Bundles that a user may get in a UTC day; 0 is no "
         "quota."),
+    INT("streams-max", "50000", 1, STREAMS_LIMIT, "Sync streams that may be open at once."),
+    INT("streams-opening-max", "2000", 1, STREAMS_LIMIT,
+        "Sync streams that may be catching up at once."),
+    INT("stream-opens-per-second", "1000", 1, RATE_MAX,
+        "Sync streams that may open a second; others are told when to come back."),
     SECONDS("bundle-retention", "86400", "How long a bundle is kept."),
     SECONDS("operation-retention", "604800", "How long an operation is kept after its end."),
     SECONDS("log-retention", "2592000", "How long changes are kept for devices to catch up."),
@@ -174,6 +182,14 @@ static void limits_read(const struct config *config, struct settings *settings) 
         rule_read(config, "bundles-per-second", "bundles-burst", "bundles-per-day");
 }
 
+static void streams_read(const struct config *config, struct settings *settings) {
+    settings->streams = (struct admission_options){
+        .streams_max = (uint32_t)config_int(config, "streams-max"),
+        .opening_max = (uint32_t)config_int(config, "streams-opening-max"),
+        .opens_per_second = (double)config_int(config, "stream-opens-per-second"),
+    };
+}
+
 static void sizes_read(const struct config *config, struct settings *settings) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     settings->threads = (unsigned)config_int(config, "threads");
@@ -212,6 +228,7 @@ enum sync_status settings_read(const struct config *config, struct sync_error *e
     settings.ready_file = config_text(config, "ready-file");
     settings.store_fault_file = config_text(config, "store-fault-file");
     limits_read(config, &settings);
+    streams_read(config, &settings);
     sizes_read(config, &settings);
     *ret_settings = settings;
     return SYNC_OK;

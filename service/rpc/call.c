@@ -333,6 +333,10 @@ void call_event(struct rpc_tag *tag, bool ok) {
         call_release(call);
 }
 
+void rpc_stream_drop(struct rpc_call *call) {
+    call_drop_message(call);
+}
+
 void rpc_stream_read(struct rpc_call *call, rpc_received *received, void *context) {
     call_drop_message(call);
     call->received = received;

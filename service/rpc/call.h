@@ -85,7 +85,11 @@ struct rpc_violation {
  * are logged and told without detail. */
 void rpc_call_fail(struct rpc_call *call, const struct sync_error *error);
 
-/* The same from parts. */
+/* The same with RetryInfo that says when to come back. */
+void rpc_call_fail_later(struct rpc_call *call, const struct sync_error *error,
+                         uint64_t retry_after_ms);
+
+/* rpc_call_fail from parts. */
 void rpc_call_fail_with(struct rpc_call *call, enum sync_status status, const char *reason,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -121,6 +125,9 @@ void rpc_stream_begin(struct rpc_call *call, rpc_written *written, void *context
  * handler still ends the call. Any thread. */
 void rpc_call_cut(struct rpc_call *call);
 
+/* The same, and a client that still listens hears why: status and message, without details. */
+void rpc_call_cut_with(struct rpc_call *call, const struct sync_error *error);
+
 /* Called when a message of the client's stream has come: its bytes are rpc_call_request, until the
  * next read. Not ok: the client has sent all it will, or has left. On a queue's thread: it does not
  * block. Every read is answered once: one that is under way when the handler ends the call is
@@ -129,6 +136,10 @@ typedef void rpc_received(struct rpc_call *call, void *context, bool ok);
 
 /* Asks for the next message of a client's stream; one at a time. */
 void rpc_stream_read(struct rpc_call *call, rpc_received *received, void *context);
+
+/* Lets go of the message that came last, before the next is asked for: a stream that waits holds
+ * none. Not while a read is under way. */
+void rpc_stream_drop(struct rpc_call *call);
 
 /* Why a stream's handler is woken though nothing it asked for has come. */
 enum rpc_leave {

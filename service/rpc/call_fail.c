@@ -53,6 +53,11 @@ static struct slice fields_message(size_t total, struct slice field, struct slic
 }
 
 void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
+    rpc_call_fail_later(call, error, RETRY_AFTER_MS);
+}
+
+void rpc_call_fail_later(struct rpc_call *call, const struct sync_error *error,
+                         uint64_t retry_after_ms) {
     assert(error->status != SYNC_OK);
     enum rpc_code code = sync_status_to_grpc(error->status);
     struct sync_error told = *error;
@@ -78,7 +83,7 @@ void rpc_call_fail(struct rpc_call *call, const struct sync_error *error) {
     if (code == RPC_RESOURCE_EXHAUSTED)
         fail_quota(call, &details, message);
     if (code == RPC_UNAVAILABLE || code == RPC_ABORTED || code == RPC_RESOURCE_EXHAUSTED)
-        error_details_add_retry(&details, RETRY_AFTER_MS);
+        error_details_add_retry(&details, retry_after_ms);
     call_finish(call, code, message, error_details_bytes(&details));
     error_details_done(&details);
 }

@@ -156,6 +156,13 @@ void rpc_call_cut(struct rpc_call *call) {
     grpc_call_cancel_with_status(call->call, GRPC_STATUS_UNAVAILABLE, "cut", NULL);
 }
 
+void rpc_call_cut_with(struct rpc_call *call, const struct sync_error *error) {
+    assert(error->status != SYNC_OK);
+    bool is_ours = sync_status_is_internal(error->status);
+    grpc_call_cancel_with_status(call->call, (grpc_status_code)sync_status_to_grpc(error->status),
+                                 is_ours ? sync_status_name(error->status) : error->message, NULL);
+}
+
 void rpc_stream_end(struct rpc_call *call) {
     call_finish(call, RPC_OK, SLICE_EMPTY, SLICE_EMPTY);
 }

@@ -3,6 +3,7 @@
 #include "service/rpc/lane_write.h"
 #include "service/rpc/messages.h"
 #include "service/rpc/page_token.h"
+#include "service/rpc/sync_stream.h"
 
 enum { PLATFORM_MAX = 64 };
 
@@ -173,8 +174,10 @@ static enum sync_status revocation_apply(struct lane_write *write, struct write_
     revocation->row = (struct row_write){.table = TABLE_DEVICE, .key = wanted[0].key};
     if (!device_pack(&revocation->device, arena, &revocation->row.value))
         return SYNC_ERR_NO_MEMORY;
-    ret_set->rows = &revocation->row;
-    ret_set->row_count = 1;
+    *ret_set = (struct write_set){.user = user, /* whose streams hear of it */
+                                  .any_revision = true,
+                                  .rows = &revocation->row,
+                                  .row_count = 1};
     return SYNC_OK;
 }
 
@@ -192,6 +195,7 @@ static void revocation_finish(struct lane_write *write, enum sync_status status)
     }
     PB(RevokeDeviceResponse) response = PB_INIT(REVOKE_DEVICE_RESPONSE);
     if (status == SYNC_OK) {
+        sync_streams_revoke(write->service->streams, write->lane, revocation->device.id);
         response.device = device_message(call, &revocation->device);
         status = response.device ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }

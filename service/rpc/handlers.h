@@ -10,6 +10,9 @@
 void config_get_handle(struct rpc_call *call);
 void config_update_handle(struct rpc_call *call);
 
+/* SyncService: the bidirectional stream. */
+void sync_stream_handle(struct rpc_call *call);
+
 /* SyncService: requests for synchronization. */
 void sync_request_handle(struct rpc_call *call);
 void sync_operation_get_handle(struct rpc_call *call);

@@ -13,6 +13,8 @@
 static const struct rpc_policy reads = {.limit = LIMIT_CALLS};
 static const struct rpc_policy writes = {.limit = LIMIT_CALLS, .is_audited = true};
 static const struct rpc_policy watches = {.limit = LIMIT_CALLS, .is_long_lived = true};
+static const struct rpc_policy streams = {
+    .limit = LIMIT_CALLS, .is_audited = true, .is_long_lived = true};
 static const struct rpc_policy syncs = {.limit = LIMIT_SYNCS, .is_audited = true};
 static const struct rpc_policy bundles = {.limit = LIMIT_BUNDLES, .is_audited = true};
 static const struct rpc_policy service_reads = {.limit = LIMIT_CALLS, .service_only = true};
@@ -35,7 +37,7 @@ static const struct sync_service_server sync_rows = {
     .get_bundle = {bundle_get_handle, &bundles},
     .download_bundle = {bundle_download_handle, &bundles},
     .upload_changes = {changes_upload_handle, &writes},
-    .sync = {NULL, &writes},
+    .sync = {sync_stream_handle, &streams},
     .list_conflicts = {conflict_list_handle, &reads},
     .get_conflict = {conflict_get_handle, &reads},
     .resolve_conflict = {conflict_resolve_handle, &writes},

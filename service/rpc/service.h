@@ -25,6 +25,7 @@ struct service_retention {
 struct sync_metrics;
 struct health;
 struct reflection_index;
+struct sync_streams;
 
 struct service {
     const struct clock *clock;
@@ -43,6 +44,7 @@ struct service {
     struct service_retention retention;
     struct health *health; /* what grpc.health.v1 says beside the store's own */
     struct reflection_index *reflection;
+    struct sync_streams *streams; /* the Sync streams that are open */
     unsigned operations_max; /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
 };
 
