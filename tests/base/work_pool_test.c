@@ -225,7 +225,7 @@ static void posted_tasks_leave_a_thread_to_submitted_ones(void **state) {
     sem_init(&submitted_started, 0, 0);
     static struct numbered posted[POSTED];
     struct work_pool *pool = NULL;
-    assert_int_equal(work_pool_open("test", THREADS, 1, &pool), SYNC_OK);
+    assert_int_equal(work_pool_open("test", THREADS, 10, &pool), SYNC_OK);
     for (int i = 0; i < POSTED; i++) {
         posted[i] = (struct numbered){
             .task = {.run = numbered_run}, .gate = &gate, .started = &started, .counter = &counter};
@@ -233,15 +233,13 @@ static void posted_tasks_leave_a_thread_to_submitted_ones(void **state) {
     }
     for (int i = 0; i < THREADS - 1; i++)
         sem_wait(&started); /* they hold all threads but one */
+    static struct numbered submitted[10];
     for (int i = 0; i < 10; i++) {
-        struct numbered submitted = {.task = {.run = numbered_run},
-                                     .started = &submitted_started,
-                                     .counter = &submitted_counter};
-        while (work_pool_submit(pool, &submitted.task) == SYNC_ERR_BUSY)
-            sched_yield();
+        submitted[i] = (struct numbered){.task = {.run = numbered_run},
+                                         .started = &submitted_started,
+                                         .counter = &submitted_counter};
+        assert_int_equal(work_pool_submit(pool, &submitted[i].task), SYNC_OK);
         sem_wait(&submitted_started);
-        while (atomic_load(&submitted_counter) <= i)
-            sched_yield();
     }
     assert_int_equal(counter, 0);
     assert_int_not_equal(sem_trywait(&started), 0); /* no third posted task has begun */

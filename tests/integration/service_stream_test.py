@@ -320,7 +320,8 @@ class Apply(ServiceStream):
         talk = self.talk(APPLY)
         talk.send(self.batch(1, change(1)))
         self.answer(talk)
-        talk.send(self.batch(2, change(2), change(3, timestamp=None), dict(change(4), id="x" * 129)))
+        talk.send(self.batch(2, change(2), change(3, timestamp=None),
+                             dict(change(4), id="x" * 129)))
         words = self.refusal(talk, "INVALID_ARGUMENT")
         self.assertIn('"field": "changes[1].timestamp"', words)
         self.assertIn('"field": "changes[2].id"', words)

@@ -7,6 +7,7 @@
 
 #include "google/protobuf/any.pb-c.h"
 #include "reflected_descriptor.h"
+#include "service/rpc/live_stream.h"
 #include "service/rpc/reflection.h"
 #include "sync_descriptor.h"
 #include "tests/service/auth/signer.h"
@@ -124,6 +125,55 @@ static void wait_handle(struct rpc_call *call) {
     rpc_call_watch_leave(call, wait_left, waiter);
 }
 
+/* A stream of FOLLOW; in the call's arena. */
+struct follower {
+    struct live_stream live; /* first: found from it */
+    uint64_t sent;
+};
+
+static void follow_turn(struct live_stream *live, struct arena *arena, struct live_step *ret_step) {
+    struct follower *follower = (struct follower *)live;
+    struct rpc_fixture *fixture = fixture_of(live->call);
+    uint64_t count = atomic_load(&fixture->count);
+    atomic_fetch_add(&fixture->turns, 1);
+    uint64_t *message = arena_alloc(arena, sizeof *message);
+    must(message);
+    if (count == follower->sent) {
+        ret_step->kind = count == fixture->count_end ? LIVE_END : LIVE_WAIT;
+        return;
+    }
+    follower->sent = *message = count;
+    ret_step->kind = LIVE_SEND;
+    ret_step->has_more = count == fixture->count_end;
+    ret_step->message = slice_of(message, sizeof *message);
+}
+
+static void follow_handle(struct rpc_call *call) {
+    struct follower *follower = arena_zalloc(rpc_call_arena(call), 1, sizeof *follower);
+    must(follower);
+    follower->live = (struct live_stream){
+        .call = call, .user = slice_text(rpc_call_identity(call)->user), .turn = follow_turn};
+    live_stream_start(&follower->live);
+}
+
+static void fixture_watch_add(struct store *store, struct store_watch *watch) {
+    struct rpc_fixture *fixture =
+        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+    watch_table_add(fixture->watches, watch);
+}
+
+static void fixture_watch_remove(struct store *store, struct store_watch *watch) {
+    struct rpc_fixture *fixture =
+        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+    watch_table_remove(fixture->watches, watch);
+}
+
+void rpc_fixture_count(struct rpc_fixture *fixture, struct slice user) {
+    static const struct user_head head = {0};
+    atomic_fetch_add(&fixture->count, 1);
+    watch_table_tell(fixture->watches, user, &(struct store_event){.head = &head});
+}
+
 static const struct rpc_policy policy_user = {.limit = LIMIT_CALLS, .is_audited = true};
 static const struct rpc_policy policy_wait = {.limit = LIMIT_CALLS, .is_long_lived = true};
 static const struct rpc_policy policy_service = {.service_only = true};
@@ -137,6 +187,7 @@ static const struct rpc_method methods[] = {
     {CHECK, RPC_SERVER_STREAM, check_handle, &policy_user},
     {HOLD, RPC_UNARY, hold_handle, &policy_user},
     {WAIT, RPC_SERVER_STREAM, wait_handle, &policy_wait},
+    {FOLLOW, RPC_SERVER_STREAM, follow_handle, &policy_wait},
     {SERVICE_ONLY, RPC_UNARY, echo_handle, &policy_service},
     {LATER, RPC_UNARY, NULL, &policy_user},
     {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &policy_public},
@@ -147,7 +198,11 @@ static const struct rpc_method methods[] = {
 static void fixture_service(struct rpc_fixture *fixture, double burst) {
     struct sync_error error;
     struct service *service = &fixture->service;
-    static const struct store_calls calls = {.health = fixture_health};
+    static const struct store_calls calls = {.health = fixture_health,
+                                             .watch_add = fixture_watch_add,
+                                             .watch_remove = fixture_watch_remove};
+    fixture->watches = watch_table_open(1);
+    must(fixture->watches);
     fixture->store.calls = &calls;
     service->clock = clock_system();
     service->random = random_system();
@@ -207,6 +262,7 @@ void rpc_fixture_close(struct rpc_fixture *fixture) {
     struct service *service = &fixture->service;
     work_pool_close(service->pool);
     timers_close(fixture->service.timers);
+    watch_table_close(fixture->watches);
     limiter_close(service->limiter);
     token_verifier_close(service->tokens);
     reflection_index_close(service->reflection);

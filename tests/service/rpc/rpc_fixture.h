@@ -6,6 +6,7 @@
 #include "service/rpc/health.h"
 #include "service/rpc/server.h"
 #include "service/rpc/service.h"
+#include "service/store/watch_table.h"
 #include "tests/service/rpc/grpc_client.h"
 
 enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 << 20 };
@@ -18,6 +19,7 @@ enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 <
 #define CHECK "/test.Echo/Check"       /* fails for the JSON's faults alone */
 #define HOLD "/test.Echo/Hold"         /* answers when it notices that the client left */
 #define WAIT "/test.Echo/Wait"         /* a stream that waits until it is told to leave */
+#define FOLLOW "/test.Echo/Follow"     /* follows the fixture's count, by live_stream */
 #define SERVICE_ONLY "/test.Echo/Only" /* for services */
 #define LATER "/test.Echo/Later"       /* no handler */
 
@@ -30,13 +32,20 @@ struct rpc_fixture {
     struct rpc_server *server;
     struct grpc_client *client;
     struct signer *signer;
-    atomic_uint holding; /* calls inside HOLD */
-    atomic_uint waiting; /* streams inside WAIT */
+    atomic_uint holding;         /* calls inside HOLD */
+    atomic_uint waiting;         /* streams inside WAIT */
+    struct watch_table *watches; /* of the store */
+    atomic_uint turns;           /* of FOLLOW's streams */
+    _Atomic uint64_t count;      /* FOLLOW sends it, 8 bytes, when it has changed … */
+    uint64_t count_end;          /* … until it is this */
 };
 
 /* Opens with limits of `burst` calls (0: none). */
 void rpc_fixture_open(struct rpc_fixture *fixture, double burst);
 void rpc_fixture_close(struct rpc_fixture *fixture);
+
+/* Counts one up and tells the watchers of the user, as a commit that writes a head does. */
+void rpc_fixture_count(struct rpc_fixture *fixture, struct slice user);
 
 /* Writes "Bearer <token>" for a user, with a role when not NULL. */
 void rpc_fixture_token(struct rpc_fixture *fixture, const char *user, const char *role,
