@@ -329,8 +329,8 @@ void call_start(struct stub_call *call, enum stub_event event, const grpc_op *op
     assert(!call->due[event]);
     grpc_call *made = call->call;
     call->due[event] = true;
-    /* From here on the loop's thread may have the call. */
-    atomic_fetch_add_explicit(&call->references, call->loop ? 1 : 0, memory_order_release);
+    if (call->loop)
+        loop_announce(call->loop, call);
     grpc_call_error error =
         grpc_call_start_batch(made, operations, count, &call->tags[event], NULL);
     assert(error == GRPC_CALL_OK);
@@ -370,7 +370,7 @@ void call_try_end(struct stub_call *call) {
 void call_post(struct stub_call *call) {
     if (atomic_exchange(&call->is_posted, true))
         return;
-    atomic_fetch_add_explicit(&call->references, 1, memory_order_release);
+    loop_announce(call->loop, call);
     loop_post(call->loop, &call->tags[EVENT_POSTED]);
 }
 

@@ -50,6 +50,7 @@ struct stub_loop {
     grpc_channel *nowhere; /* of `poster` */
     grpc_call *poster;     /* whose empty batches are events of ours */
     struct stub_tag wake;
+    atomic_uint announced; /* orders what starters of events wrote before what the loop reads */
     atomic_bool is_wake_due;
     bool is_running, is_closing;
     struct stub_call *waiting; /* for their next attempt, the soonest first */
@@ -176,6 +177,12 @@ void call_free(struct stub_call *call);
 void channel_drop(struct stub_channel *channel);
 
 /* ---- loop.c */
+
+/* Goes before the start of any event of the call: the call is the loop's thread's from then on. */
+static inline void loop_announce(struct stub_loop *loop, struct stub_call *call) {
+    atomic_fetch_add_explicit(&call->references, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->announced, 1, memory_order_release);
+}
 
 /* Makes `event` of the call come out of the loop. Any thread. */
 void loop_post(struct stub_loop *loop, struct stub_tag *tag);

@@ -77,6 +77,13 @@ void loop_wait_remove(struct stub_loop *loop, struct stub_call *call) {
     call->next_waiting = NULL;
 }
 
+/* Waits for an event; what its starter wrote can be read after it. */
+static grpc_event loop_next(struct stub_loop *loop, gpr_timespec until) {
+    grpc_event event = grpc_completion_queue_next(loop->queue, until, NULL);
+    (void)atomic_load_explicit(&loop->announced, memory_order_acquire);
+    return event;
+}
+
 /* Begins the next attempt of the call that has waited longest, if its time has come. */
 static bool loop_retry(struct stub_loop *loop) {
     struct stub_call *call = loop->waiting;
@@ -93,8 +100,6 @@ static bool loop_retry(struct stub_loop *loop) {
 /* Gives an event to its call, whose reference it holds. */
 static void loop_dispatch(const struct stub_tag *tag, bool ok) {
     struct stub_call *call = tag->call;
-    /* Acquires what the batch's starter wrote. */
-    (void)atomic_load_explicit(&call->references, memory_order_acquire);
     if (tag->event == EVENT_POSTED)
         atomic_store(&call->is_posted, false);
     if (call->is_stream)
@@ -122,7 +127,7 @@ static bool loop_run(struct stub_loop *loop, uint64_t end_us) {
     for (;;) {
         if (loop_retry(loop))
             return true;
-        grpc_event event = grpc_completion_queue_next(loop->queue, loop_until(loop, end_us), NULL);
+        grpc_event event = loop_next(loop, loop_until(loop, end_us));
         if (event.type == GRPC_OP_COMPLETE) {
             const struct stub_tag *tag = event.tag;
             if (tag->call) {

@@ -45,9 +45,10 @@ enum stub_code unary_code(struct stub_channel *channel, const struct stub_option
 /* Waits until it holds, at most ten seconds. */
 #define EVENTUALLY(condition)                                                                      \
     do {                                                                                           \
-        for (int tries = 0; tries < 10000 && !(condition); tries++)                                \
+        bool holds = false;                                                                        \
+        for (int tries = 0; tries < 10000 && !(holds = (condition)); tries++)                      \
             nap_ms(1);                                                                             \
-        assert_true(condition);                                                                    \
+        assert_true(holds);                                                                        \
     } while (0)
 
 /* Sleeps. */
