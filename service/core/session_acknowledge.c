@@ -47,6 +47,8 @@ void session_note_sent(struct session *session, struct session_message *message)
         message->lap_cursor = NULL;
         session->is_resume_void = false;
     }
+    if (message->kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_COMPLETE)
+        session->was_complete = session->is_report_due = true;
     if (message->kind != TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_RECORDS)
         return;
     assert(session->sent_count < session->sent_capacity);

@@ -35,12 +35,11 @@ const char *session_fault(const struct session *session) {
         return "a lap goes beyond the head";
     if (session->acknowledged > session->head && session->is_opened)
         return "more is acknowledged than there is";
-    if (session->is_complete && !session->was_complete)
-        return "complete was forgotten";
-    if (session->progress.percent == 100 && !session->was_complete)
+    if ((session->progress.percent == 100) != session->progress.is_finished)
         return "100 percent without complete";
-    if (session->phase == SESSION_LIVE && !session->was_complete)
-        return "live without complete";
+    if ((session->is_complete || session->was_complete || session->phase == SESSION_LIVE) &&
+        !session->progress.is_finished)
+        return "complete before the progress ended";
     if (session->phase == SESSION_ENDED && !session->is_ending)
         return "ended without an end";
     return lists_fault(session);

@@ -79,7 +79,7 @@ void session_send_progress(struct session *session, const char *phase) {
 }
 
 void session_tell_progress(struct session *session) {
-    bool is_due = session->is_progress_dirty && !session->was_complete &&
+    bool is_due = session->is_progress_dirty && !session->progress.is_finished &&
                   session->phase == SESSION_CATCHING_UP && session->out_count < OUT_COUNT_MAX;
     if (!is_due)
         return;

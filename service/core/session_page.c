@@ -165,7 +165,7 @@ static void say_complete(struct session *session) {
     response.complete = &complete;
     session_queue(session, &response,
                   &(struct session_mark){.has_sequence = true, .sequence = session->position});
-    session->is_complete = session->was_complete = session->is_report_due = true;
+    session->is_complete = true;
 }
 
 /* Whether nothing is left to be brought to the device, nor of what it has sent. */

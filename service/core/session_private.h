@@ -111,8 +111,8 @@ struct session {
     bool has_checksum;
     struct checksum checksum; /* at the position */
     struct lap_cursor lap;
-    bool is_complete;  /* complete was said for where the device is */
-    bool was_complete; /* it was said at least once */
+    bool is_complete;  /* complete was said, or is about to be, for where the device is */
+    bool was_complete; /* it was sent at least once */
 
     /* what the device has */
     bool has_sent;
@@ -150,6 +150,8 @@ static inline bool session_is_asking(const struct session *session,
  * the session ends. */
 struct session_request *session_ask(struct session *session, enum session_request_kind kind,
                                     size_t extra);
+
+/* ---- session_life.c */
 
 /* Ends, the first time that it is called. The text is for the device. */
 void session_end(struct session *session, enum sync_status status, const char *reason,
@@ -250,6 +252,8 @@ void session_queue(struct session *session, const PB(SyncResponse) *response,
                    const struct session_mark *mark);
 /* Takes the next message that may be sent now; NULL: none. */
 struct session_message *session_send(struct session *session);
+/* Whether a message is queued that may go out, now or once the rate allows. */
+bool session_can_send(const struct session *session);
 /* The transport has taken the message. */
 void session_message_sent(struct session *session);
 /* Drops records and completes that are queued: the session ends before them. */

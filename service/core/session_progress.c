@@ -21,12 +21,8 @@ static void progress_settle(struct session_progress *progress) {
                            : 0;
     uint64_t change_bytes =
         progress->items_up > 0 ? progress->bytes_up / progress->items_up : CHANGE_BYTES_GUESS;
-    uint64_t items = items_done + up_left + progress->items_down_left;
-    uint64_t bytes = bytes_done + up_left * change_bytes + progress->bytes_down_left;
-    if (items > progress->items_total)
-        progress->items_total = items;
-    if (bytes > progress->bytes_total)
-        progress->bytes_total = bytes;
+    progress->items_total = items_done + up_left + progress->items_down_left;
+    progress->bytes_total = bytes_done + up_left * change_bytes + progress->bytes_down_left;
     if (progress->is_finished) {
         progress->items_total = items_done;
         progress->bytes_total = bytes_done;

@@ -1,8 +1,8 @@
 /* Session progress: how far a synchronization is, and for how long yet. Pure.
  *
- * Done and percent never go back; totals are what is known and may grow: percent then holds. 100 is
- * kept for the end. The rate is an average that forgets (time constant 3 s); the confidence grows
- * with the time observed and falls with the rate's variance. */
+ * Done and percent never go back; totals are what is known by now: where they grow, percent holds.
+ * 100 is kept for the end. The rate is an average that forgets (time constant 3 s); the confidence
+ * grows with the time observed and falls with the rate's variance. */
 #ifndef SERVICE_CORE_SESSION_PROGRESS_H
 #define SERVICE_CORE_SESSION_PROGRESS_H
 

@@ -91,15 +91,15 @@ void session_drop_records(struct session *session) {
 
 /* The first message that may go out, rate aside: with an expired token only notices (and the
  * welcome before them); while paused no records, and no complete that they come before. */
-static struct session_message **queue_pick(struct session *session) {
+static struct session_message *queue_pick(const struct session *session) {
     bool is_expired = session_is_expired(session), is_held = false;
-    for (struct session_message **at = &session->out_first; *at; at = &(*at)->next) {
-        PB(SyncResponse__MessageCase) kind = (*at)->kind;
+    for (struct session_message *at = session->out_first; at; at = at->next) {
+        PB(SyncResponse__MessageCase) kind = at->kind;
         bool is_free = kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_NOTICE ||
                        kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_WELCOME;
         if (is_expired && !is_free)
             continue;
-        bool is_paused = session->is_paused && is_records(*at);
+        bool is_paused = session->is_paused && is_records(at);
         is_held = is_held || is_paused;
         if (is_paused ||
             (is_held && kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_COMPLETE))
@@ -107,6 +107,10 @@ static struct session_message **queue_pick(struct session *session) {
         return at;
     }
     return NULL;
+}
+
+bool session_can_send(const struct session *session) {
+    return queue_pick(session) != NULL;
 }
 
 /* Debt of the rate: a message goes out when there is none, and its bytes are then the debt. So in
@@ -123,9 +127,11 @@ struct session_message *session_send(struct session *session) {
     if (session->sending || session->is_ending ||
         session->now.monotonic_us < session->bandwidth_free_us)
         return NULL;
-    struct session_message **at = queue_pick(session);
-    if (!at)
+    struct session_message *picked = queue_pick(session), **at = &session->out_first;
+    if (!picked)
         return NULL;
+    while (*at != picked)
+        at = &(*at)->next;
     session->sending = queue_take(session, at);
     session->sending_since_us = session->now.monotonic_us;
     pay(session, session->sending->size + FRAME_BYTES);
@@ -139,7 +145,7 @@ void session_message_sent(struct session *session) {
 }
 
 uint64_t session_send_wake(const struct session *session) {
-    bool is_waiting = session->out_first || session_wants_page(session);
+    bool is_waiting = session_can_send(session) || session_wants_page(session);
     bool is_bound = session->now.monotonic_us < session->bandwidth_free_us;
     return is_waiting && is_bound ? session->bandwidth_free_us : UINT64_MAX;
 }

@@ -95,4 +95,16 @@ void talk_expect_end(struct talk *talk, enum sync_status status, const char *rea
 const char *talk_cursor(uint64_t sequence);
 struct session_view talk_view(const struct talk *talk);
 
+/* The talk of a test; it lives until the test ends. */
+static struct talk talk;
+
+static inline int talk_tear_down(void **state) {
+    (void)state;
+    talk_close(&talk);
+    return 0;
+}
+
+/* A test that opens the talk. */
+#define TALK_TEST(test) cmocka_unit_test_teardown(test, talk_tear_down)
+
 #endif

@@ -1,0 +1,126 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "service/core/session_cursor.h"
+
+static const struct session_cursor CURSORS[] = {
+    {.epoch = 1, .sequence = 2},
+    {.epoch = 1, .is_lap = true},
+    {.epoch = 3, .is_lap = true, .lap = {.target = 9}},
+    {.epoch = UINT64_MAX, .is_lap = true, .lap = {.has_from = true, .from = 4, .target = 4}},
+    {.epoch = 5,
+     .is_lap = true,
+     .lap = {.has_from = true,
+             .from = 4,
+             .target = UINT64_MAX,
+             .rank_us = INT64_MIN,
+             .rank = UINT64_MAX,
+             .type = DATA_TYPE_BOOKING,
+             .id_size = 3,
+             .id = "b-1"}},
+};
+enum { CURSOR_COUNT = sizeof CURSORS / sizeof *CURSORS };
+
+static void expect_same(const struct session_cursor *a, const struct session_cursor *b) {
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->is_lap, b->is_lap);
+    assert_int_equal(a->sequence, b->sequence);
+    assert_int_equal(a->lap.has_from, b->lap.has_from);
+    assert_int_equal(a->lap.from, b->lap.from);
+    assert_int_equal(a->lap.target, b->lap.target);
+    assert_true(a->lap.rank_us == b->lap.rank_us);
+    assert_int_equal(a->lap.rank, b->lap.rank);
+    assert_int_equal(a->lap.type, b->lap.type);
+    assert_int_equal(a->lap.id_size, b->lap.id_size);
+    assert_memory_equal(a->lap.id, b->lap.id, a->lap.id_size);
+}
+
+static void cursors_of_both_kinds_read_back(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct session_cursor cursor;
+    for (int i = 0; i < CURSOR_COUNT; i++) {
+        size_t size = session_cursor_format(&CURSORS[i], text);
+        assert_int_equal(size, strlen(text));
+        assert_int_equal(session_cursor_parse(slice_of(text, size), &cursor), SYNC_OK);
+        expect_same(&cursor, &CURSORS[i]);
+    }
+}
+
+static void a_plain_cursor_is_as_other_calls_write_it(void **state) {
+    (void)state;
+    char plain[CURSOR_TEXT_MAX], text[SESSION_CURSOR_TEXT_MAX];
+    cursor_format(&(struct cursor){.epoch = 1, .sequence = 2}, plain);
+    session_cursor_format(&CURSORS[0], text);
+    assert_string_equal(text, plain);
+}
+
+static void a_lap_cursor_is_no_plain_one(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct cursor plain;
+    for (int i = 1; i < CURSOR_COUNT; i++) {
+        size_t size = session_cursor_format(&CURSORS[i], text);
+        assert_int_equal(cursor_parse(slice_of(text, size), &plain), SYNC_ERR_INVALID);
+    }
+}
+
+static void the_longest_id_fits(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct session_cursor cursor = {
+        .epoch = 1,
+        .is_lap = true,
+        .lap = {.rank = 1, .type = DATA_TYPE_TRIP, .id_size = DATA_ID_MAX}};
+    struct session_cursor read;
+    memset(cursor.lap.id, 'x', DATA_ID_MAX);
+    size_t size = session_cursor_format(&cursor, text);
+    assert_true(size < SESSION_CURSOR_TEXT_MAX);
+    assert_int_equal(session_cursor_parse(slice_of(text, size), &read), SYNC_OK);
+    expect_same(&read, &cursor);
+}
+
+static void every_changed_character_is_refused(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct session_cursor cursor = {.epoch = 77};
+    size_t size = session_cursor_format(&CURSORS[4], text);
+    for (size_t i = 0; i < size; i++) {
+        char kept = text[i];
+        for (int character = 1; character < 256; character++) {
+            text[i] = (char)character;
+            if (text[i] != kept)
+                assert_int_equal(session_cursor_parse(slice_of(text, size), &cursor),
+                                 SYNC_ERR_INVALID);
+        }
+        text[i] = kept;
+    }
+    assert_int_equal(cursor.epoch, 77);
+}
+
+static void every_cut_is_refused(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct session_cursor cursor;
+    size_t size = session_cursor_format(&CURSORS[4], text);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(session_cursor_parse(slice_of(text, i), &cursor), SYNC_ERR_INVALID);
+    text[size] = 'A';
+    assert_int_equal(session_cursor_parse(slice_of(text, size + 1), &cursor), SYNC_ERR_INVALID);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cursors_of_both_kinds_read_back),
+        cmocka_unit_test(a_plain_cursor_is_as_other_calls_write_it),
+        cmocka_unit_test(a_lap_cursor_is_no_plain_one),
+        cmocka_unit_test(the_longest_id_fits),
+        cmocka_unit_test(every_changed_character_is_refused),
+        cmocka_unit_test(every_cut_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
