@@ -58,8 +58,8 @@ const struct emit_function client_functions[] = {
         .name = "$b_start",
         .parameters = {CHANNEL, "const $q *request", OPTIONS, LOOP, "$b_answered *answered",
                        CONTEXT, "struct stub_call **ret_call"},
-        .body = "    stub_unary_start(channel, &$b_method,\n"
-                "                     " REQUEST ", options, loop,\n"
+        .body = "    const struct stub_method *method = &$b_method;\n"
+                "    stub_unary_start(channel, method, " REQUEST ", options, loop,\n"
                 "                     (stub_answered *)answered, context, ret_call);\n",
     },
     {

@@ -99,7 +99,8 @@ static const char rules[] =
 static void service_emit(struct emit *emit) {
     for (size_t i = 0; i < emit->service->count; i++) {
         emit->method = &emit->service->methods[i];
-        emit_declarations(emit, client_functions, client_functions_count);
+        emit_declarations(emit, client_functions, client_functions_count,
+                          emit->method->is_deprecated ? "__attribute__((deprecated))" : NULL);
     }
     emit->method = NULL;
 }

@@ -80,7 +80,7 @@ static void line_end(struct comment *comment) {
         return;
     buffer_append(&comment->lines, buffer_slice(&comment->line));
     buffer_append_byte(&comment->lines, '\n');
-    buffer_clear(&comment->line);
+    buffer_truncate(&comment->line, 0); /* it stays failed */
     comment->columns = comment->last_word = 0;
 }
 

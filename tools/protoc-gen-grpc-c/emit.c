@@ -142,15 +142,15 @@ static void head_emit(struct emit *emit, const struct emit_function *function,
                                });
 }
 
-void emit_declarations(struct emit *emit, const struct emit_function *functions, size_t count) {
+void emit_declarations(struct emit *emit, const struct emit_function *functions, size_t count,
+                       const char *attribute) {
     for (size_t i = 0; i < count; i++) {
         const struct emit_function *function = &functions[i];
         if (!has_function(emit, function))
             continue;
-        bool is_deprecated = function->body && emit->method->is_deprecated;
         emit_comment(emit, 0, function->comment);
         if (function->parameters[0])
-            head_emit(emit, function, is_deprecated ? "__attribute__((deprecated))" : NULL, ";");
+            head_emit(emit, function, function->body ? attribute : NULL, ";");
         else
             emit_text(emit, function->name);
         buffer_append_byte(emit->out, '\n');

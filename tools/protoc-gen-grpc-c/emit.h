@@ -58,8 +58,10 @@ void emit_comment(struct emit *emit, unsigned indent, const char *template);
 /* A template's lines, broken behind " = " where they would be too long; lives in the arena. */
 const char *emit_lines(struct emit *emit, const char *template, size_t columns_max);
 
-/* Writes comments and declarations of the functions that the method's shape has. */
-void emit_declarations(struct emit *emit, const struct emit_function *functions, size_t count);
+/* Writes comments and declarations of the functions that the method's shape has, those that have a
+ * body with the attribute (NULL: none). */
+void emit_declarations(struct emit *emit, const struct emit_function *functions, size_t count,
+                       const char *attribute);
 
 /* Writes those of them that have a body. */
 void emit_definitions(struct emit *emit, const struct emit_function *functions, size_t count);

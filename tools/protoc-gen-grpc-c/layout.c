@@ -1,73 +1,103 @@
 #include "tools/protoc-gen-grpc-c/layout.h"
 
-#include <assert.h>
-
-enum { COLUMNS_MAX = 100, CONTINUATION = 4, RESULT_ALONE_MIN = 6, NEVER = 1 << 20 };
+enum { COLUMNS_MAX = 100, CONTINUATION = 4, RESULT_ALONE_MIN = 6, NEVER = 1 << 16 };
 
 /* What clang-format counts for a break: between parameters, behind the result, behind the bracket,
- * and for the first one at a level. */
-enum { PENALTY_PARAMETER = 41, PENALTY_RESULT = 80, PENALTY_BRACKET = 140, PENALTY_FIRST = 15 };
+ * before the attribute, and for the first one at a level. */
+enum {
+    PENALTY_PARAMETER = 41,
+    PENALTY_RESULT = 80,
+    PENALTY_BRACKET = 140,
+    PENALTY_ATTRIBUTE = 23,
+    PENALTY_FIRST = 15
+};
 
-/* How many breaks the parameters need from this column on, each line filled as far as it goes; or
- * NEVER when one does not fit. With `out` they are written. */
-static int parameters_fill(struct buffer *out, const struct layout_function *function,
-                           size_t column) {
-    size_t at = column;
-    int breaks = 0;
+/* The ways to break a head: parameters below the first one; below the name, which the result stands
+ * above; four columns in; both of these. */
+enum way { WAY_ALIGNED, WAY_RESULT_ALONE, WAY_INDENTED, WAY_BOTH, WAYS };
+
+/* How parameters come to stand. */
+struct filling {
+    int breaks;  /* NEVER: one of them does not fit */
+    size_t last; /* columns of the last line */
+};
+
+/* Fills each line as far as it goes, from this column on. With `out` it is written. */
+static struct filling parameters_fill(struct buffer *out, const struct layout_function *function,
+                                      size_t column) {
+    struct filling filling = {.last = column};
     for (size_t i = 0; function->parameters[i]; i++) {
         const char *parameter = function->parameters[i];
         bool is_last = !function->parameters[i + 1];
         size_t size = strlen(parameter) + 1;
         if (is_last && !function->attribute)
             size += strlen(function->end);
-        bool is_broken = i > 0 && at + 1 + size > COLUMNS_MAX;
-        at = is_broken ? column + size : at + (i > 0) + size;
-        breaks += is_broken;
-        if (at > COLUMNS_MAX && !out)
-            return NEVER;
+        bool is_broken = i > 0 && filling.last + 1 + size > COLUMNS_MAX;
+        filling.last = is_broken ? column + size : filling.last + (i > 0) + size;
+        filling.breaks += filling.last > COLUMNS_MAX ? NEVER : is_broken;
+        if (out && is_broken)
+            buffer_append_format(out, "\n%*s", (int)column, "");
+        else if (out && i > 0)
+            buffer_append_byte(out, ' ');
         if (out)
-            buffer_append_format(out, "%s%*s%s%s",
-                                 i == 0      ? ""
-                                 : is_broken ? "\n"
-                                             : " ",
-                                 is_broken ? (int)column : 0, "", parameter, is_last ? ")" : ",");
+            buffer_append_format(out, "%s%s", parameter, is_last ? ")" : ",");
     }
-    return breaks;
+    return filling;
 }
 
-/* The columns of the last line of what was written since `begin`. */
-static size_t last_columns(const struct buffer *out, size_t begin) {
-    size_t at = out->size;
-    while (at > begin && out->data[at - 1] != '\n')
-        at--;
-    return out->size - at;
+/* Whether the attribute goes behind the last parameter. */
+static bool attribute_fits(const struct layout_function *function, size_t last) {
+    return last + 1 + strlen(function->attribute) + strlen(function->end) <= COLUMNS_MAX;
+}
+
+/* The columns at which the parameters begin. */
+static size_t way_column(const struct layout_function *function, enum way way) {
+    size_t name = strlen(function->name) + 1;
+    return way == WAY_ALIGNED        ? strlen(function->result) + name
+           : way == WAY_RESULT_ALONE ? name
+                                     : CONTINUATION;
+}
+
+static bool is_result_alone(enum way way) {
+    return way == WAY_RESULT_ALONE || way == WAY_BOTH;
+}
+
+static bool is_indented(enum way way) {
+    return way == WAY_INDENTED || way == WAY_BOTH;
+}
+
+/* What a way costs; NEVER and more: some line would be too long. */
+static int way_cost(const struct layout_function *function, enum way way) {
+    size_t result = strlen(function->result);
+    struct filling filling = parameters_fill(NULL, function, way_column(function, way));
+    int cost = filling.breaks * PENALTY_PARAMETER;
+    if (filling.breaks > 0 || is_indented(way))
+        cost += PENALTY_FIRST;
+    if (is_indented(way))
+        cost += PENALTY_BRACKET;
+    if (is_result_alone(way))
+        cost += result > RESULT_ALONE_MIN ? PENALTY_RESULT + PENALTY_FIRST : NEVER;
+    else if (result + strlen(function->name) + 1 > COLUMNS_MAX)
+        cost += NEVER;
+    if (function->attribute && !attribute_fits(function, filling.last))
+        cost += PENALTY_ATTRIBUTE + (is_result_alone(way) ? 0 : PENALTY_FIRST);
+    return cost;
 }
 
 void layout_function(struct buffer *out, const struct layout_function *function) {
-    size_t begin = out->size;
-    size_t name = strlen(function->name) + 1, result = strlen(function->result);
-    bool has_blank = function->result[result - 1] == ' ';
-    int aligned = parameters_fill(NULL, function, result + name) * PENALTY_PARAMETER;
-    int below =
-        parameters_fill(NULL, function, name) * PENALTY_PARAMETER + PENALTY_RESULT + PENALTY_FIRST;
-    int indented =
-        parameters_fill(NULL, function, CONTINUATION) * PENALTY_PARAMETER + PENALTY_BRACKET;
-    if (result - has_blank < RESULT_ALONE_MIN)
-        below = NEVER;
-    if (aligned <= below && aligned <= indented) {
-        buffer_append_format(out, "%s%s(", function->result, function->name);
-        parameters_fill(out, function, result + name);
-    } else if (below <= indented) {
-        buffer_append_format(out, "%.*s\n%s(", (int)(result - has_blank), function->result,
-                             function->name);
-        parameters_fill(out, function, name);
-    } else {
-        buffer_append_format(out, "%s%s(\n%*s", function->result, function->name, CONTINUATION, "");
-        parameters_fill(out, function, CONTINUATION);
-    }
+    enum way way = WAY_ALIGNED;
+    for (enum way other = WAY_RESULT_ALONE; other < WAYS; other++)
+        if (way_cost(function, other) < way_cost(function, way))
+            way = other;
+    size_t result = strlen(function->result);
+    bool drops_blank = is_result_alone(way) && function->result[result - 1] == ' ';
+    buffer_append(out, slice_of(function->result, result - drops_blank));
+    buffer_append_format(out, "%s%s(", is_result_alone(way) ? "\n" : "", function->name);
+    if (is_indented(way))
+        buffer_append_format(out, "\n%*s", CONTINUATION, "");
+    struct filling filling = parameters_fill(out, function, way_column(function, way));
     if (function->attribute) {
-        size_t size = strlen(function->attribute) + strlen(function->end);
-        bool fits = last_columns(out, begin) + 1 + size <= COLUMNS_MAX;
+        bool fits = attribute_fits(function, filling.last);
         buffer_append_format(out, "%s%*s%s", fits ? "" : "\n", fits ? 1 : CONTINUATION, "",
                              function->attribute);
     }

@@ -62,18 +62,19 @@ static bool is_spaced(const char *text) {
     return true;
 }
 
-/* A comment without the blank that each line begins with. */
+/* A comment without the blank that each line begins with, and without line ends at its end. */
 static const char *comment_of(struct arena *arena, const char *text) {
-    if (!text || !is_spaced(text))
-        return text ? text : "";
     char *comment = arena_copy_text(arena, slice_text(text));
     if (!comment)
         return NULL;
-    char *out = comment;
-    for (const char *at = text; *at; at++)
-        if (*at != ' ' || (at > text && at[-1] != '\n'))
-            *out++ = *at;
-    *out = '\0';
+    bool drops_blank = is_spaced(comment);
+    size_t size = 0;
+    for (const char *at = text ? text : ""; *at; at++)
+        if (!drops_blank || *at != ' ' || (at > text && at[-1] != '\n'))
+            comment[size++] = *at;
+    while (size > 0 && comment[size - 1] == '\n')
+        size--;
+    comment[size] = '\0';
     return comment;
 }
 

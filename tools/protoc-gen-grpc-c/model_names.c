@@ -19,8 +19,10 @@ static const char *const service_endings[] = {"_server", "_methods", NULL};
 
 enum { ENDINGS_MAX = 20 };
 
-/* Names that begin so are those of what the generated code stands on. */
-static const char *const taken_beginnings[] = {"stub", "rpc", "protobuf_c", NULL};
+/* Names that begin so are those of libraries, and of what the generated code stands on. */
+static const char *const taken_beginnings[] = {
+    "stub", "rpc", "protobuf_c", "grpc", "gpr", "pthread", "posix", NULL,
+};
 
 struct choice {
     struct arena *arena;
@@ -79,7 +81,11 @@ static enum sync_status base_take(struct choice *choice, const char **base,
     return has_room ? SYNC_OK : no_memory(choice);
 }
 
+/* With "_service" at the end it is nobody else's in any case. */
 static bool is_taken_beginning(const char *base) {
+    size_t length = strlen(base), ending = strlen("_service");
+    if (length > ending && strcmp(base + length - ending, "_service") == 0)
+        return false;
     for (size_t i = 0; taken_beginnings[i]; i++) {
         size_t size = strlen(taken_beginnings[i]);
         if (strncmp(base, taken_beginnings[i], size) == 0 && (!base[size] || base[size] == '_'))
@@ -129,7 +135,7 @@ static enum sync_status service_choose(struct choice *choice, const char *prefix
     const char *snake = name_snake(choice->arena, dot ? dot + 1 : service->full_name);
     service->base = snake ? arena_format(choice->arena, "%s%s", prefix, snake) : NULL;
     if (service->base && is_taken_beginning(service->base))
-        service->base = arena_format(choice->arena, "%s_", service->base);
+        service->base = arena_format(choice->arena, "%s_service", service->base);
     service->upper = service->base ? name_upper(choice->arena, service->base) : NULL;
     if (!service->upper)
         return no_memory(choice);

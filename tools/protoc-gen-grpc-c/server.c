@@ -11,7 +11,8 @@ const struct emit_function server_functions[] = {
         .name = "$b_unpack",
         .parameters = {CALL},
         .body = "    const struct ProtobufCMessageDescriptor *descriptor = &$d;\n"
-                "    return ($q *)rpc_call_unpack(call, descriptor);\n",
+                "    struct ProtobufCMessage *message = rpc_call_unpack(call, descriptor);\n"
+                "    return ($q *)message;\n",
     },
     {
         .shapes = EMIT_SENDING,
@@ -21,7 +22,8 @@ const struct emit_function server_functions[] = {
         .name = "$b_unpack",
         .parameters = {CALL},
         .body = "    const struct ProtobufCMessageDescriptor *descriptor = &$d;\n"
-                "    return ($q *)rpc_call_unpack(call, descriptor);\n",
+                "    struct ProtobufCMessage *message = rpc_call_unpack(call, descriptor);\n"
+                "    return ($q *)message;\n",
     },
     {
         .shapes = EMIT_UNARY | EMIT_CLIENT_STREAM,

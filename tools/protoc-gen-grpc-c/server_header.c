@@ -79,7 +79,7 @@ static void service_emit(struct emit *emit) {
     buffer_append_byte(emit->out, '\n');
     for (size_t i = 0; i < emit->service->count; i++) {
         emit->method = &emit->service->methods[i];
-        emit_declarations(emit, server_functions, server_functions_count);
+        emit_declarations(emit, server_functions, server_functions_count, NULL);
     }
     emit->method = NULL;
 }
