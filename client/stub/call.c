@@ -214,6 +214,7 @@ static bool call_set_options(struct stub_call *call, const struct stub_options *
         call->message_bytes_max = options->message_bytes_max;
     call->may_retry = (call->method->is_idempotent || options->may_retry) && !options->no_retry &&
                       channel->retry.attempts_max > 1 && !call->method->client_streams;
+    scope_join(options->scope, call);
     return true;
 }
 
@@ -402,13 +403,16 @@ void stub_call_cancel(struct stub_call *call) {
 struct stub_call *stub_call_close(struct stub_call *call) {
     if (!call)
         return NULL;
+    if (call->is_stream)
+        scope_leave(call);
     if (!call->loop) {
         stream_abandon(call);
     } else {
         stub_call_cancel(call);
-        call->is_closed = call->is_stream;
-        if (call->is_stream)
+        if (call->is_stream) {
+            call->is_closed = true;
             call_post(call); /* stops its wait for another attempt */
+        }
     }
     call_drop(call);
     return NULL;

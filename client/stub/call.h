@@ -25,6 +25,7 @@
 struct ProtobufCMessage;
 struct ProtobufCMessageDescriptor;
 struct stub_loop;
+struct stub_scope;
 struct stub_call;
 
 /* How a call is made. NULL or zeroed: as the channel does. Copied.
@@ -38,6 +39,7 @@ struct stub_options {
     bool may_retry;           /* though the proto does not mark the method idempotent */
     bool no_retry;            /* though it does */
     bool wait_for_ready;      /* wait for a connection instead of failing UNAVAILABLE */
+    struct stub_scope *scope; /* by which it can be cancelled too; NULL: none */
     size_t message_bytes_max; /* received, at most the channel's; 0: the channel's */
 };
 
@@ -47,6 +49,19 @@ struct stub_method {
     const struct ProtobufCMessageDescriptor *request, *response;
     bool client_streams, server_streams, is_idempotent;
 };
+
+/* ---- Scope: calls that are cancelled together, and the way to cancel a blocking unary call. */
+
+/* Opens a scope without calls. RESOURCE_EXHAUSTED without memory. */
+enum stub_code stub_scope_open(struct stub_scope **ret_scope);
+
+/* Cancels, as stub_call_cancel does, the calls of the scope that are under way and every one that
+ * will be made with it. From any thread. */
+void stub_scope_cancel(struct stub_scope *scope);
+
+/* Closes; returns NULL. Unary calls of the scope have ended and streams been closed before. NULL is
+ * allowed. */
+struct stub_scope *stub_scope_close(struct stub_scope *scope);
 
 /* ---- Loop: where callbacks run. One thread at a time runs it; it is not tied to a channel. */
 

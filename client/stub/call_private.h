@@ -59,6 +59,12 @@ struct stub_loop {
     struct stub_call *calls;   /* not ended yet */
 };
 
+struct stub_scope {
+    pthread_mutex_t lock; /* goes before a call's lock; guards what follows, and the calls' links */
+    bool is_cancelled;
+    struct stub_call *calls;
+};
+
 /* How far a call is. */
 enum stub_phase {
     PHASE_TRYING,  /* an attempt is under way; next: WAITING, ENDED */
@@ -82,6 +88,8 @@ struct stub_call {
     const struct stub_method *method;
     struct stub_loop *loop; /* NULL: blocking */
     struct stub_call *next_in_loop, *previous_in_loop, *next_waiting;
+    struct stub_scope *scope; /* NULL: none, or left */
+    struct stub_call *next_in_scope, *previous_in_scope;
     atomic_uint
         references;        /* events under way, the handle, and the call's own until it has ended */
     grpc_call *call;       /* of the attempt; written under the lock */
@@ -170,6 +178,14 @@ struct ProtobufCMessage *call_unpack(struct stub_call *call);
 
 /* Releases a call that is kept no longer. */
 void call_free(struct stub_call *call);
+
+/* ---- scope.c */
+
+/* The call can be cancelled by the scope, until it leaves. NULL is allowed. */
+void scope_join(struct stub_scope *scope, struct stub_call *call);
+
+/* Leaves its scope, if it has one. */
+void scope_leave(struct stub_call *call);
 
 /* ---- channel.c */
 

@@ -91,6 +91,8 @@ static grpc_channel *library_channel(const struct stub_channel_options *options,
     add_number(&arguments, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_MS);
     add_number(&arguments, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS);
     add_number(&arguments, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS);
+    if (target_is_local(options->target))
+        add_number(&arguments, GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     if (options->keepalive_ms > 0) {
         add_number(&arguments, GRPC_ARG_KEEPALIVE_TIME_MS, (int)options->keepalive_ms);
         add_number(&arguments, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_ANSWER_MS);

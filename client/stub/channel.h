@@ -3,7 +3,11 @@
  * A channel connects on first use, reconnects by itself (after 100 ms, then up to 5 s apart) and
  * lives until it is closed; make one per target, not one per call. It has one connection to each
  * address of the target, its own even where another channel has the same target. Calls may be made
- * on it by any number of threads. */
+ * on it by any number of threads. A proxy that the environment names (http_proxy, no_proxy) is
+ * used, but not to this machine.
+ *
+ * What the library complains of on stderr, statuses tell as well; GRPC_VERBOSITY=none in the
+ * environment silences it. */
 #ifndef CLIENT_STUB_CHANNEL_H
 #define CLIENT_STUB_CHANNEL_H
 

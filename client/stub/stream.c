@@ -32,6 +32,7 @@ enum stub_code stub_stream_open(struct stub_channel *channel, const struct stub_
         loop_add(loop, call);
     if (!call_prepare(call, request, options) || !stream_try(call)) {
         enum stub_code code = status_code_of_call(call);
+        scope_leave(call);
         call_drop(call);
         return code;
     }

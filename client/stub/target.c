@@ -62,3 +62,11 @@ const char *target_write(const char *target, char ret_text[TARGET_MAX]) {
     snprintf(ret_text, TARGET_MAX, "%s", target);
     return NULL;
 }
+
+bool target_is_local(const char *target) {
+    static const char *const beginnings[] = {"unix:", "localhost:", "127.", "[::1]:"};
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
+        if (strncmp(target, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}

@@ -62,6 +62,7 @@ enum stub_code stub_unary(struct stub_channel *channel, const struct stub_method
     enum stub_code code = status_code_of_call(call);
     if (ret_status)
         status_of_call(call, ret_status);
+    scope_leave(call);
     call_drop(call);
     if (response)
         *ret_response = response;
@@ -76,6 +77,7 @@ static void unary_end(struct stub_call *call) {
     call_enter(call, PHASE_ENDED);
     call_try_end(call);
     loop_remove(call->loop, call);
+    scope_leave(call);
     call->answered(call->answered_context, response, &status);
     stub_status_done(&status);
     call_drop(call);

@@ -48,6 +48,17 @@ static void targets_are_checked(void **state) {
     assert_non_null(target_write(long_host, text));
 }
 
+static void local_targets_are_known(void **state) {
+    (void)state;
+    assert_true(target_is_local("unix:/s"));
+    assert_true(target_is_local("localhost:1"));
+    assert_true(target_is_local("127.1.2.3:1"));
+    assert_true(target_is_local("[::1]:1"));
+    assert_false(target_is_local("localhost.example.org:1"));
+    assert_false(target_is_local("10.0.0.1:1"));
+    assert_false(target_is_local("[::12]:1"));
+}
+
 /* The code of opening, with a text when it fails. */
 static enum stub_code open_code(const struct stub_channel_options *options) {
     struct stub_status status = {0};
@@ -227,6 +238,7 @@ static void certificates_that_cannot_serve_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_checked),
+        cmocka_unit_test(local_targets_are_known),
         cmocka_unit_test(options_that_cannot_be_are_refused),
         cmocka_unit_test_setup_teardown(the_user_agent_goes_first, fixture_open, fixture_close),
 #define TEST(name) cmocka_unit_test_setup_teardown(name, authority_open, authority_close)

@@ -434,6 +434,45 @@ static void a_cut_ends_a_loops_stream(void **state) {
     stub_loop_close(loop);
 }
 
+static void a_scope_cancels_a_loops_calls_and_streams(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_loop *loop = open_loop();
+    struct stub_scope *scope = NULL;
+    struct answer answer = {0};
+    struct talk talk = {0};
+    struct stub_call *handle = NULL;
+    assert_int_equal(stub_scope_open(&scope), STUB_OK);
+    struct stub_options options = *WITH(entry("x-delay-ms", "9000"));
+    options.scope = scope;
+    for (int i = 0; i < 5; i++)
+        stub_unary_start(fixture->channel, &unary, text_message("hi"), &options, loop, count_answer,
+                         &answer, i == 2 ? &handle : NULL);
+    talk.call = open_stream(fixture, &exchange, &options, loop);
+    stub_stream_finish_start(talk.call, tell_finished, &talk);
+    stub_scope_cancel(scope);
+    RUN_UNTIL(loop, answer.count == 5 && talk.is_finished);
+    assert_int_equal(answer.code, STUB_CANCELLED);
+    assert_int_equal(talk.code, STUB_CANCELLED);
+    stub_call_close(talk.call);
+    stub_scope_close(scope);
+    stub_call_close(handle);
+    stub_loop_close(loop);
+}
+
+static void the_channel_may_close_before_a_closed_stream_has_its_end(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_loop *loop = open_loop();
+    struct talk talk = {0};
+    talk.call = open_stream(fixture, &exchange, WITH(entry("x-delay-ms", "9000")), loop);
+    stub_stream_receive_start(talk.call, tell_received, &talk);
+    stub_stream_send_start(talk.call, text_message("m"), tell_sent, &talk);
+    stub_call_close(talk.call);
+    fixture->channel = stub_channel_close(fixture->channel);
+    stub_loop_close(loop);
+    assert_false(talk.is_ended);
+    assert_int_equal(talk.sent + talk.refused, 0);
+}
+
 static void refused_memory_fails_a_loops_call_alone(void **state) {
     struct stub_fixture *fixture = *state;
     bool is_reached = true;
@@ -480,6 +519,8 @@ int main(void) {
         TEST(a_stream_closes_in_its_last_callback),
         TEST(a_bad_message_ends_a_loops_stream),
         TEST(a_cut_ends_a_loops_stream),
+        TEST(a_scope_cancels_a_loops_calls_and_streams),
+        TEST(the_channel_may_close_before_a_closed_stream_has_its_end),
         TEST(refused_memory_fails_a_loops_call_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,48 @@ static void many_threads_call_on_one_channel(void **state) {
     }
 }
 
+static void *cancel_soon(void *context) {
+    nap_ms(20);
+    stub_scope_cancel(context);
+    return NULL;
+}
+
+static void a_scope_cancels_blocking_calls(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_scope *scope = NULL;
+    assert_int_equal(stub_scope_open(&scope), STUB_OK);
+    struct stub_options options = *WITH(entry("x-echo-initial", "i"));
+    options.scope = scope;
+    assert_int_equal(unary_code(fixture->channel, &options), STUB_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, scope), 0);
+    options = *WITH(entry("x-delay-ms", "9000"));
+    options.scope = scope;
+    assert_int_equal(unary_code(fixture->channel, &options), STUB_CANCELLED);
+    pthread_join(thread, NULL);
+    assert_int_equal(unary_code(fixture->channel, &options), STUB_CANCELLED); /* for good */
+    assert_null(stub_scope_close(scope));
+    assert_null(stub_scope_close(NULL));
+    memory_fail_after(1);
+    assert_int_equal(stub_scope_open(&scope), STUB_RESOURCE_EXHAUSTED);
+    memory_fail_after(0);
+}
+
+static void a_scope_ends_the_wait_between_attempts(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_scope *scope = NULL;
+    assert_int_equal(stub_scope_open(&scope), STUB_OK);
+    struct stub_options options =
+        *WITH(entry("x-code", "14"), entry("x-pushback", "19000"), entry("x-no-answer", "1"));
+    options.scope = scope;
+    options.may_retry = true;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, scope), 0);
+    assert_int_equal(unary_code(fixture->channel, &options), STUB_CANCELLED);
+    pthread_join(thread, NULL);
+    stub_scope_close(scope);
+}
+
 static void refused_memory_fails_the_call_alone(void **state) {
     struct stub_fixture *fixture = *state;
     struct stub_options *options =
@@ -279,6 +321,8 @@ int main(void) {
         TEST(nobody_there_is_unavailable_unless_waited_for),
         TEST(the_channel_connects_again_after_a_cut),
         TEST(many_threads_call_on_one_channel),
+        TEST(a_scope_cancels_blocking_calls),
+        TEST(a_scope_ends_the_wait_between_attempts),
         TEST(refused_memory_fails_the_call_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
