@@ -37,21 +37,20 @@ static void log_entry_write(struct buffer *body, uint64_t before, const struct l
     wire_write_varint(body, wire_zigzag(entry->corrected_us));
 }
 
-size_t rocks_log_encode(struct buffer *out, struct slice user, const struct log_entry *entries,
-                        size_t count, struct buffer *scratch, struct rocks_key *key) {
+size_t rocks_log_encode(struct buffer *out, struct slice user, int64_t time_us,
+                        const struct log_entry *entries, size_t count, struct buffer *scratch,
+                        struct rocks_key *key) {
     assert(count > 0);
     buffer_clear(scratch);
     size_t taken = 0;
     uint64_t sequence = 0;
-    int64_t newest_us = INT64_MIN;
     do {
         const struct log_entry *entry = &entries[taken++];
         log_entry_write(scratch, sequence, entry);
         sequence = entry->sequence;
-        newest_us = entry->corrected_us > newest_us ? entry->corrected_us : newest_us;
     } while (taken < count && scratch->size < ROCKS_LOG_BLOCK_BYTES && !scratch->failed);
     rocks_key_numbered(key, user, sequence);
-    block_encode(out, rocks_key_slice(key), newest_us, scratch);
+    block_encode(out, rocks_key_slice(key), time_us, scratch);
     return taken;
 }
 

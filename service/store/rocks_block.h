@@ -1,8 +1,8 @@
 /* Rocks block: the log entries, or the settled changes, of one commit as one value. Pure.
  *
  * flags, zigzag time, then the entries one after another, compressed when that saves, then the
- * checksum as in rocks_codec.h. The time is the newest corrected time of a log block, the head's
- * time of a settled block: retention reads it without unpacking. */
+ * checksum as in rocks_codec.h. The time is the head's as of the commit, whenever the changes were
+ * made: retention reads it without unpacking. */
 #ifndef SERVICE_STORE_ROCKS_BLOCK_H
 #define SERVICE_STORE_ROCKS_BLOCK_H
 
@@ -15,8 +15,9 @@ enum { ROCKS_LOG_BLOCK_BYTES = 1 << 20 };
 /* Appends a value with as many of the `count` entries (at least one, ascending) as a block takes;
  * returns how many. The key of the block is `key`, built for `user` and the last sequence in it.
  * `scratch` is emptied first. Failures stay in `out` and `scratch`. */
-size_t rocks_log_encode(struct buffer *out, struct slice user, const struct log_entry *entries,
-                        size_t count, struct buffer *scratch, struct rocks_key *key);
+size_t rocks_log_encode(struct buffer *out, struct slice user, int64_t time_us,
+                        const struct log_entry *entries, size_t count, struct buffer *scratch,
+                        struct rocks_key *key);
 
 /* Appends a value with all settled changes of a commit. */
 void rocks_settled_encode(struct buffer *out, struct slice key, int64_t time_us,

@@ -75,8 +75,8 @@ static enum sync_status commit_put_log(struct rocks_commit *commit, const struct
     struct rocks_key key;
     for (size_t done = 0; done < set->log_count;) {
         struct rocks_op *op = commit_put_begin(commit, ROCKS_LOG, SLICE_EMPTY);
-        done += rocks_log_encode(&commit->bytes, set->user, set->log + done, set->log_count - done,
-                                 scratch, &key);
+        done += rocks_log_encode(&commit->bytes, set->user, set->head.time_us, set->log + done,
+                                 set->log_count - done, scratch, &key);
         commit_put_end(commit, op);
         op->key_offset = commit->bytes.size;
         op->key_size = key.size;

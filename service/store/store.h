@@ -49,8 +49,8 @@ typedef void store_committed(void *context, enum sync_status status, const struc
 /* What retention removes of one user. */
 struct store_trim {
     struct slice user;
-    int64_t log_before_us;     /* log entries corrected before this; 0: none */
-    int64_t settled_before_us; /* settled changes of commits whose head.time_us is before this */
+    int64_t log_before_us;     /* log entries of commits whose head.time_us is before this */
+    int64_t settled_before_us; /* settled changes of such commits */
 };
 
 /* What a watcher hears of a commit. Lives until the call returns. */

@@ -38,7 +38,7 @@ static void fixture_make_one(struct fixture_commit *commit, struct arena *arena,
                                         .device = SLICE("phone"),
                                         .change_id = change_id,
                                         .device_us = time_us - 5,
-                                        .corrected_us = time_us};
+                                        .corrected_us = time_us - 3};
     commit->settled[i] = (struct settled){
         .device = SLICE("phone"), .change_id = change_id, .outcome = SLICE("applied")};
     memset(commit->settled[i].payload_hash, (int)sequence, PAYLOAD_HASH_SIZE);
