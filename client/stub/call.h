@@ -31,7 +31,7 @@ struct stub_call;
 /* How a call is made. NULL or zeroed: as the channel does. Copied.
  *
  * Metadata are at most GRPC_METADATA_MAX bytes in all; keys that begin with "grpc-" or that HTTP/2
- * needs for itself are refused. */
+ * needs for itself are refused. A scope outlives its calls. */
 struct stub_options {
     uint64_t timeout_ms;                  /* of all attempts together; 0: none */
     const struct stub_metadata *metadata; /* sent with the call */
@@ -106,11 +106,10 @@ void stub_unary_start(struct stub_channel *channel, const struct stub_method *me
 
 /* ---- Streams, of every shape */
 
-/* Opens for blocking use when `loop` is NULL; otherwise on the thread that runs the loop, or while
- * none does. `request`: the only one of a server stream, else
- * NULL. Waits for nothing: whether the server is there shows at the first receive or send.
- * `ret_call` is to be closed. Fails for what this side refuses (see above), and then leaves
- * `ret_call`. */
+/* Opens, for blocking use when `loop` is NULL, otherwise on the thread that runs the loop or while
+ * none does. `request`: the only one of a server stream, else NULL. Waits for nothing: whether the
+ * server is there shows at the first receive or send. `ret_call` is to be closed. Fails for what
+ * this side refuses (see above), and then leaves `ret_call`. */
 enum stub_code stub_stream_open(struct stub_channel *channel, const struct stub_method *method,
                                 const struct ProtobufCMessage *request,
                                 const struct stub_options *options, struct stub_loop *loop,
@@ -122,7 +121,8 @@ enum stub_code stub_stream_open(struct stub_channel *channel, const struct stub_
  * ended: stub_call_finish tells how. */
 bool stub_stream_send(struct stub_call *call, const struct ProtobufCMessage *message);
 
-/* Says that no more will be sent; once, by the thread that sends. False as for stub_stream_send. */
+/* Says that no more will be sent, by the thread that sends. False as for stub_stream_send; a second
+ * time does nothing. */
 bool stub_stream_send_done(struct stub_call *call);
 
 /* Waits for a message, which is the caller's; false at the end of the stream, for good. */
@@ -132,6 +132,11 @@ bool stub_stream_receive(struct stub_call *call, struct ProtobufCMessage **ret_m
  * status as in stub_unary. A second call tells the same. A server that waits for
  * stub_stream_send_done does not end before. */
 enum stub_code stub_call_finish(struct stub_call *call, struct stub_status *ret_status);
+
+/* Of a client stream: says that no more will be sent and waits for the one answer and the end; the
+ * rest as in stub_unary. */
+enum stub_code stub_stream_answer(struct stub_call *call, struct stub_status *ret_status,
+                                  struct ProtobufCMessage **ret_response);
 
 /* With a loop, on the thread that runs it or while none does. One send (or send_done) and one
  * receive may be under way at a time. Callbacks are never called before the function that starts

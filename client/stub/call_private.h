@@ -99,6 +99,7 @@ struct stub_call {
     bool has_authorization; /* among the caller's metadata */
     bool due[EVENT_COUNT];  /* started and not yet back; each is one thread's at a time */
     atomic_bool is_posted;
+    bool is_send_done;                   /* the sending thread's */
     size_t headers_given, headers_count; /* the caller's, and with ours */
     size_t message_bytes_max;
     unsigned attempts, messages_received;

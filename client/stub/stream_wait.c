@@ -5,7 +5,7 @@
 #include "client/stub/message.h"
 
 bool stub_stream_send(struct stub_call *call, const struct ProtobufCMessage *message) {
-    assert(!call->loop && call->is_stream && call->method->client_streams);
+    assert(!call->loop && call->is_stream && call->method->client_streams && !call->is_send_done);
     grpc_slice packed;
     if (!message_pack(message, &packed)) {
         call_fault(call, STUB_RESOURCE_EXHAUSTED, "The message is too large to be sent.");
@@ -24,6 +24,9 @@ bool stub_stream_send(struct stub_call *call, const struct ProtobufCMessage *mes
 
 bool stub_stream_send_done(struct stub_call *call) {
     assert(!call->loop && call->is_stream && call->method->client_streams);
+    if (call->is_send_done)
+        return true;
+    call->is_send_done = true;
     call_start(call, EVENT_SEND, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1);
     return call_wait(call, EVENT_SEND);
 }
@@ -82,6 +85,20 @@ enum stub_code stub_call_finish(struct stub_call *call, struct stub_status *ret_
     if (ret_status)
         status_of_call(call, ret_status);
     return status_code_of_call(call);
+}
+
+enum stub_code stub_stream_answer(struct stub_call *call, struct stub_status *ret_status,
+                                  struct ProtobufCMessage **ret_response) {
+    assert(!call->method->server_streams);
+    struct ProtobufCMessage *response = NULL;
+    stub_stream_send_done(call);
+    stub_stream_receive(call, &response);
+    enum stub_code code = stub_call_finish(call, ret_status);
+    if (code == STUB_OK && ret_response)
+        *ret_response = response;
+    else
+        stub_message_free(response);
+    return code;
 }
 
 void stream_abandon(struct stub_call *call) {

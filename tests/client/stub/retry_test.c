@@ -168,7 +168,11 @@ static void a_server_that_comes_back_is_found(void **state) {
                              .target = echo_server_target(fixture->server), .retry = &patient},
                          NULL, &channel),
                      STUB_OK);
+    echo_server_refuse(fixture->server, true);
     echo_server_cut(fixture->server);
+    struct stub_options once = {.timeout_ms = 20000, .no_retry = true};
+    assert_int_equal(get_code(channel, &once), STUB_UNAVAILABLE);
+    echo_server_refuse(fixture->server, false);
     assert_int_equal(get_code(channel, NULL), STUB_OK);
     stub_channel_close(channel);
 }

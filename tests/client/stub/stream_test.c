@@ -75,6 +75,52 @@ static void a_client_stream_without_or_with_two_answers_fails(void **state) {
     }
 }
 
+static void the_answer_to_a_client_stream_is_asked_for_at_once(void **state) {
+    struct stub_fixture *fixture = *state;
+    static const struct {
+        const char *answers, *code;
+        enum stub_code end;
+    } cases[] = {{"1", "0", STUB_OK},
+                 {"1", "5", STUB_NOT_FOUND},
+                 {"0", "0", STUB_UNIMPLEMENTED},
+                 {"2", "0", STUB_INTERNAL}};
+    for (int i = 0; i < 8; i++) {
+        struct stub_call *call =
+            open_stream(fixture, &upload,
+                        WITH(entry("x-answers", cases[i % 4].answers), entry("x-size", "1"),
+                             entry("x-code", cases[i % 4].code), entry("x-read-all", "1")));
+        ProtobufCMessage *response = (ProtobufCMessage *)fixture;
+        struct stub_status status = {0};
+        assert_true(stub_stream_send(call, text_message("up")));
+        if (i >= 4)
+            assert_true(stub_stream_send_done(call)); /* twice is once */
+        assert_int_equal(stub_stream_answer(call, &status, i == 4 ? NULL : &response),
+                         cases[i % 4].end);
+        assert_int_equal(status.code, cases[i % 4].end);
+        if (i == 0)
+            assert_true(message_is(response, "v"));
+        else
+            assert_ptr_equal(response, fixture); /* untouched */
+        stub_status_done(&status);
+        stub_call_close(call);
+    }
+}
+
+static void sending_ends_when_the_server_does(void **state) {
+    struct stub_fixture *fixture = *state;
+    const struct stub_method *const methods[] = {&upload, &exchange};
+    for (int i = 0; i < 2; i++) {
+        struct stub_call *call = open_stream(
+            fixture, methods[i], WITH(entry("x-fail-times", "9"), entry("x-code", "8")));
+        unsigned sent = 0;
+        while (sent < 100000 && stub_stream_send(call, text_message("up")))
+            sent++;
+        assert_true(sent < 100000);
+        assert_int_equal(stub_call_finish(call, NULL), STUB_RESOURCE_EXHAUSTED);
+        stub_call_close(call);
+    }
+}
+
 static void both_directions_take_turns(void **state) {
     struct stub_call *call = open_stream(
         *state, &exchange, WITH(entry("x-echo-initial", "i"), entry("x-echo-trailing-bin", "t")));
@@ -320,6 +366,8 @@ int main(void) {
         TEST(a_server_stream_gives_its_messages_and_ends),
         TEST(a_client_stream_gives_one_answer),
         TEST(a_client_stream_without_or_with_two_answers_fails),
+        TEST(the_answer_to_a_client_stream_is_asked_for_at_once),
+        TEST(sending_ends_when_the_server_does),
         TEST(both_directions_take_turns),
         TEST(one_thread_sends_while_another_receives),
         TEST(finish_reads_on_what_nobody_received),
