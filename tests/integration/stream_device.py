@@ -275,7 +275,7 @@ class Device:
 
     def take_notice(self, notice):
         self.notices.append(notice)
-        if notice["kind"] == "resyncRequired":
+        if notice["kind"] == "resync-required":
             self.seen, self.position = set(), 0
 
     def take_conflict(self, conflict):
