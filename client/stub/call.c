@@ -269,7 +269,7 @@ static void call_add_attempts(struct stub_call *call) {
     header->value = grpc_slice_from_copied_buffer(text, (size_t)size);
 }
 
-static gpr_timespec time_of_us(uint64_t time_us) {
+gpr_timespec time_of_us(uint64_t time_us) {
     if (time_us == UINT64_MAX)
         return gpr_inf_future(GPR_CLOCK_MONOTONIC);
     return (gpr_timespec){.tv_sec = (int64_t)(time_us / SECOND_US),
@@ -342,8 +342,8 @@ bool call_wait(struct stub_call *call, enum stub_event event) {
     assert(!call->loop);
     if (!call->due[event])
         return false;
-    grpc_event came = grpc_completion_queue_pluck(call->queue, &call->tags[event],
-                                                  gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_event came =
+        grpc_completion_queue_pluck(call->queue, &call->tags[event], time_of_us(UINT64_MAX), NULL);
     assert(came.type == GRPC_OP_COMPLETE);
     call->due[event] = false;
     return came.success;

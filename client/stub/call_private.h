@@ -177,6 +177,9 @@ void call_enter(struct stub_call *call, enum stub_phase phase);
 /* Takes the received message out of the call: unpacked, or NULL with a fault set. */
 struct ProtobufCMessage *call_unpack(struct stub_call *call);
 
+/* A monotonic time for the library; UINT64_MAX: never. */
+gpr_timespec time_of_us(uint64_t time_us);
+
 /* Releases a call that is kept no longer. */
 void call_free(struct stub_call *call);
 

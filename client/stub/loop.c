@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "client/stub/call_private.h"
 
-enum { MS_US = 1000, SECOND_US = 1000000 };
+enum { MS_US = 1000 };
 
 enum stub_code stub_loop_open(struct stub_loop **ret_loop) {
     struct stub_loop *loop = memory_zalloc(1, sizeof *loop);
@@ -17,7 +17,7 @@ enum stub_code stub_loop_open(struct stub_loop **ret_loop) {
     loop->nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "");
     loop->poster = grpc_channel_create_call(loop->nowhere, NULL, 0, loop->queue,
                                             grpc_slice_from_static_string("/"), NULL,
-                                            gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+                                            time_of_us(UINT64_MAX), NULL);
     pthread_mutex_init(&loop->lock, NULL);
     pthread_mutex_init(&loop->post_lock, NULL);
     *ret_loop = loop;
@@ -109,17 +109,11 @@ static void loop_dispatch(const struct stub_tag *tag, bool ok) {
     call_drop(call);
 }
 
-static gpr_timespec time_of_us(uint64_t time_us) {
-    return (gpr_timespec){.tv_sec = (int64_t)(time_us / SECOND_US),
-                          .tv_nsec = (int32_t)(time_us % SECOND_US * 1000),
-                          .clock_type = GPR_CLOCK_MONOTONIC};
-}
-
 /* When a run of `timeout_ms` is to return at the latest, for its caller or for a retry. */
 static gpr_timespec loop_until(const struct stub_loop *loop, uint64_t end_us) {
     if (loop->waiting && loop->waiting->retry_us < end_us)
         end_us = loop->waiting->retry_us;
-    return end_us == UINT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : time_of_us(end_us);
+    return time_of_us(end_us);
 }
 
 /* As stub_loop_run_once, until the time `end_us`. */
@@ -134,7 +128,7 @@ static bool loop_run(struct stub_loop *loop, uint64_t end_us) {
                 loop_dispatch(tag, event.success);
                 return true;
             }
-            atomic_store(&loop->is_wake_due, false);
+            (void)atomic_exchange(&loop->is_wake_due, false); /* orders as a lock would */
             return false;
         }
         assert(event.type == GRPC_QUEUE_TIMEOUT);
@@ -181,10 +175,10 @@ struct stub_loop *stub_loop_close(struct stub_loop *loop) {
     grpc_call_unref(loop->poster);
     grpc_channel_destroy(loop->nowhere);
     grpc_completion_queue_shutdown(loop->queue);
-    grpc_event event;
-    while (
-        (event = grpc_completion_queue_next(loop->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL))
-            .type != GRPC_QUEUE_SHUTDOWN) {
+    for (;;) {
+        grpc_event event = loop_next(loop, time_of_us(UINT64_MAX));
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            break;
         const struct stub_tag *tag = event.tag;
         if (tag->call)
             loop_dispatch(tag, event.success);
