@@ -67,7 +67,7 @@ static void many_streams_find_their_own(void **state) {
     (void)state;
     enum { COUNT = 40000 };
     static struct told_stream streams[COUNT];
-    static char devices[COUNT][16];
+    static char devices[COUNT][24];
     struct stream_registry *registry = stream_registry_open();
     for (int i = 0; i < COUNT; i++) {
         snprintf(devices[i], sizeof devices[i], "device-%d", i);
