@@ -95,6 +95,12 @@ static void array_clear(grpc_metadata_array *array) {
     grpc_metadata_array_init(array);
 }
 
+static void call_drop_request(struct stub_call *call) {
+    if (call->has_request)
+        grpc_slice_unref(call->request);
+    call->has_request = false;
+}
+
 /* Releases all headers but the first `count`. */
 static void call_cut_headers(struct stub_call *call, size_t count) {
     while (call->headers_count > count) {
@@ -108,8 +114,7 @@ static void call_cut_headers(struct stub_call *call, size_t count) {
 static void call_give_back(struct stub_call *call) {
     struct stub_channel *channel = call->channel;
     bool is_blocking = call->queue;
-    if (call->has_request)
-        grpc_slice_unref(call->request);
+    call_drop_request(call);
     call_cut_headers(call, 0);
     array_clear(&call->initial);
     array_clear(&call->trailing);
@@ -309,6 +314,8 @@ size_t call_opening(struct stub_call *call, grpc_op *operations) {
         operations[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
         operations[count++].data.send_message.send_message = call->outgoing;
         operations[count++] = (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+        if (!call->may_retry)
+            call_drop_request(call);
     }
     operations[count] = (grpc_op){.op = GRPC_OP_RECV_INITIAL_METADATA};
     operations[count++].data.recv_initial_metadata.recv_initial_metadata = &call->initial;

@@ -16,14 +16,6 @@ static struct stub_loop *open_loop(void) {
     return loop;
 }
 
-/* Runs the loop until it holds; many seconds at most. */
-#define RUN_UNTIL(loop, condition)                                                                 \
-    do {                                                                                           \
-        for (int runs = 0; runs < 20000 && !(condition); runs++)                                   \
-            stub_loop_run_once(loop, 100);                                                         \
-        assert_true(condition);                                                                    \
-    } while (0)
-
 /* ---- Unary */
 
 struct answer {

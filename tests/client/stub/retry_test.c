@@ -261,13 +261,6 @@ static void tell_finished(void *context, const struct stub_status *status) {
     told->code = status->code;
 }
 
-#define RUN_UNTIL(loop, condition)                                                                 \
-    do {                                                                                           \
-        for (int runs = 0; runs < 20000 && !(condition); runs++)                                   \
-            stub_loop_run_once(loop, 100);                                                         \
-        assert_true(condition);                                                                    \
-    } while (0)
-
 static void a_loop_repeats_calls(void **state) {
     struct stub_fixture *fixture = *state;
     struct stub_loop *loop = NULL;

@@ -51,6 +51,14 @@ enum stub_code unary_code(struct stub_channel *channel, const struct stub_option
         assert_true(holds);                                                                        \
     } while (0)
 
+/* Runs the loop until it holds; many seconds at most. */
+#define RUN_UNTIL(loop, condition)                                                                 \
+    do {                                                                                           \
+        for (int runs = 0; runs < 20000 && !(condition); runs++)                                   \
+            stub_loop_run_once(loop, 100);                                                         \
+        assert_true(condition);                                                                    \
+    } while (0)
+
 /* Sleeps. */
 void nap_ms(long ms);
 
