@@ -23,7 +23,7 @@ static void pages_stop_where_too_much_is_unacknowledged(void **state) {
     begin_with_credit(400, 0);
     assert_int_equal(talk.asked[SESSION_PAGE]->page.bytes_max, 400);
     talk_page(&talk, 2, 9, false);
-    strcpy(first, talk_take(&talk, TALK_MESSAGE(RECORDS))->records->cursor);
+    talk_keep_cursor(&talk, first);
     assert_true(talk.asked[SESSION_PAGE]->page.bytes_max < 200);
     talk_page(&talk, 2, 9, false);
     const PB(SyncRecords) *second = talk_take(&talk, TALK_MESSAGE(RECORDS))->records;
@@ -120,7 +120,7 @@ static void a_place_of_a_lap_that_is_over_is_taken(void **state) {
     char first[SESSION_CURSOR_TEXT_MAX];
     begin_with_credit(0, 0);
     talk_page(&talk, 2, 9, false);
-    strcpy(first, talk_take(&talk, TALK_MESSAGE(RECORDS))->records->cursor);
+    talk_keep_cursor(&talk, first);
     talk_page(&talk, 2, 9, true);
     talk_acknowledge(&talk, first);
     assert_false(talk.has_ended);

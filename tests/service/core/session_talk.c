@@ -295,6 +295,13 @@ const PB(SyncResponse) *talk_take(struct talk *talk, PB(SyncResponse__MessageCas
     return message;
 }
 
+void talk_keep_cursor(struct talk *talk, char ret_text[SESSION_CURSOR_TEXT_MAX]) {
+    const PB(SyncRecords) *records = talk_take(talk, TALK_MESSAGE(RECORDS))->records;
+    size_t size = strlen(records->cursor) + 1;
+    assert_true(size <= SESSION_CURSOR_TEXT_MAX);
+    memcpy(ret_text, records->cursor, size);
+}
+
 void talk_expect_silence(struct talk *talk) {
     skip_progress(talk);
     assert_int_equal(talk->message_at, talk->message_count);

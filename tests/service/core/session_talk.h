@@ -86,6 +86,8 @@ void talk_begin_complete(struct talk *talk, bool live, uint64_t head);
 const PB(SyncResponse) *talk_take(struct talk *talk, PB(SyncResponse__MessageCase) kind);
 /* The same with progress. */
 const PB(SyncResponse) *talk_take_any(struct talk *talk);
+/* Takes records and keeps their cursor. */
+void talk_keep_cursor(struct talk *talk, char ret_text[SESSION_CURSOR_TEXT_MAX]);
 /* Nothing but progress was sent that was not taken. */
 void talk_expect_silence(struct talk *talk);
 /* It has ended with this status and reason (NULL: well). */
