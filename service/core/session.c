@@ -124,7 +124,7 @@ static void take_drain(struct session *session, uint64_t retry_after_us) {
 static void take_quota(struct session *session, struct slice text) {
     char message[SYNC_ERROR_MESSAGE_MAX];
     if (session->phase < SESSION_CATCHING_UP || session_is_leaving(session) ||
-        session->out_count >= OUT_COUNT_MAX)
+        session->out_count >= OUT_COUNT_EASY)
         return;
     struct slice cut = slice_cut_utf8(text, sizeof message - 1);
     snprintf(message, sizeof message, "%.*s", (int)cut.size, (const char *)cut.data);

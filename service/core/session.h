@@ -140,7 +140,7 @@ struct session_answer {
                               part of it) began */
             uint64_t records_left; /* of the lap, about */
             uint64_t bytes_left;
-            uint64_t head;            /* the user's sequence when the page was read */
+            uint64_t head; /* the user's sequence when the page was read; at least the target */
             struct checksum checksum; /* at the target */
             uint32_t conflicts_open;
         } page;

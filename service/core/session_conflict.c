@@ -21,7 +21,7 @@ void session_note_conflicts(struct session *session, PB(ChangeResult) *const *re
 struct session_request *session_ask_conflict(struct session *session) {
     if (session->conflicts_waiting == 0 || session_is_asking(session, SESSION_CONFLICT) ||
         session_is_leaving(session) || session_is_expired(session) ||
-        session->out_bytes >= OUT_BYTES_MAX || session->out_count >= OUT_COUNT_MAX)
+        session->out_bytes >= OUT_BYTES_MAX || session->out_count >= OUT_COUNT_EASY)
         return NULL;
     assert(session->conflicts_at < session->conflicts.size);
     struct slice id = slice_text((const char *)session->conflicts.data + session->conflicts_at);

@@ -80,7 +80,7 @@ void session_send_progress(struct session *session, const char *phase) {
 
 void session_tell_progress(struct session *session) {
     bool is_due = session->is_progress_dirty && !session->progress.is_finished &&
-                  session->phase == SESSION_CATCHING_UP && session->out_count < OUT_COUNT_MAX;
+                  session->phase == SESSION_CATCHING_UP && session->out_count < OUT_COUNT_EASY;
     if (!is_due)
         return;
     bool is_down = session->is_in_lap || !session->has_begun || session->head > session->position;

@@ -18,6 +18,7 @@ enum {
     BATCH_ARENA_EXTRA = 1 << 20,  /* what a batch may take unpacked, beyond its own bytes */
     OUT_BYTES_MAX = 1 << 20,      /* queued, from which on no batch is applied … */
     OUT_COUNT_MAX = 16,           /* … and nothing is received */
+    OUT_COUNT_EASY = 8,           /* … and what can wait is not queued, so that a token is read */
     CONFLICTS_WAITING_MAX = BATCH_CHANGES_MAX, /* unsent, from which on no batch is applied */
     SENT_COUNT_MAX = 256,                      /* messages remembered for the credit */
     FRAME_BYTES = 5,                           /* before each message of a gRPC stream */

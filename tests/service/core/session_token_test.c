@@ -98,6 +98,32 @@ static void a_token_is_read_behind_all_batches_in_flight(void **state) {
     assert_non_null(talk.asked[SESSION_APPLY]);
 }
 
+/* Conflicts wait behind a slow rate; the token must be read all the same. */
+static void a_token_is_read_though_conflicts_pile_up(void **state) {
+    (void)state;
+    enum { CONFLICTS = 100 };
+    PB(ChangeResult) result, *results[CONFLICTS];
+    PB(Conflict) conflict;
+    begin();
+    talk_batch(&talk, 1, CONFLICTS);
+    travelsense__sync__v1__change_result__init(&result);
+    travelsense__sync__v1__conflict__init(&conflict);
+    result.conflict_id = (char *)"k";
+    for (int i = 0; i < CONFLICTS; i++)
+        results[i] = &result;
+    talk.holds = true;
+    talk_answer(&talk,
+                &(struct session_answer){
+                    .kind = SESSION_APPLY,
+                    .apply = {.results = results, .count = CONFLICTS, .before = 9, .after = 9}});
+    while (talk.asked[SESSION_CONFLICT])
+        talk_answer(&talk,
+                    &(struct session_answer){.kind = SESSION_CONFLICT, .conflict = &conflict});
+    talk_pass(&talk, 101 * SECOND);
+    renew(100);
+    assert_false(talk.has_ended);
+}
+
 static void after_the_grace_the_session_ends(void **state) {
     (void)state;
     begin();
@@ -169,6 +195,7 @@ int main(void) {
         TALK_TEST(a_token_for_ever_is_never_noticed),
         TALK_TEST(after_expiry_all_waits_for_a_new_token),
         TALK_TEST(a_token_is_read_behind_all_batches_in_flight),
+        TALK_TEST(a_token_is_read_though_conflicts_pile_up),
         TALK_TEST(after_the_grace_the_session_ends),
         TALK_TEST(a_refused_token_is_told_while_the_old_one_holds),
         TALK_TEST(a_refused_token_ends_the_session_when_the_old_one_is_over),
