@@ -258,6 +258,22 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+/* Stores what is due; returns when more is. */
+static uint64_t stream_keep(struct sync_stream *stream, uint64_t now_us) {
+    uint64_t wake_us = UINT64_MAX;
+    if (stream->has_note && !stream->noting) {
+        if (stream->noted_us == 0 || now_us - stream->noted_us >= STREAM_NOTE_STEP_US)
+            stream_acknowledge(stream);
+        else
+            wake_us = stream->noted_us + STREAM_NOTE_STEP_US;
+    }
+    if (stream->renewing || stream->reporting)
+        return wake_us; /* it is being written; its end looks again */
+    if (now_us >= stream->renew_us)
+        stream_renew(stream);
+    return earlier(wake_us, stream->renew_us);
+}
+
 /* Nothing is to be done: gives back what a stream that waits does not need. */
 static void stream_rest(struct sync_stream *stream, uint64_t wake_us) {
     struct session_view view;
@@ -275,9 +291,7 @@ static void stream_rest(struct sync_stream *stream, uint64_t wake_us) {
         else
             wake_us = earlier(wake_us, stream->lap_used_us + STREAM_LAP_KEPT_US);
     }
-    if (now_us >= stream->renew_us && !stream->renewing && !stream->reporting)
-        stream_renew(stream);
-    stream_sleep(stream, earlier(wake_us, stream->renew_us));
+    stream_sleep(stream, earlier(wake_us, stream_keep(stream, now_us)));
 }
 
 /* Does what the session wants until it waits. */
@@ -363,6 +377,8 @@ static bool stream_run(struct wake *wake, unsigned causes) {
     stream_pump(stream);
     if (!stream->is_over)
         return true;
+    if (stream->has_note && !stream->noting)
+        stream_acknowledge(stream);
     stream_press(stream);
     if (stream_is_busy(stream))
         return true;

@@ -79,16 +79,22 @@ static enum sync_status acknowledge_apply(struct lane_write *write, struct write
     return SYNC_OK;
 }
 
-void stream_acknowledge_ask(struct sync_stream *stream, const struct session_request *request) {
+void stream_acknowledge(struct sync_stream *stream) {
+    assert(stream->has_note && !stream->noting);
     struct note_work *work = note_make(stream, STREAM_NOTED, acknowledge_apply);
-    if (!work) {
-        struct session_answer answer = {.kind = SESSION_ACKNOWLEDGE};
-        stream_error(&answer.error, SYNC_ERR_NO_MEMORY);
-        stream_answer(stream, &answer);
-        return;
-    }
-    work->acknowledged = request->acknowledged;
+    stream->has_note = false;
+    stream->noted_us = clock_monotonic_us(stream->service->clock);
+    if (!work)
+        return; /* the next acknowledgement, or hello, says it again */
+    work->acknowledged = stream->note;
     lane_write_start(&work->write);
+}
+
+void stream_acknowledge_ask(struct sync_stream *stream, const struct session_request *request) {
+    struct session_answer answer = {.kind = SESSION_ACKNOWLEDGE};
+    stream->has_note = true;
+    stream->note = request->acknowledged;
+    stream_answer(stream, &answer);
 }
 
 /* ---- Reports */
@@ -194,13 +200,18 @@ static void note_end(struct sync_stream *stream, unsigned cause) {
     if (work->error.status == work->status)
         answer.error = work->error;
     stream_error(&answer.error, work->status);
-    if (cause != STREAM_NOTED && work->status == SYNC_OK) {
+    if (cause == STREAM_NOTED) {
+        if (work->status != SYNC_OK && work->status != SYNC_ERR_DENIED)
+            log_line(stream->service->log, LOG_WARN, "acknowledgement not stored",
+                     LOG_SLICE("user", stream_user(stream)), LOG_TEXT("device", stream->device),
+                     LOG_TEXT("cause", sync_status_name(work->status)));
+    } else if (work->status == SYNC_OK) {
         bool goes_on = work->operation && !operation_has_ended(work->operation);
         stream->renew_us =
             goes_on ? clock_monotonic_us(stream->service->clock) + OPERATION_RENEW_US : UINT64_MAX;
         report_count(work);
     }
-    if (cause != STREAM_RENEWED)
+    if (cause == STREAM_REPORTED)
         stream_answer(stream, &answer);
     arena_done(&work->arena);
     memory_free(work);

@@ -42,8 +42,9 @@ enum {
     LAP_INDEX_BYTES_ALL = 128 << 20,
 };
 
-static const uint64_t STREAM_LAP_KEPT_US = 1000000; /* without use */
-static const uint64_t STREAM_PATIENCE_US = 500000;  /* with a write at the end */
+static const uint64_t STREAM_LAP_KEPT_US = 1000000;  /* without use */
+static const uint64_t STREAM_NOTE_STEP_US = 1000000; /* between acknowledgements stored */
+static const uint64_t STREAM_PATIENCE_US = 500000;   /* with a write at the end */
 
 /* What all streams share. */
 struct sync_streams {
@@ -93,6 +94,9 @@ struct sync_stream {
     struct open_work *opening;
     struct apply_work *applying;
     struct note_work *noting, *reporting, *renewing;
+    bool has_note;     /* an acknowledgement is to be stored */
+    uint64_t note;     /* sequence */
+    uint64_t noted_us; /* when one was */
     struct lap lap;
     uint64_t lap_used_us;
     size_t lap_bytes;  /* counted in streams->index_bytes */
@@ -139,7 +143,11 @@ enum sync_status stream_device_check(struct sync_stream *stream);
 void stream_lap_release(struct sync_stream *stream);
 
 /* ---- sync_stream_note.c: after STREAM_NOTED, STREAM_REPORTED, STREAM_RENEWED */
+/* Remembers what the device holds, and answers at once: a live device says so after each change,
+ * and what is lost of it the next hello says again. */
 void stream_acknowledge_ask(struct sync_stream *stream, const struct session_request *request);
+/* Writes what is remembered. */
+void stream_acknowledge(struct sync_stream *stream);
 void stream_report_ask(struct sync_stream *stream, const struct session_request *request);
 /* Writes the operation again, so that it counts as alive. */
 void stream_renew(struct sync_stream *stream);
