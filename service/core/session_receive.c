@@ -67,10 +67,8 @@ static enum sync_status unpack(struct session_received *received, struct slice b
     struct bounded_arena bounded = {.arena = &received->arena};
     ProtobufCAllocator allocator = {
         .alloc = bounded_alloc, .free = bounded_free, .allocator_data = &bounded};
-    size_t room = received->arena.taken_bytes;
     received->message =
         travelsense__sync__v1__sync_request__unpack(&allocator, bytes.size, bytes.data);
-    assert(received->arena.taken_bytes >= room);
     if (received->message)
         return SYNC_OK;
     return bounded.is_past_bound ? SYNC_ERR_TOO_LARGE : SYNC_ERR_NO_MEMORY;
