@@ -173,6 +173,7 @@ class Device:
         self.next_batch, self.batch_size, self.next_change = 1, 1000, 1
         self.acknowledged = 0
         self.again = 0        # records that came though they were held
+        self.patches = 0
         self.messages = []    # kinds, over all sessions
         self.session = self.welcome = None
         self.in_flight, self.percent, self.is_complete = {}, 0, False
@@ -193,6 +194,10 @@ class Device:
 
     def version(self, key):
         return self.records[key][0] if key in self.records else self.tombstones.get(key, 0)
+
+    def wants(self, key):
+        """Whether records of that type come at all."""
+        return key[0] in self.hello.get("dataTypes", [key[0]])
 
     def has_sent_all(self):
         return not self.unsent and not self.in_flight
@@ -277,6 +282,8 @@ class Device:
         self.notices.append(notice)
         if notice["kind"] == "resync-required":
             self.seen, self.position = set(), 0
+        if notice["kind"] == "drain":
+            assert notice["resumeCursor"] in (self.cursor, ""), "not where the device is"
 
     def take_conflict(self, conflict):
         self.conflicts[conflict["conflictId"]] = conflict
@@ -289,6 +296,7 @@ class Device:
     def take_record(self, record):
         key, version = (record["dataType"], record["dataId"]), int(record["version"])
         held = self.version(key)
+        assert self.wants(key), "%s was not asked for" % (key,)
         assert version >= held, "%s goes from version %d to %d" % (key, held, version)
         self.again += version == held
         if self.seen is not None:
@@ -299,6 +307,7 @@ class Device:
             return
         if "patch" in record:
             data = merge_patch(self.data(key), record["patch"])
+            self.patches += 1
         else:
             data = record["data"]
         self.tombstones.pop(key, None)
@@ -324,6 +333,8 @@ class Device:
         """A change of its own took effect as sent: its record does not come."""
         assert result["outcome"] == "applied" and not result["duplicate"], result
         key, version = (result["dataType"], result["dataId"]), int(result["version"])
+        if not self.wants(key):
+            return
         assert version > self.version(key), "%s did not move" % (key,)
         if one["type"] == "delete":
             self.records.pop(key, None)
