@@ -9,7 +9,7 @@ import unittest
 ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 sys.path += [os.path.join(ROOT, "tests", "integration"), os.path.join(ROOT, "tools")]
 import harness  # noqa: E402
-from benchmark import machine, pull_benches, report, upload_benches  # noqa: E402
+from benchmark import machine, pull_benches, report, stack, upload_benches  # noqa: E402
 
 
 def varint(number):
@@ -59,6 +59,12 @@ class BenchmarkTest(unittest.TestCase):
         short = upload_benches.sweep_times(Options, 16)["measure_ms"]
         self.assertEqual(short, 2500)
         self.assertGreater(upload_benches.sweep_times(Options, 64000)["measure_ms"], 4 * short)
+
+    def test_a_counter_is_the_sum_of_its_series(self):
+        page = "# TYPE a counter\na{b=\"c d\"} 2\na{b=\"e\"} 3.5\na_more 7\n"
+        self.assertEqual(stack.counter_of(page, "a"), 5.5)
+        with self.assertRaises(stack.BenchError):
+            stack.counter_of(page, "b")
 
     def test_a_file_system_in_memory_is_known(self):
         self.assertNotEqual(machine.file_system("/")[0], "unknown")

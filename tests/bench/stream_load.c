@@ -9,7 +9,7 @@
 enum {
     OPENING_MAX = 256, /* streams on their way to live at a time */
     OPEN_SECONDS_MAX = 300,
-    STEP_MS = 5,
+    STEP_US = 5000,
 };
 
 uint64_t stream_now_us(void) {
@@ -44,8 +44,15 @@ static void on_records(struct stream_member *member, size_t count) {
         load->latencies_us[load->latency_count++] = (uint32_t)took_us;
 }
 
+/* A stream that is refused comes again in the slot that it was given; any other end is a fault. */
 static void on_ended(struct stream_member *member, const struct stub_status *status) {
     struct stream_load *load = load_of(member);
+    if (!member->is_live && status->code == STUB_UNAVAILABLE && status->retry_after_ms > 0) {
+        member->reopen_us = stream_now_us() + status->retry_after_ms * 1000;
+        load->refused++;
+        load->away++;
+        return;
+    }
     if (load->ended++ == 0)
         fprintf(stderr, "stream_load: stream of %s ended: %s %s\n", member->device,
                 stub_code_name(status->code), status->message ? status->message : "");
@@ -100,16 +107,34 @@ static bool processes_read(struct stream_load *load, struct load_process *ret_us
     return true;
 }
 
+/* Opens again those whose slot has come. */
+static bool streams_reopen(struct stream_load *load) {
+    uint64_t now_us = stream_now_us();
+    for (unsigned i = 0; load->away > 0 && i < load->opened; i++) {
+        struct stream_member *member = &load->members[i];
+        if (member->reopen_us == 0 || member->reopen_us > now_us)
+            continue;
+        member->reopen_us = 0;
+        load->away--;
+        stream_member_close(member);
+        if (!stream_member_open(member))
+            return false;
+    }
+    return true;
+}
+
 static bool streams_open(struct stream_load *load) {
     uint64_t begun_us = stream_now_us();
     uint64_t end_us = begun_us + OPEN_SECONDS_MAX * 1000000ull;
     while (load->live < load->options->members) {
-        while (load->opened < load->options->members && load->opened - load->live < OPENING_MAX) {
+        while (load->opened < load->options->members &&
+               (load->options->is_herd || load->opened - load->live - load->away < OPENING_MAX)) {
             if (!stream_member_open(&load->members[load->opened++]))
                 return false;
         }
-        stub_loop_run_once(load->loop, STEP_MS);
-        if (load->ended > 0)
+        for (uint64_t until_us = stream_now_us() + STEP_US; stream_now_us() < until_us;)
+            stub_loop_run_once(load->loop, STEP_US / 1000);
+        if (load->ended > 0 || !streams_reopen(load))
             return false;
         if (stream_now_us() > end_us) {
             fprintf(stderr, "stream_load: only %u of %u streams are live\n", load->live,
@@ -173,10 +198,11 @@ static double latency_ms(const struct stream_load *load, double share) {
 
 static void print(struct stream_load *load) {
     qsort(load->latencies_us, load->latency_count, sizeof(uint32_t), compare);
-    printf("{\"members\": %u, \"seconds\": %.3f, \"open_seconds\": %.3f, \"changes\": %llu,\n"
+    printf("{\"members\": %u, \"seconds\": %.3f, \"open_seconds\": %.3f, \"refused\": %u,\n"
+           " \"changes\": %llu,\n"
            " \"arrivals\": %zu, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f,\n"
            " \"processes\": [",
-           load->options->members, load->seconds, load->open_seconds,
+           load->options->members, load->seconds, load->open_seconds, load->refused,
            (unsigned long long)load->changes, load->latency_count, latency_ms(load, 0.5),
            latency_ms(load, 0.99), latency_ms(load, 1));
     for (unsigned i = 0; i < load->options->pid_count; i++)

@@ -18,7 +18,7 @@ struct stream_load {
     struct load_lines tokens;
     struct stream_member *members;
     unsigned opened, live, ended;
-    struct stub_status end; /* of the first stream that ended by itself */
+    unsigned refused, away; /* refusals so far; streams that wait for their slot */
     double open_seconds;
     /* what is measured */
     bool is_measuring;

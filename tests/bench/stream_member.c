@@ -134,4 +134,5 @@ void stream_member_close(struct stream_member *member) {
     if (member->call)
         stub_call_cancel(member->call);
     member->call = stub_call_close(member->call);
+    member->is_sending = member->wants_acknowledgement = false;
 }

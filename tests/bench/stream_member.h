@@ -30,6 +30,7 @@ struct stream_member {
     bool is_live;
     unsigned in_flight; /* batches without outcomes */
     uint64_t sent_us;   /* for the caller: when its change was sent */
+    uint64_t reopen_us; /* for the caller: when to open it again; 0: not */
     /* ---- the member's own */
     struct stub_call *call;
     bool is_sending, wants_acknowledgement;
@@ -46,7 +47,7 @@ bool stream_member_open(struct stream_member *member);
 void stream_member_send(struct stream_member *member, struct stream_batch *batch);
 bool stream_member_may_send(const struct stream_member *member);
 
-/* Cancels and closes. */
+/* Cancels and closes; it may be opened again. */
 void stream_member_close(struct stream_member *member);
 
 #endif

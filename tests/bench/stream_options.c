@@ -8,15 +8,22 @@
 static const char usage[] =
     "usage: stream_load --mode idle|latency|upload|unary --target TARGET --tokens FILE\n"
     "                   [--members N] [--devices N] [--channels N] [--changes N] [--rate N]\n"
-    "                   [--seconds N] [--settle N] [--pids PID,PID]\n";
+    "                   [--seconds N] [--settle N] [--pids PID,PID] [--herd]\n";
 
 static const struct option long_options[] = {
-    {"mode", required_argument, NULL, 'm'},    {"target", required_argument, NULL, 't'},
-    {"tokens", required_argument, NULL, 'k'},  {"members", required_argument, NULL, 'n'},
-    {"devices", required_argument, NULL, 'd'}, {"channels", required_argument, NULL, 'c'},
-    {"changes", required_argument, NULL, 'b'}, {"rate", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 's'}, {"settle", required_argument, NULL, 'e'},
-    {"pids", required_argument, NULL, 'p'},    {0},
+    {"mode", required_argument, NULL, 'm'},
+    {"target", required_argument, NULL, 't'},
+    {"tokens", required_argument, NULL, 'k'},
+    {"members", required_argument, NULL, 'n'},
+    {"devices", required_argument, NULL, 'd'},
+    {"channels", required_argument, NULL, 'c'},
+    {"changes", required_argument, NULL, 'b'},
+    {"rate", required_argument, NULL, 'r'},
+    {"seconds", required_argument, NULL, 's'},
+    {"settle", required_argument, NULL, 'e'},
+    {"pids", required_argument, NULL, 'p'},
+    {"herd", no_argument, NULL, 'h'},
+    {0},
 };
 
 static bool read_number(const char *text, unsigned least, unsigned most, unsigned *ret_number) {
@@ -76,6 +83,9 @@ static bool read_option(int option, const char *text, struct stream_options *opt
         return read_number(text, 1, 3600, &options->seconds);
     case 'e':
         return read_number(text, 0, 600, &options->settle_seconds);
+    case 'h':
+        options->is_herd = true;
+        return true;
     case 'p':
         return read_pids(text, options);
     default:

@@ -30,6 +30,7 @@ struct stream_options {
     unsigned changes;        /* of a batch: uploads */
     unsigned rate;           /* latency: changes a second by other users, beside it */
     unsigned seconds, settle_seconds;
+    bool is_herd; /* all open at once */
     int pids[STREAM_PIDS_MAX];
     unsigned pid_count;
 };
