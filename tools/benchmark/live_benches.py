@@ -77,7 +77,7 @@ def streams(options):
 
 
 def herd(stack, members, options):
-    """All streams come back at once, while one user goes on with unary calls through the gateway."""
+    """All streams come back at once, while a user goes on with unary calls through the gateway."""
     tokens_write(stack, members // 2)
     user = stack.users(1)[0]
     command = [stack.binary("tests/bench/stream_load"), "--mode", "idle", "--herd",
