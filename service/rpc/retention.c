@@ -188,6 +188,8 @@ struct aging_table {
     enum table table, by_user;
     bool (*take)(struct key_list *list, const struct row *row, struct arena *arena);
     bool (*index)(struct arena *arena, struct slice user, struct slice id, struct slice *ret_key);
+    /* NULL, or another place in that list, where the row may still stand. */
+    bool (*mark)(struct arena *arena, struct slice user, struct slice id, struct slice *ret_key);
 };
 
 struct aging_scan {
@@ -215,7 +217,7 @@ static bool aging_visit(void *context, const struct scan_item *item) {
 /* Removes rows, named as `user NUL id`, with their places in the users' lists. */
 static enum sync_status aging_remove(struct service *service, const struct aging_table *table,
                                      const struct key_list *list, struct arena *arena) {
-    struct row_write *rows = arena_zalloc(arena, 2 * list->count, sizeof *rows);
+    struct row_write *rows = arena_zalloc(arena, 3 * list->count, sizeof *rows), *row = rows;
     if (!rows)
         return SYNC_ERR_NO_MEMORY;
     for (size_t i = 0; i < list->count; i++) {
@@ -224,12 +226,15 @@ static enum sync_status aging_remove(struct service *service, const struct aging
         assert(nul);
         struct slice user = slice_first(both, (size_t)(nul - both.data));
         struct slice id = slice_after(both, user.size + 1);
-        rows[2 * i] = (struct row_write){.table = table->table, .key = id, .remove = true};
-        rows[2 * i + 1] = (struct row_write){.table = table->by_user, .remove = true};
-        if (!table->index(arena, user, id, &rows[2 * i + 1].key))
+        *row++ = (struct row_write){.table = table->table, .key = id, .remove = true};
+        *row = (struct row_write){.table = table->by_user, .remove = true};
+        if (!table->index(arena, user, id, &row++->key))
+            return SYNC_ERR_NO_MEMORY;
+        *row = (struct row_write){.table = table->by_user, .remove = true};
+        if (table->mark && !table->mark(arena, user, id, &row++->key))
             return SYNC_ERR_NO_MEMORY;
     }
-    struct write_set set = {.rows = rows, .row_count = 2 * list->count};
+    struct write_set set = {.rows = rows, .row_count = (size_t)(row - rows)};
     return store_commit_wait(service->store, &set, NULL);
 }
 
@@ -267,7 +272,8 @@ static enum sync_status aging_expire(struct service *service, const struct aging
 enum sync_status retention_expire_operations(struct service *service,
                                              struct retention_counts *counts) {
     static const struct aging_table operations = {TABLE_OPERATION, TABLE_OPERATION_BY_USER,
-                                                  operation_take, key_of_operation_index};
+                                                  operation_take, key_of_operation_index,
+                                                  key_of_operation_open};
     int64_t before_us =
         (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.operation_us;
     return aging_expire(service, &operations, before_us, &counts->operations);
@@ -276,7 +282,7 @@ enum sync_status retention_expire_operations(struct service *service,
 enum sync_status retention_expire_conflicts(struct service *service,
                                             struct retention_counts *counts) {
     static const struct aging_table conflicts = {TABLE_CONFLICT, TABLE_CONFLICT_BY_USER,
-                                                 conflict_take, conflict_index};
+                                                 conflict_take, conflict_index, NULL};
     int64_t before_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us;
     return aging_expire(service, &conflicts, before_us, &counts->conflicts);
 }

@@ -299,6 +299,26 @@ class Stream(Case):
                            after["sync_live_latency_seconds_count"])
 
 
+class Limited(Case):
+    service_flags = ("--changes-burst", "100", "--changes-per-second", "1")
+
+    def test_a_limit_is_told_before_it_is_reached_and_refuses_batches_alone(self):
+        talk = Talk("127.0.0.1:%d" % self.stack.grpc_port, self.bearer)
+        self.addCleanup(talk.close)
+        talk.send({"hello": {"deviceId": self.phone, "live": True}})
+        talk.expect("complete")
+        talk.send({"batch": {"batchId": 1, "changes": [change(number) for number in range(95)]}})
+        self.assertEqual(len(talk.expect("outcomes")["results"]), 95)
+        notice = talk.expect("notice")
+        self.assertEqual(notice["kind"], "quota-near")
+        talk.send({"batch": {"batchId": 2, "changes": [change(number) for number in range(100, 150)]}})
+        error = talk.expect("outcomes")["error"]
+        self.assertEqual(error["reason"], "RATE_LIMITED")
+        self.assertGreater(float(error["retryAfter"].rstrip("s")), 10)
+        talk.send({"batch": {"batchId": 3, "changes": [change(200)]}})
+        self.assertEqual(talk.expect("outcomes")["results"][0]["outcome"], "applied")
+
+
 class Herd(Case):
     service_flags = ("--no-limits", "--streams-max", "2", "--streams-opening-max", "1",
                      "--stream-opens-per-second", "50")

@@ -61,6 +61,31 @@ static size_t count_open(struct service_fixture *fixture) {
     return count;
 }
 
+/* Stores the operation of a stream, renewed now. */
+static const char *put_stream(struct service_fixture *fixture) {
+    char *id = arena_alloc(&fixture->arena, UUID_TEXT_SIZE + 1);
+    assert_non_null(id);
+    uuid_v7(fixture->now_us, fixture->service.random, id);
+    struct operation_draft draft = {.sync_id = id,
+                                    .user = ANNA,
+                                    .device = SLICE("d1"),
+                                    .types = DATA_TYPES_ALL,
+                                    .sync_type = SYNC_FULL,
+                                    .status = OPERATION_PROCESSING,
+                                    .phase = "downloading",
+                                    .created_us = (int64_t)fixture->now_us};
+    PB(SyncOperation) *operation = operation_make(&draft, &fixture->arena);
+    assert_non_null(operation);
+    struct row_write rows[OPERATION_ROWS_MAX];
+    size_t count = 0;
+    assert_int_equal(operation_put_stream(operation, true, (int64_t)fixture->now_us,
+                                          &fixture->arena, rows, &count),
+                     SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = count};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+    return id;
+}
+
 static enum sync_status run_job(struct service_fixture *fixture, const char *id) {
     struct job job = {.kind = SLICE(SYNC_JOB_KIND), .user = ANNA, .payload = slice_text(id)};
     struct sync_error error;
@@ -97,6 +122,64 @@ static void a_job_that_runs_again_changes_nothing(void **state) {
     const PB(SyncOperation) *done = get_operation(fixture, id);
     assert_int_equal(done->sync_attempts, 1);
     assert_int_equal(done->status, OPERATION_COMPLETED);
+}
+
+static void a_stream_that_is_not_renewed_has_failed(void **state) {
+    struct service_fixture *fixture = *state;
+    const char *id = put_stream(fixture);
+    fixture->now_us += OPERATION_STALE_US - 1;
+    PB(SyncOperation) *operation = get_operation(fixture, id);
+    int64_t now_us = (int64_t)fixture->now_us;
+    assert_int_equal(count_open(fixture), 1);
+    assert_int_equal(operation_judge(operation, now_us, &fixture->arena), SYNC_OK);
+    assert_int_equal(operation->status, OPERATION_PROCESSING);
+    /* Renewed, it lives on. */
+    struct row_write rows[OPERATION_ROWS_MAX];
+    size_t count = 0;
+    operation->updated_at = message_time(&fixture->arena, now_us);
+    assert_int_equal(operation_put_stream(operation, false, now_us, &fixture->arena, rows, &count),
+                     SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = count};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+    fixture->now_us += 2;
+    assert_int_equal(count_open(fixture), 1);
+    fixture->now_us += OPERATION_STALE_US;
+    assert_int_equal(count_open(fixture), 0);
+    operation = get_operation(fixture, id);
+    assert_int_equal(operation_judge(operation, (int64_t)fixture->now_us, &fixture->arena),
+                     SYNC_OK);
+    assert_int_equal(operation->status, OPERATION_FAILED);
+    assert_true(slice_starts_with(slice_text(operation->error_message), SLICE("INTERRUPTED")));
+    int64_t end_us;
+    assert_true(message_time_us(operation->end_time, &end_us));
+    assert_int_equal(end_us, now_us);
+}
+
+static void a_cut_stream_is_removed_in_time_with_its_mark(void **state) {
+    struct service_fixture *fixture = *state;
+    put_stream(fixture);
+    struct retention_counts counts = {0};
+    fixture->now_us += fixture->service.retention.operation_us;
+    assert_int_equal(retention_expire_operations(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.operations, 0);
+    fixture->now_us += 2 * (uint64_t)OPERATION_STALE_US;
+    assert_int_equal(retention_expire_operations(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.operations, 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_OPERATION, SLICE_EMPTY), 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_OPERATION_BY_USER, SLICE_EMPTY), 0);
+}
+
+static void a_job_that_works_long_has_not_failed(void **state) {
+    struct service_fixture *fixture = *state;
+    const char *id = put_operation(fixture, SYNC_FULL, OPERATION_PENDING);
+    fixture->now_us += 10 * (uint64_t)OPERATION_STALE_US;
+    PB(SyncOperation) *operation = get_operation(fixture, id);
+    operation->status = (PB(SyncStatus))OPERATION_PROCESSING;
+    operation->sync_attempts = 1;
+    assert_int_equal(operation_judge(operation, (int64_t)fixture->now_us, &fixture->arena),
+                     SYNC_OK);
+    assert_int_equal(operation->status, OPERATION_PROCESSING);
+    assert_int_equal(count_open(fixture), 1);
 }
 
 static void what_is_cancelled_stays_cancelled(void **state) {
@@ -312,6 +395,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_request_becomes_a_bundle),
         TEST(a_job_that_runs_again_changes_nothing),
+        TEST(a_stream_that_is_not_renewed_has_failed),
+        TEST(a_cut_stream_is_removed_in_time_with_its_mark),
+        TEST(a_job_that_works_long_has_not_failed),
         TEST(what_is_cancelled_stays_cancelled),
         TEST(a_job_given_up_fails_its_operation),
         TEST(a_job_without_its_operation_is_done),
