@@ -110,6 +110,7 @@ static inline struct slice stream_user(const struct sync_stream *stream) {
     return slice_text(rpc_call_identity(stream->call)->user);
 }
 
+/* The time, as the session wants it. */
 static inline struct session_time stream_now(const struct sync_stream *stream) {
     const struct clock *clock = stream->service->clock;
     return (struct session_time){.wall_us = (int64_t)clock_now_us(clock),

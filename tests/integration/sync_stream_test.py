@@ -311,7 +311,8 @@ class Limited(Case):
         self.assertEqual(len(talk.expect("outcomes")["results"]), 95)
         notice = talk.expect("notice")
         self.assertEqual(notice["kind"], "quota-near")
-        talk.send({"batch": {"batchId": 2, "changes": [change(number) for number in range(100, 150)]}})
+        more = [change(number) for number in range(100, 150)]
+        talk.send({"batch": {"batchId": 2, "changes": more}})
         error = talk.expect("outcomes")["error"]
         self.assertEqual(error["reason"], "RATE_LIMITED")
         self.assertGreater(float(error["retryAfter"].rstrip("s")), 10)
