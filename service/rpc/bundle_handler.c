@@ -205,7 +205,7 @@ static void get_answer(struct bundle_get *get, struct bundle_source *source) {
         metric_add(metrics->bundle_records, (double)response.n_records);
         metric_add(metrics->bundle_bytes, response.size);
     }
-    rpc_call_reply(call, &response.base);
+    sync_service_get_bundle_reply(call, &response);
 }
 
 static void get_bound(struct rpc_call *call, const struct device *device, void *context) {
@@ -285,7 +285,7 @@ static bool get_check(struct bundle_get *get) {
 
 void bundle_get_handle(struct rpc_call *call) {
     struct service *service = rpc_call_service(call);
-    ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(get_bundle_request));
+    PB(GetBundleRequest) *request = sync_service_get_bundle_unpack(call);
     if (!request)
         return;
     struct bundle_get *get = arena_zalloc(rpc_call_arena(call), 1, sizeof *get);
@@ -294,7 +294,7 @@ void bundle_get_handle(struct rpc_call *call) {
         return;
     }
     get->call = call;
-    get->request = (PB(GetBundleRequest) *)request;
+    get->request = request;
     if (!get_check(get))
         return;
     struct sync_error error;

@@ -27,7 +27,7 @@ static enum sync_status config_load(struct rpc_call *call, struct row *ret_row,
 }
 
 void config_get_handle(struct rpc_call *call) {
-    if (!rpc_call_unpack(call, PB_DESCRIPTOR(get_sync_config_request)) || !device_guard(call))
+    if (!sync_service_get_sync_config_unpack(call) || !device_guard(call))
         return;
     struct row row;
     PB(GetSyncConfigResponse) response = PB_INIT(GET_SYNC_CONFIG_RESPONSE);
@@ -35,7 +35,7 @@ void config_get_handle(struct rpc_call *call) {
     if (status != SYNC_OK)
         call_fail_status(call, status);
     else
-        rpc_call_reply(call, &response.base);
+        sync_service_get_sync_config_reply(call, &response);
 }
 
 /* An update on its way; lives in the call's arena. */
@@ -81,11 +81,11 @@ static void config_update_finish(struct lane_write *write, enum sync_status stat
     }
     PB(UpdateSyncConfigResponse) response = PB_INIT(UPDATE_SYNC_CONFIG_RESPONSE);
     response.config = update->config;
-    rpc_call_reply(update->call, &response.base);
+    sync_service_update_sync_config_reply(update->call, &response);
 }
 
 void config_update_handle(struct rpc_call *call) {
-    ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(update_sync_config_request));
+    PB(UpdateSyncConfigRequest) *request = sync_service_update_sync_config_unpack(call);
     if (!request || !device_guard(call))
         return;
     struct config_update *update = arena_zalloc(rpc_call_arena(call), 1, sizeof *update);
@@ -94,7 +94,7 @@ void config_update_handle(struct rpc_call *call) {
         return;
     }
     update->call = call;
-    update->request = (PB(UpdateSyncConfigRequest) *)request;
+    update->request = request;
     violations_init(&update->violations, rpc_call_arena(call), rpc_call_faults(call));
     update->write = (struct lane_write){.service = rpc_call_service(call),
                                         .lane = slice_text(rpc_call_identity(call)->user),

@@ -5,8 +5,7 @@
 #include "service/rpc/violations.h"
 
 void conflict_get_handle(struct rpc_call *call) {
-    const PB(GetConflictRequest) *request =
-        (PB(GetConflictRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(get_conflict_request));
+    const PB(GetConflictRequest) *request = sync_service_get_conflict_unpack(call);
     if (!request)
         return;
     struct violations violations;
@@ -23,7 +22,7 @@ void conflict_get_handle(struct rpc_call *call) {
     PB(GetConflictResponse) response = PB_INIT(GET_CONFLICT_RESPONSE);
     response.conflict = conflict_message(&conflict, rpc_call_arena(call));
     if (response.conflict)
-        rpc_call_reply(call, &response.base);
+        sync_service_get_conflict_reply(call, &response);
     else
         call_fail_status(call, SYNC_ERR_NO_MEMORY);
 }
@@ -113,8 +112,7 @@ static enum sync_status list_fill(struct rpc_call *call, const struct page_bindi
 }
 
 void conflict_list_handle(struct rpc_call *call) {
-    const PB(ListConflictsRequest) *request =
-        (PB(ListConflictsRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(list_conflicts_request));
+    const PB(ListConflictsRequest) *request = sync_service_list_conflicts_unpack(call);
     if (!request)
         return;
     struct violations violations;
@@ -137,7 +135,7 @@ void conflict_list_handle(struct rpc_call *call) {
     enum sync_status status =
         list_fill(call, &binding, size, request->include_resolved, after, &response);
     if (status == SYNC_OK)
-        rpc_call_reply(call, &response.base);
+        sync_service_list_conflicts_reply(call, &response);
     else
         call_fail_status(call, status);
 }

@@ -51,7 +51,7 @@ static void resolution_finish(struct lane_write *write, enum sync_status status)
         const struct sync_metrics *metrics = write->service->sync_metrics;
         if (metrics && write->set.row_count > 0)
             metric_add(metrics->resolutions[resolution->request.resolution], 1);
-        rpc_call_reply(call, &response.base);
+        sync_service_resolve_conflict_reply(call, &response);
     } else if (resolution->error.status == status) {
         rpc_call_fail(call, &resolution->error);
     } else {
@@ -90,8 +90,7 @@ static void resolution_take_merged(struct conflict_resolution *resolution,
 }
 
 void conflict_resolve_handle(struct rpc_call *call) {
-    const PB(ResolveConflictRequest) *request = (PB(ResolveConflictRequest) *)rpc_call_unpack(
-        call, PB_DESCRIPTOR(resolve_conflict_request));
+    const PB(ResolveConflictRequest) *request = sync_service_resolve_conflict_unpack(call);
     if (!request)
         return;
     struct conflict_resolution *resolution =

@@ -33,14 +33,13 @@ static void register_reply(struct rpc_call *call, const struct device *device, v
     PB(RegisterDeviceResponse) response = PB_INIT(REGISTER_DEVICE_RESPONSE);
     response.device = device_message(call, device);
     if (response.device)
-        rpc_call_reply(call, &response.base);
+        sync_service_register_device_reply(call, &response);
     else
         call_fail_status(call, SYNC_ERR_NO_MEMORY);
 }
 
 void device_register_handle(struct rpc_call *call) {
-    const PB(RegisterDeviceRequest) *request =
-        (PB(RegisterDeviceRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(register_device_request));
+    const PB(RegisterDeviceRequest) *request = sync_service_register_device_unpack(call);
     if (!request)
         return;
     struct violations violations;
@@ -110,8 +109,7 @@ static enum sync_status device_page_read(struct device_page *page, struct slice 
 }
 
 void device_list_handle(struct rpc_call *call) {
-    const PB(ListDevicesRequest) *request =
-        (PB(ListDevicesRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(list_devices_request));
+    const PB(ListDevicesRequest) *request = sync_service_list_devices_unpack(call);
     if (!request)
         return;
     struct arena *arena = rpc_call_arena(call);
@@ -138,7 +136,7 @@ void device_list_handle(struct rpc_call *call) {
         status = response.next_page_token ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
-        rpc_call_reply(call, &response.base);
+        sync_service_list_devices_reply(call, &response);
     else
         call_fail_status(call, status);
 }
@@ -200,14 +198,13 @@ static void revocation_finish(struct lane_write *write, enum sync_status status)
         status = response.device ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
-        rpc_call_reply(call, &response.base);
+        sync_service_revoke_device_reply(call, &response);
     else
         call_fail_status(call, status);
 }
 
 void device_revoke_handle(struct rpc_call *call) {
-    const PB(RevokeDeviceRequest) *request =
-        (PB(RevokeDeviceRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(revoke_device_request));
+    const PB(RevokeDeviceRequest) *request = sync_service_revoke_device_unpack(call);
     if (!request)
         return;
     struct violations violations;

@@ -123,7 +123,7 @@ static bool download_check(struct download *download) {
 }
 
 void bundle_download_handle(struct rpc_call *call) {
-    ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(download_bundle_request));
+    PB(DownloadBundleRequest) *request = sync_service_download_bundle_unpack(call);
     if (!request)
         return;
     struct download *download = arena_zalloc(rpc_call_arena(call), 1, sizeof *download);
@@ -132,7 +132,7 @@ void bundle_download_handle(struct rpc_call *call) {
         return;
     }
     download->call = call;
-    download->request = (PB(DownloadBundleRequest) *)request;
+    download->request = request;
     download->is_by_id = download->request->bundle_id[0] != '\0';
     if (!download_check(download))
         return;

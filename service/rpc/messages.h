@@ -1,6 +1,7 @@
-/* Messages: the API's messages as protobuf-c makes them, under short names, and what the handlers
- * put into them. A Struct is bytes here (the mirror of proto/BUILD.bazel). Everything made lives in
- * the arena given; NULL or false means that it had no room. */
+/* Messages: the API's messages as protobuf-c makes them, under short names, what the handlers put
+ * into them, and the skeletons by which these take and answer calls. A Struct is bytes here (the
+ * mirror of proto/BUILD.bazel). Everything made lives in the arena given; NULL or false means that
+ * it had no room. */
 #ifndef SERVICE_RPC_MESSAGES_H
 #define SERVICE_RPC_MESSAGES_H
 
@@ -16,7 +17,9 @@
 #include "travelsense/sync/v1/device.pb-c.h"
 #include "travelsense/sync/v1/operation.pb-c.h"
 #include "travelsense/sync/v1/record.pb-c.h"
+#include "travelsense/sync/v1/record_service.grpc-server.h"
 #include "travelsense/sync/v1/record_service.pb-c.h"
+#include "travelsense/sync/v1/sync_service.grpc-server.h"
 
 /* struct, initializer and descriptor of travelsense.sync.v1.Name: PB(SyncConfig),
  * PB_INIT(SYNC_CONFIG), PB_DESCRIPTOR(sync_config). */

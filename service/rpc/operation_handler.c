@@ -15,8 +15,7 @@ static bool operation_check_id(struct rpc_call *call, const char *sync_id) {
 }
 
 void sync_operation_get_handle(struct rpc_call *call) {
-    const PB(GetSyncOperationRequest) *request = (PB(GetSyncOperationRequest) *)rpc_call_unpack(
-        call, PB_DESCRIPTOR(get_sync_operation_request));
+    const PB(GetSyncOperationRequest) *request = sync_service_get_sync_operation_unpack(call);
     if (!request || !operation_check_id(call, request->sync_id) || !device_guard(call))
         return;
     struct sync_error error;
@@ -35,7 +34,7 @@ void sync_operation_get_handle(struct rpc_call *call) {
     if (status != SYNC_OK)
         call_fail_status(call, status);
     else
-        rpc_call_reply(call, &response.base);
+        sync_service_get_sync_operation_reply(call, &response);
 }
 
 /* Rows looked at for one page: of a device that has few, a page may hold fewer than asked for. */
@@ -111,14 +110,13 @@ static void operation_page_reply(struct operation_page *page, const struct page_
         status = response.next_page_token ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
-        rpc_call_reply(page->call, &response.base);
+        sync_service_list_sync_operations_reply(page->call, &response);
     else
         call_fail_status(page->call, status);
 }
 
 void sync_operation_list_handle(struct rpc_call *call) {
-    const PB(ListSyncOperationsRequest) *request = (PB(ListSyncOperationsRequest) *)rpc_call_unpack(
-        call, PB_DESCRIPTOR(list_sync_operations_request));
+    const PB(ListSyncOperationsRequest) *request = sync_service_list_sync_operations_unpack(call);
     if (!request)
         return;
     struct violations violations;
@@ -181,7 +179,7 @@ static void cancellation_finish(struct lane_write *write, enum sync_status statu
             metric_add(metrics->operations[OPERATION_CANCELLED], 1);
         PB(CancelSyncOperationResponse) response = PB_INIT(CANCEL_SYNC_OPERATION_RESPONSE);
         response.operation = cancel->operation;
-        rpc_call_reply(cancel->call, &response.base);
+        sync_service_cancel_sync_operation_reply(cancel->call, &response);
     } else if (cancel->error.status == status) {
         rpc_call_fail(cancel->call, &cancel->error);
     } else {
@@ -190,9 +188,7 @@ static void cancellation_finish(struct lane_write *write, enum sync_status statu
 }
 
 void sync_operation_cancel_handle(struct rpc_call *call) {
-    const PB(CancelSyncOperationRequest) *request =
-        (PB(CancelSyncOperationRequest) *)rpc_call_unpack(
-            call, PB_DESCRIPTOR(cancel_sync_operation_request));
+    const PB(CancelSyncOperationRequest) *request = sync_service_cancel_sync_operation_unpack(call);
     if (!request || !operation_check_id(call, request->sync_id) || !device_guard(call))
         return;
     struct cancellation *cancel = arena_zalloc(rpc_call_arena(call), 1, sizeof *cancel);

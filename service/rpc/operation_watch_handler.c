@@ -70,8 +70,7 @@ static void operation_watch_turn(struct live_stream *live, struct arena *arena,
 }
 
 void sync_operation_watch_handle(struct rpc_call *call) {
-    const PB(WatchSyncOperationRequest) *request = (PB(WatchSyncOperationRequest) *)rpc_call_unpack(
-        call, PB_DESCRIPTOR(watch_sync_operation_request));
+    const PB(WatchSyncOperationRequest) *request = sync_service_watch_sync_operation_unpack(call);
     if (!request)
         return;
     struct arena *arena = rpc_call_arena(call);

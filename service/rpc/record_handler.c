@@ -6,8 +6,7 @@
 #include "service/rpc/record_check.h"
 
 void records_get_handle(struct rpc_call *call) {
-    const PB(GetRecordsRequest) *request =
-        (PB(GetRecordsRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(get_records_request));
+    const PB(GetRecordsRequest) *request = record_service_get_records_unpack(call);
     if (!request)
         return;
     struct service *service = rpc_call_service(call);
@@ -47,7 +46,7 @@ void records_get_handle(struct rpc_call *call) {
         status = response.cursor ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
-        rpc_call_reply(call, &response.base);
+        record_service_get_records_reply(call, &response);
     else
         call_fail_status(call, status);
 }
@@ -143,14 +142,13 @@ static void record_page_reply(struct rpc_call *call, struct record_page *page,
         status = response.cursor && response.next_page_token ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     if (status == SYNC_OK)
-        rpc_call_reply(call, &response.base);
+        record_service_list_records_reply(call, &response);
     else
         call_fail_status(call, status);
 }
 
 void records_list_handle(struct rpc_call *call) {
-    const PB(ListRecordsRequest) *request =
-        (PB(ListRecordsRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(list_records_request));
+    const PB(ListRecordsRequest) *request = record_service_list_records_unpack(call);
     if (!request)
         return;
     struct arena *arena = rpc_call_arena(call);

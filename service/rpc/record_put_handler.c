@@ -63,7 +63,7 @@ static enum sync_status put_apply(struct lane_write *write, struct write_set *re
 static void put_finish(struct lane_write *write, enum sync_status status) {
     struct records_put *put = (struct records_put *)write;
     if (status == SYNC_OK)
-        rpc_call_reply(put->call, &put->response.base);
+        record_service_put_records_reply(put->call, &put->response);
     else if (put->error.status == status)
         rpc_call_fail(put->call, &put->error);
     else
@@ -160,7 +160,7 @@ static bool put_check(struct records_put *put, const PB(PutRecordsRequest) *requ
 }
 
 void records_put_handle(struct rpc_call *call) {
-    ProtobufCMessage *request = rpc_call_unpack(call, PB_DESCRIPTOR(put_records_request));
+    PB(PutRecordsRequest) *request = record_service_put_records_unpack(call);
     if (!request)
         return;
     struct records_put *put = arena_zalloc(rpc_call_arena(call), 1, sizeof *put);
@@ -169,7 +169,7 @@ void records_put_handle(struct rpc_call *call) {
         return;
     }
     put->call = call;
-    if (!put_check(put, (PB(PutRecordsRequest) *)request))
+    if (!put_check(put, request))
         return;
     put->write = (struct lane_write){.service = rpc_call_service(call),
                                      .lane = put->batch.user,

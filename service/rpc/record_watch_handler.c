@@ -223,8 +223,7 @@ static bool watch_take_cursor(struct record_watch *watch, struct slice text,
 }
 
 void records_watch_handle(struct rpc_call *call) {
-    const PB(WatchRecordsRequest) *request =
-        (PB(WatchRecordsRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(watch_records_request));
+    const PB(WatchRecordsRequest) *request = record_service_watch_records_unpack(call);
     if (!request)
         return;
     struct arena *arena = rpc_call_arena(call);

@@ -82,7 +82,7 @@ static void request_finish(struct lane_write *write, enum sync_status status) {
     PB(RequestSyncResponse) response = PB_INIT(REQUEST_SYNC_RESPONSE);
     response.sync_id = request->sync_id;
     response.status = (PB(SyncStatus))OPERATION_PENDING;
-    rpc_call_reply(request->call, &response.base);
+    sync_service_request_sync_reply(request->call, &response);
 }
 
 static void request_bound(struct rpc_call *call, const struct device *device, void *context) {
@@ -119,7 +119,7 @@ static bool request_check(struct sync_request *request, const PB(RequestSyncRequ
 
 void sync_request_handle(struct rpc_call *call) {
     struct service *service = rpc_call_service(call);
-    ProtobufCMessage *message = rpc_call_unpack(call, PB_DESCRIPTOR(request_sync_request));
+    PB(RequestSyncRequest) *message = sync_service_request_sync_unpack(call);
     if (!message)
         return;
     struct sync_request *request = arena_zalloc(rpc_call_arena(call), 1, sizeof *request);
@@ -129,7 +129,7 @@ void sync_request_handle(struct rpc_call *call) {
     }
     request->call = call;
     request->user = slice_text(rpc_call_identity(call)->user);
-    if (!request_check(request, (PB(RequestSyncRequest) *)message))
+    if (!request_check(request, message))
         return;
     uuid_v7(clock_now_us(service->clock), service->random, request->sync_id);
     device_bind(call, &(struct device_claim){.id = request->device}, request_bound, request);

@@ -32,7 +32,7 @@ static enum sync_status upload_call_prepare(struct upload *upload) {
 static void upload_call_done(struct upload *upload, enum sync_status status) {
     struct upload_call *state = (struct upload_call *)upload;
     if (status == SYNC_OK)
-        rpc_call_reply(state->call, &state->response.base);
+        sync_service_upload_changes_reply(state->call, &state->response);
     else if (upload->error.status == status)
         rpc_call_fail(state->call, &upload->error);
     else
@@ -92,8 +92,7 @@ static struct upload_call *upload_call_make(struct rpc_call *call,
 }
 
 void changes_upload_handle(struct rpc_call *call) {
-    const PB(UploadChangesRequest) *request =
-        (PB(UploadChangesRequest) *)rpc_call_unpack(call, PB_DESCRIPTOR(upload_changes_request));
+    const PB(UploadChangesRequest) *request = sync_service_upload_changes_unpack(call);
     struct upload_call *state = request ? upload_call_make(call, request) : NULL;
     if (!state)
         return;

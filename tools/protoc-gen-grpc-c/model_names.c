@@ -97,6 +97,7 @@ static bool is_taken_beginning(const char *base) {
 /* A field's name: no keyword, and distinct within the service, whose name is part of the symbol. */
 static bool field_choose(struct choice *choice, const struct model_service *service,
                          struct model_method *method) {
+    assert(service->base && method->base);
     const char *field = method->base + strlen(service->base) + 1;
     bool is_free = !name_is_reserved(field);
     for (;;) {

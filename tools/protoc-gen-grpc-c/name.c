@@ -18,11 +18,11 @@ static bool is_digit(char c) {
 }
 
 static char to_lower(char c) {
-    return is_upper(c) ? (char)(c - 'A' + 'a') : c;
+    return (char)(is_upper(c) ? c - 'A' + 'a' : c);
 }
 
 static char to_upper(char c) {
-    return is_lower(c) ? (char)(c - 'a' + 'A') : c;
+    return (char)(is_lower(c) ? c - 'a' + 'A' : c);
 }
 
 /* The buffer's text in the arena; ends the buffer. */
