@@ -53,19 +53,23 @@ static enum sync_status undecided_fields(struct change_work *work,
     return SYNC_OK;
 }
 
-/* Changes by others after the base, newest first: for the times of the server's fields. */
+/* Changes by others after the base, newest first: for the times of the server's fields. A field
+ * that none of those looked at touches was changed before them all. */
 static enum sync_status ours_log_collect(const struct change_work *work,
                                          const struct change_record *record, uint64_t base_sequence,
                                          struct merge_input *input) {
     const struct record_view *view = record->view;
-    size_t max = view->history_count < OURS_LOG_MAX ? view->history_count : OURS_LOG_MAX;
+    size_t max = view->history_count < OURS_LOG_MAX ? view->history_count : OURS_LOG_MAX, i = 0;
     const struct log_entry **entries = arena_alloc(work->arena, max * sizeof *entries);
     if (!entries)
         return SYNC_ERR_NO_MEMORY;
-    for (size_t i = 0; i < view->history_count && input->ours_log_count < max; i++)
+    for (; i < view->history_count && input->ours_log_count < max; i++)
         if (view->history[i].sequence > base_sequence && !change_is_own(work, &view->history[i]))
             entries[input->ours_log_count++] = &view->history[i];
     input->ours_log = entries;
+    bool is_cut = i < view->history_count || view->history_trimmed;
+    if (is_cut && input->ours_log_count > 0)
+        input->ours_us = entries[input->ours_log_count - 1]->corrected_us;
     return SYNC_OK;
 }
 

@@ -307,6 +307,27 @@ static void many_conflicting_changes_of_one_record_stay_cheap(void **state) {
     expect_trip("{\"a\":50,\"b\":1000}", 1051);
 }
 
+static void a_field_that_was_changed_long_ago_yields_to_a_later_change(void **state) {
+    (void)state;
+    enum { CHANGES = 150, STEP_US = 1000 };
+    const int64_t BEGIN = NOW - 1000000;
+    start("{\"a\":1,\"b\":0}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    for (int i = 1; i <= CHANGES; i++) {
+        struct change change = change_of(arena_format(&arena, "t%d", i), CHANGE_UPDATE,
+                                         arena_format(&arena, "{\"b\":%d}", i));
+        change.device_us = BEGIN + i * STEP_US;
+        send_one(tablet, change, OUTCOME_APPLIED);
+    }
+    struct sending laptop = {.device = "laptop", .acknowledged = 1, .strategy = STRATEGY_MERGE};
+    struct change later = change_of("l", CHANGE_UPDATE, "{\"a\":3,\"b\":-1}");
+    later.device_us = BEGIN + (CHANGES - 1) * STEP_US;
+    send_one(laptop, later, OUTCOME_MERGED);
+    char *json = arena_format(&arena, "{\"a\":3,\"b\":%d}", CHANGES);
+    expect_trip(json, CHANGES + 3);
+}
+
 static void the_inbox_has_a_bound_and_the_change_may_come_again(void **state) {
     (void)state;
     start("{\"a\":1}");
@@ -336,6 +357,7 @@ int main(void) {
         USER_TEST(updating_what_others_deleted_follows_the_strategy),
         USER_TEST(deleting_what_others_changed_follows_the_strategy),
         USER_TEST(many_conflicting_changes_of_one_record_stay_cheap),
+        USER_TEST(a_field_that_was_changed_long_ago_yields_to_a_later_change),
         USER_TEST(the_inbox_has_a_bound_and_the_change_may_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
