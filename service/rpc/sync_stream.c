@@ -166,9 +166,11 @@ static void stream_take_news(struct sync_stream *stream, unsigned causes) {
         stream->is_suspect = false;
         stream_check_device(stream);
     }
-    if (causes & STREAM_COMMITTED)
-        stream_tell(stream, &(struct session_event){.kind = SESSION_COMMITTED,
-                                                    .head = atomic_load(&stream->head)});
+    if (causes & STREAM_COMMITTED) {
+        stream->heard = atomic_load(&stream->head);
+        stream_tell(stream,
+                    &(struct session_event){.kind = SESSION_COMMITTED, .head = stream->heard});
+    }
     if (causes & STREAM_DRAIN)
         stream_drain(stream);
     if (causes & STREAM_RANG) {
@@ -283,8 +285,8 @@ static void stream_rest(struct sync_stream *stream, uint64_t wake_us) {
         stream->is_opening = false;
         admission_complete(stream->streams->admission);
     }
-    if (!stream->is_writing && !stream->applying)
-        atomic_store(&stream->committed_us, 0);
+    if (!stream->is_writing && !stream->applying && stream->heard == atomic_load(&stream->head))
+        atomic_store(&stream->committed_us, 0); /* what was committed brought no message */
     if (stream->lap.index) {
         if (view.is_paused || now_us - stream->lap_used_us >= STREAM_LAP_KEPT_US)
             stream_lap_release(stream);

@@ -78,6 +78,7 @@ struct sync_stream {
     struct stream_entry entry;
     _Atomic uint64_t head;         /* any thread: the user's sequence as last told */
     _Atomic uint64_t committed_us; /* any thread: monotonic, of the first commit not yet sent; 0 */
+    uint64_t heard;                /* `head`, as the session was told */
     bool is_watching, is_registered;
 
     /* where it is */
