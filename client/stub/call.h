@@ -43,11 +43,24 @@ struct stub_options {
     size_t message_bytes_max; /* received, at most the channel's; 0: the channel's */
 };
 
-/* One method, as generated; static. */
+/* Told once how a unary call has ended. `response` is NULL on failure and otherwise the callback's
+ * to free; the status lives until the return. */
+typedef void stub_answered(void *context, struct ProtobufCMessage *response,
+                           const struct stub_status *status);
+
+/* Told of a message of a stream, which is the callback's; NULL at the end. */
+typedef void stub_received(void *context, struct ProtobufCMessage *message);
+
+/* One method, as generated; static. Generated callbacks take messages of the method's own types:
+ * they are given as stub_answered or stub_received, and called by what is named here, which casts
+ * them back. NULL: they are what they are given as. */
 struct stub_method {
     const char *path; /* "/package.Service/Method" */
     const struct ProtobufCMessageDescriptor *request, *response;
     bool client_streams, server_streams, is_idempotent;
+    void (*tell_answer)(stub_answered *answered, void *context, struct ProtobufCMessage *response,
+                        const struct stub_status *status);
+    void (*tell_message)(stub_received *received, void *context, struct ProtobufCMessage *message);
 };
 
 /* ---- Scope: calls that are cancelled together, and the way to cancel a blocking unary call. */
@@ -89,11 +102,6 @@ enum stub_code stub_unary(struct stub_channel *channel, const struct stub_method
                           const struct ProtobufCMessage *request,
                           const struct stub_options *options, struct stub_status *ret_status,
                           struct ProtobufCMessage **ret_response);
-
-/* Told once. `response` is NULL on failure and otherwise the callback's to free; the status lives
- * until the return. */
-typedef void stub_answered(void *context, struct ProtobufCMessage *response,
-                           const struct stub_status *status);
 
 /* Starts, from any thread; `answered` is called from the loop, also for what fails at once (only
  * without memory for the call itself it is called before the return, which leaves `ret_call` NULL).
@@ -144,9 +152,6 @@ enum stub_code stub_stream_answer(struct stub_call *call, struct stub_status *re
 
 /* `ok` is false when the stream has ended. */
 typedef void stub_sent(void *context, bool ok);
-
-/* The message is the callback's; NULL at the end. */
-typedef void stub_received(void *context, struct ProtobufCMessage *message);
 
 /* The status lives until the return. */
 typedef void stub_finished(void *context, const struct stub_status *status);

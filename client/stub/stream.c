@@ -60,14 +60,24 @@ void stream_check_end(struct stub_call *call) {
         call_fault(call, STUB_UNIMPLEMENTED, "The server ended the call without a message.");
 }
 
+/* Calls the callback that waits for a message, as what it is. */
+static void stream_tell(struct stub_call *call, struct ProtobufCMessage *message) {
+    stub_received *received = call->received;
+    call->received = NULL;
+    if (call->method->tell_message)
+        call->method->tell_message(received, call->received_context, message);
+    else
+        received(call->received_context, message);
+}
+
 /* A message, or the end of them, has come. */
 static void stream_received(struct stub_call *call) {
     if (!call->incoming) {
         call->is_receive_ended = true;
         return;
     }
-    stub_received *received = stream_count(call) ? call->received : NULL;
-    if (call->is_closed || !received) {
+    bool is_wanted = stream_count(call) && call->received;
+    if (call->is_closed || !is_wanted) {
         grpc_byte_buffer_destroy(call->incoming);
         call->incoming = NULL;
         return;
@@ -78,8 +88,7 @@ static void stream_received(struct stub_call *call) {
         stub_call_cancel(call);
         return;
     }
-    call->received = NULL;
-    received(call->received_context, message);
+    stream_tell(call, message);
 }
 
 static void stream_sent(struct stub_call *call, bool ok) {
@@ -110,10 +119,8 @@ static void stream_end_receive(struct stub_call *call) {
         }
         call->may_retry = false; /* decided */
     }
-    stub_received *received = call->received;
-    call->received = NULL;
-    if (received)
-        received(call->received_context, NULL);
+    if (call->received)
+        stream_tell(call, NULL);
 }
 
 /* Tells the status once nothing is under way. */

@@ -69,6 +69,15 @@ enum stub_code stub_unary(struct stub_channel *channel, const struct stub_method
     return code;
 }
 
+/* Calls the callback as what it is. */
+static void unary_tell(const struct stub_method *method, stub_answered *answered, void *context,
+                       struct ProtobufCMessage *response, const struct stub_status *status) {
+    if (method->tell_answer)
+        method->tell_answer(answered, context, response, status);
+    else
+        answered(context, response, status);
+}
+
 /* Tells the end; the call's own reference is still held. */
 static void unary_end(struct stub_call *call) {
     struct ProtobufCMessage *response = unary_answer(call, true);
@@ -78,7 +87,7 @@ static void unary_end(struct stub_call *call) {
     call_try_end(call);
     loop_remove(call->loop, call);
     scope_leave(call);
-    call->answered(call->answered_context, response, &status);
+    unary_tell(call->method, call->answered, call->answered_context, response, &status);
     stub_status_done(&status);
     call_drop(call);
 }
@@ -117,7 +126,7 @@ void stub_unary_start(struct stub_channel *channel, const struct stub_method *me
     if (!call) {
         struct stub_status status;
         status_plain(&status, STUB_RESOURCE_EXHAUSTED, "No memory for the call.");
-        answered(context, NULL, &status);
+        unary_tell(method, answered, context, NULL, &status);
         return;
     }
     call->answered = answered;

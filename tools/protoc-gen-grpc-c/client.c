@@ -59,8 +59,9 @@ const struct emit_function client_functions[] = {
         .parameters = {CHANNEL, "const $q *request", OPTIONS, LOOP, "$b_answered *answered",
                        CONTEXT, "struct stub_call **ret_call"},
         .body = "    const struct stub_method *method = &$b_method;\n"
+                "    stub_answered *generic = (stub_answered *)(void (*)(void))answered;\n"
                 "    stub_unary_start(channel, method, " REQUEST ", options, loop,\n"
-                "                     (stub_answered *)answered, context, ret_call);\n",
+                "                     generic, context, ret_call);\n",
     },
     {
         .shapes = EMIT_STREAMS,
@@ -142,7 +143,8 @@ const struct emit_function client_functions[] = {
         .name = "$b_finish",
         .parameters = {STREAM, STATUS, "$r **ret_response"},
         .body = "    struct ProtobufCMessage *response = NULL;\n"
-                "    enum stub_code code = stream_answer(" CALL ", ret_status, &response);\n"
+                "    enum stub_code code = stub_stream_answer(" CALL ", ret_status, "
+                "&response);\n"
                 "    if (code == STUB_OK)\n"
                 "        *ret_response = ($r *)response;\n"
                 "    return code;\n",
@@ -200,8 +202,8 @@ const struct emit_function client_functions[] = {
         .result = "void ",
         .name = "$b_receive_start",
         .parameters = {STREAM, "$b_received *received", CONTEXT},
-        .body = "    stub_stream_receive_start(" CALL ", (stub_received *)received, "
-                "context);\n",
+        .body = "    stub_received *generic = (stub_received *)(void (*)(void))received;\n"
+                "    stub_stream_receive_start(" CALL ", generic, context);\n",
     },
     {
         .shapes = EMIT_STREAMS,

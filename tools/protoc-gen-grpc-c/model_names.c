@@ -7,17 +7,26 @@
 
 /* What is put behind the name of a method, by shape; the skeleton's too, so that a method is called
  * the same with and without one. */
-static const char *const unary_endings[] = {"",        "_start",  "_answered", "_free",
-                                            "_method", "_unpack", "_reply",    NULL};
+static const char *const unary_endings[] = {
+    "", "_start", "_answered", "_free", "_method", "_tell", "_unpack", "_reply", NULL,
+};
 static const char *const stream_endings[] = {
-    "_stream",          "_open",    "_send",          "_send_start", "_send_done",
-    "_send_done_start", "_receive", "_receive_start", "_received",   "_finish",
-    "_finish_start",    "_cancel",  "_close",         "_free",       "_method",
-    "_unpack",          "_reply",   "_write",         NULL};
+    "_stream",       "_open",
+    "_send",         "_send_start",
+    "_send_done",    "_send_done_start",
+    "_receive",      "_receive_start",
+    "_received",     "_finish",
+    "_finish_start", "_cancel",
+    "_close",        "_free",
+    "_method",       "_tell",
+    "_unpack",       "_reply",
+    "_write",        NULL,
+};
+
 /* And behind that of a service. */
 static const char *const service_endings[] = {"_server", "_methods", NULL};
 
-enum { ENDINGS_MAX = 20 };
+enum { ENDINGS_MAX = 24 };
 
 /* Names that begin so are those of libraries, and of what the generated code stands on. */
 static const char *const taken_beginnings[] = {
