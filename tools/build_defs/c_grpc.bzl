@@ -33,10 +33,13 @@ def _gen_impl(ctx):
         mnemonic = "CGrpc",
         progress_message = "protoc-gen-grpc-c " + str(ctx.label),
     )
-    return [OutputGroupInfo(**{
-        kind.replace("grpc-", "").replace(".", "_"): depset(files[kind])
-        for kind in files
-    })]
+    return [
+        DefaultInfo(files = depset([f for kind in files.values() for f in kind])),
+        OutputGroupInfo(**{
+            kind.replace("grpc-", "").replace(".", "_"): depset(files[kind])
+            for kind in files
+        }),
+    ]
 
 _c_grpc_gen = rule(
     implementation = _gen_impl,

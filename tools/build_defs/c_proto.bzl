@@ -16,7 +16,14 @@ def proto_root(ctx):
     return "/".join([p for p in parts if p]) or "."
 
 def proto_inputs(ctx):
-    """The CProtoInfo of a rule with `srcs`, `deps` and `root`, and the names by which its srcs are imported."""
+    """Finds out what protoc needs to know of a rule with `srcs`, `deps` and `root`.
+
+    Args:
+      ctx: the rule's.
+
+    Returns:
+      Its CProtoInfo, and the names by which its srcs are imported.
+    """
     deps = [d[CProtoInfo] for d in ctx.attr.deps]
     root = proto_root(ctx)
     names = [f.path if root == "." else f.path[len(root) + 1:] for f in ctx.files.srcs]
