@@ -284,15 +284,16 @@ static void call_run_written(struct work_task *task) {
     call->written(call, call->written_context, call->written_ok);
 }
 
-/* A message of a stream is out. The handler may block on its next one, so it is told on the pool.
- */
+/* A message of a stream is out. The handler may block on its next one, so it is told on the pool,
+ * unless it is one that only takes note. */
 static void call_write_done(struct rpc_call *call, bool ok) {
     if (call->outgoing)
         grpc_byte_buffer_destroy(call->outgoing);
     call->outgoing = NULL;
     call->written_ok = ok;
     call->task.run = call_run_written;
-    if (method_entry_method(call->entry)->policy->is_inline)
+    const struct rpc_policy *policy = method_entry_method(call->entry)->policy;
+    if (policy->is_inline || policy->is_long_lived)
         call_run_written(&call->task);
     else
         work_pool_post(rpc_call_service(call)->pool, &call->task);

@@ -27,7 +27,8 @@ struct rpc_policy {
     bool service_only;     /* role "service" */
     enum limit_kind limit; /* taken once per call with cost 1 */
     bool is_audited;       /* writes an audit line */
-    bool is_long_lived;    /* a stream that ends when a side wants: no deadline but the client's */
+    bool is_long_lived;    /* a stream that ends when a side wants: no deadline but the client's;
+                              `written` does not block */
     bool is_inline;        /* the handler never blocks and runs on the queue's own thread */
 };
 
@@ -104,8 +105,8 @@ void rpc_call_fail_fields(struct rpc_call *call, const struct rpc_violation *vio
 void rpc_call_fail_limit(struct rpc_call *call, const char *subject,
                          const struct limit_decision *decision);
 
-/* Called when a stream's message has been taken over by the transport, on the pool (as a posted
- * task), or has failed (the client left). */
+/* Called when a stream's message has been taken over by the transport, or has failed (the client
+ * left): on the pool (as a posted task), of long-lived calls on a queue's thread. */
 typedef void rpc_written(struct rpc_call *call, void *context, bool ok);
 
 /* Sends one message of a server stream; one at a time: the next after `written`. The bytes are
