@@ -206,10 +206,11 @@ static void a_batch_that_would_swell_is_refused(void **state) {
     assert_non_null(bytes);
     bytes[at++] = 0x12;
     at += wire_put_varint(bytes + at, inner);
-    memcpy(bytes + at, "\x08\x01\x12\x00", 4);
-    at += 4;
-    for (int i = 0; i < UNKNOWN_FIELDS; i++, at += 2)
-        memcpy(bytes + at, "\x78\x01", 2);
+    static const uint8_t ID_AND_CHANGE[] = {0x08, 0x01, 0x12, 0x00}, UNKNOWN_FIELD[] = {0x78, 0x01};
+    memcpy(bytes + at, ID_AND_CHANGE, sizeof ID_AND_CHANGE);
+    at += sizeof ID_AND_CHANGE;
+    for (int i = 0; i < UNKNOWN_FIELDS; i++, at += sizeof UNKNOWN_FIELD)
+        memcpy(bytes + at, UNKNOWN_FIELD, sizeof UNKNOWN_FIELD);
     talk.wants_message = false;
     talk_tell(&talk,
               &(struct session_event){.kind = SESSION_RECEIVED, .bytes = slice_of(bytes, at)});
@@ -295,17 +296,72 @@ static void a_batch_is_judged_by_what_was_held_when_it_was_sent(void **state) {
 }
 
 /* Answers the batch with these conflicts, "" for a change without one. */
-static void apply_with_conflicts(const char *const *ids, size_t count) {
-    PB(ChangeResult) results[4], *pointers[4];
+static void apply_with_conflicts(const char *const *ids, size_t count, bool duplicate) {
+    static PB(ChangeResult) results[BATCH_CHANGES_MAX], *pointers[BATCH_CHANGES_MAX];
     for (size_t i = 0; i < count; i++) {
         travelsense__sync__v1__change_result__init(&results[i]);
         results[i].conflict_id = (char *)ids[i];
+        results[i].duplicate = duplicate;
         pointers[i] = &results[i];
     }
     talk_answer(&talk,
                 &(struct session_answer){
                     .kind = SESSION_APPLY,
                     .apply = {.results = pointers, .count = count, .before = 9, .after = 9}});
+}
+
+static void a_conflict_that_is_told_again_is_sent_again_and_counted_once(void **state) {
+    (void)state;
+    static const char *const IDS[] = {"k1"};
+    talk_open(&talk, NULL, 0);
+    talk_begin_complete(&talk, true, 9);
+    for (int i = 0; i < 2; i++) {
+        talk_batch(&talk, i, 1);
+        apply_with_conflicts(IDS, 1, i == 1);
+        assert_true(slice_equal(talk.asked[SESSION_CONFLICT]->conflict_id, SLICE("k1")));
+        talk_answer(&talk, &(struct session_answer){.kind = SESSION_CONFLICT});
+    }
+    talk_bye(&talk);
+    assert_int_equal(talk.asked[SESSION_REPORT]->report.conflicts, 1);
+}
+
+static void batches_wait_for_the_conflicts_of_those_before(void **state) {
+    (void)state;
+    static const char *ids[BATCH_CHANGES_MAX];
+    for (size_t i = 0; i < BATCH_CHANGES_MAX; i++)
+        ids[i] = "k";
+    talk_open(&talk, NULL, 0);
+    talk_begin_complete(&talk, true, 9);
+    for (int i = 0; i < 3; i++)
+        talk_batch(&talk, i, BATCH_CHANGES_MAX);
+    apply_with_conflicts(ids, BATCH_CHANGES_MAX, false);
+    /* One is being fetched; the others allow a batch more, and that one none. */
+    apply_with_conflicts(ids, BATCH_CHANGES_MAX, false);
+    assert_null(talk.asked[SESSION_APPLY]);
+    for (int i = 0; i < BATCH_CHANGES_MAX; i++)
+        talk_answer(&talk, &(struct session_answer){.kind = SESSION_CONFLICT});
+    assert_non_null(talk.asked[SESSION_APPLY]);
+}
+
+static void batches_wait_for_the_outcomes_of_those_before(void **state) {
+    (void)state;
+    enum { RESULT_BYTES = 1100 };
+    static char text[RESULT_BYTES + 1];
+    static const char *ids[BATCH_CHANGES_MAX];
+    memset(text, 'k', RESULT_BYTES);
+    for (size_t i = 0; i < BATCH_CHANGES_MAX; i++)
+        ids[i] = text;
+    talk_open(&talk, NULL, 0);
+    talk_begin_complete(&talk, true, 9);
+    talk.holds = true;
+    for (int i = 0; i < 5; i++)
+        talk_batch(&talk, i, 1);
+    talk_applied(&talk, 9, 10, true); /* goes to the transport */
+    apply_with_conflicts(ids, 900, false);
+    assert_non_null(talk.asked[SESSION_APPLY]); /* not a MiB yet */
+    talk_applied(&talk, 10, 11, true);
+    apply_with_conflicts(ids, 60, false);
+    assert_null(talk.asked[SESSION_APPLY]);
 }
 
 static void conflicts_are_fetched_one_by_one_and_sent(void **state) {
@@ -316,7 +372,7 @@ static void conflicts_are_fetched_one_by_one_and_sent(void **state) {
     talk_open(&talk, NULL, 0);
     talk_begin_complete(&talk, true, 9);
     talk_batch(&talk, 1, 4);
-    apply_with_conflicts(IDS, 4);
+    apply_with_conflicts(IDS, 4, false);
     talk_take(&talk, TALK_MESSAGE(OUTCOMES));
     assert_true(slice_equal(talk.asked[SESSION_CONFLICT]->conflict_id, SLICE("k1")));
     conflict.conflict_id = (char *)"k1";
@@ -338,7 +394,7 @@ static void complete_waits_for_the_conflicts(void **state) {
     talk_open(&talk, NULL, 0);
     talk_begin(&talk, true, 9, 9);
     talk_batch(&talk, 1, 1);
-    apply_with_conflicts(IDS, 1);
+    apply_with_conflicts(IDS, 1, false);
     talk_page(&talk, 0, 9, true);
     talk_take(&talk, TALK_MESSAGE(OUTCOMES));
     talk_expect_silence(&talk);
@@ -365,6 +421,9 @@ int main(void) {
         TALK_TEST(what_refuses_one_batch_lets_the_next_be_applied),
         TALK_TEST(the_clock_is_measured_anew_with_each_batch),
         TALK_TEST(a_batch_is_judged_by_what_was_held_when_it_was_sent),
+        TALK_TEST(a_conflict_that_is_told_again_is_sent_again_and_counted_once),
+        TALK_TEST(batches_wait_for_the_conflicts_of_those_before),
+        TALK_TEST(batches_wait_for_the_outcomes_of_those_before),
         TALK_TEST(conflicts_are_fetched_one_by_one_and_sent),
         TALK_TEST(complete_waits_for_the_conflicts),
     };

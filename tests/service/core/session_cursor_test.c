@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include "base/json_text.h"
+#include "base/sha256.h"
 #include "service/core/session_cursor.h"
 
 static const struct session_cursor CURSORS[] = {
@@ -113,6 +115,40 @@ static void every_cut_is_refused(void **state) {
     assert_int_equal(session_cursor_parse(slice_of(text, size + 1), &cursor), SYNC_ERR_INVALID);
 }
 
+/* Writes bytes as the text of a cursor, with a right sum. */
+static struct slice summed(struct buffer *text, uint8_t *bytes, size_t size) {
+    uint32_t sum = crc32c(0, slice_of(bytes, size));
+    for (int i = 0; i < 4; i++)
+        bytes[size + (size_t)i] = (uint8_t)(sum >> (24 - 8 * i));
+    buffer_clear(text);
+    base64url_append(text, slice_of(bytes, size + 4));
+    assert_int_equal(buffer_status(text), SYNC_OK);
+    return buffer_slice(text);
+}
+
+static void what_no_lap_can_say_is_refused_though_its_sum_is_right(void **state) {
+    (void)state;
+    enum { FLAGS = 9, FROM_END = 17, TARGET_END = 25, RANK_END = 41, TYPE = 42, SIZE = 43 };
+    static const struct {
+        int at;
+        uint8_t value;
+    } WRONG[] = {{0, 3}, {FLAGS, 2}, {FLAGS, 0}, {FROM_END, 9}, {TYPE, 0}, {TYPE, 5}, {SIZE, 7}};
+    uint8_t sound[SIZE + 5] = {[0] = 2,        [FLAGS] = 1, [FROM_END] = 4, [TARGET_END] = 8,
+                               [RANK_END] = 1, [TYPE] = 1,  [SIZE] = 'r'};
+    struct buffer text;
+    struct session_cursor cursor;
+    buffer_init(&text, SESSION_CURSOR_TEXT_MAX);
+    assert_int_equal(session_cursor_parse(summed(&text, sound, SIZE + 1), &cursor), SYNC_OK);
+    for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+        uint8_t bytes[sizeof sound];
+        memcpy(bytes, sound, sizeof bytes);
+        bytes[WRONG[i].at] = WRONG[i].value;
+        assert_int_equal(session_cursor_parse(summed(&text, bytes, SIZE + 1), &cursor),
+                         SYNC_ERR_INVALID);
+    }
+    buffer_done(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cursors_of_both_kinds_read_back),
@@ -121,6 +157,7 @@ int main(void) {
         cmocka_unit_test(the_longest_id_fits),
         cmocka_unit_test(every_changed_character_is_refused),
         cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(what_no_lap_can_say_is_refused_though_its_sum_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,30 @@ static void bye_finishes_the_batches_that_came(void **state) {
     talk_expect_end(&talk, SYNC_OK, NULL);
 }
 
+static void a_page_that_fails_after_bye_does_not_matter(void **state) {
+    (void)state;
+    talk_open(&talk, NULL, 0);
+    talk_begin(&talk, true, 5, 9);
+    talk_batch(&talk, 1, 1);
+    talk_bye(&talk);
+    talk_fail(&talk, SESSION_PAGE, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED");
+    talk_expect_silence(&talk);
+    talk_applied(&talk, 9, 10, true);
+    talk_expect_end(&talk, SYNC_OK, NULL);
+}
+
+static void after_bye_no_token_is_asked_for(void **state) {
+    (void)state;
+    talk_open(&talk, NULL, 100);
+    talk_begin_complete(&talk, true, 9);
+    talk_batch(&talk, 1, 1);
+    talk_bye(&talk);
+    talk_pass(&talk, 50 * 1000000);
+    talk_expect_silence(&talk);
+    talk_applied(&talk, 9, 10, true);
+    talk_expect_end(&talk, SYNC_OK, NULL);
+}
+
 static void bye_while_paused_does_not_wait_for_records(void **state) {
     (void)state;
     talk_open(&talk, NULL, 0);
@@ -308,6 +332,8 @@ static void requests_that_fail_end_the_session(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TALK_TEST(bye_finishes_the_batches_that_came),
+        TALK_TEST(a_page_that_fails_after_bye_does_not_matter),
+        TALK_TEST(after_bye_no_token_is_asked_for),
         TALK_TEST(bye_while_paused_does_not_wait_for_records),
         TALK_TEST(a_closed_side_is_served_to_its_end),
         TALK_TEST(closing_after_complete_ends_at_once),

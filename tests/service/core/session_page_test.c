@@ -178,6 +178,48 @@ static void a_lap_cursor_goes_on_inside_its_lap(void **state) {
     talk_take(&talk, TALK_MESSAGE(COMPLETE));
 }
 
+/* Inside a lap from 5 to 9, of which a page has been sent, the log is trimmed. */
+static void resync_inside_a_lap(char ret_sent[SESSION_CURSOR_TEXT_MAX]) {
+    talk_open(&talk, NULL, 0);
+    talk_begin(&talk, true, 5, 9);
+    talk_page(&talk, 2, 9, false);
+    talk_keep_cursor(&talk, ret_sent);
+    talk_fail(&talk, SESSION_PAGE, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED");
+    assert_int_equal(talk_take(&talk, TALK_MESSAGE(NOTICE))->notice->kind,
+                     TALK_NOTICE(RESYNC_REQUIRED));
+}
+
+static void what_was_sent_before_a_resync_may_be_acknowledged_after_it(void **state) {
+    (void)state;
+    char sent[SESSION_CURSOR_TEXT_MAX];
+    resync_inside_a_lap(sent);
+    talk_acknowledge(&talk, sent);
+    assert_int_equal(talk_view(&talk).unacknowledged_bytes, 0);
+    talk_page(&talk, 2, 9, false);
+    talk_take(&talk, TALK_MESSAGE(RECORDS));
+    talk_acknowledge(&talk, sent);
+    talk_acknowledge_sequence(&talk, 5);
+    assert_false(talk.has_ended);
+}
+
+static void nothing_sent_before_a_resync_is_a_place_to_resume(void **state) {
+    (void)state;
+    char sent[SESSION_CURSOR_TEXT_MAX];
+    resync_inside_a_lap(sent);
+    talk_tell(&talk, &(struct session_event){.kind = SESSION_DRAINED, .retry_after_us = 1});
+    assert_string_equal(talk_take(&talk, TALK_MESSAGE(NOTICE))->notice->resume_cursor, "");
+}
+
+static void complete_says_how_many_conflicts_are_open(void **state) {
+    (void)state;
+    talk_open(&talk, NULL, 0);
+    talk_begin(&talk, true, 0, 9);
+    talk_page_as(&talk, (struct session_answer){
+                            .page = {.lap = {.target = 9}, .ends = true, .conflicts_open = 3}});
+    talk_take(&talk, TALK_MESSAGE(RECORDS));
+    assert_int_equal(talk_take(&talk, TALK_MESSAGE(COMPLETE))->complete->conflicts_open, 3);
+}
+
 static void a_resumed_lap_to_the_head_is_exact(void **state) {
     (void)state;
     char text[SESSION_CURSOR_TEXT_MAX];
@@ -190,6 +232,7 @@ static void a_resumed_lap_to_the_head_is_exact(void **state) {
     talk_open(&talk, NULL, 0);
     talk_hello(&talk, &hello);
     talk_opened(&talk, 9);
+    talk_acknowledge_sequence(&talk, 4);
     talk_page(&talk, 1, 9, true);
     talk_take(&talk, TALK_MESSAGE(WELCOME));
     assert_int_equal(talk_take(&talk, TALK_MESSAGE(RECORDS))->records->checksum.len, CHECKSUM_SIZE);
@@ -296,6 +339,9 @@ int main(void) {
         TALK_TEST(without_live_commits_after_complete_are_left_alone),
         TALK_TEST(without_live_complete_comes_again_after_a_batch),
         TALK_TEST(a_lap_cursor_goes_on_inside_its_lap),
+        TALK_TEST(what_was_sent_before_a_resync_may_be_acknowledged_after_it),
+        TALK_TEST(nothing_sent_before_a_resync_is_a_place_to_resume),
+        TALK_TEST(complete_says_how_many_conflicts_are_open),
         TALK_TEST(a_resumed_lap_to_the_head_is_exact),
         TALK_TEST(a_cursor_of_another_epoch_needs_a_snapshot),
         TALK_TEST(a_cursor_ahead_of_the_head_needs_a_snapshot),
