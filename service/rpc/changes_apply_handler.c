@@ -164,13 +164,12 @@ static bool apply_answer(struct apply_stream *stream) {
     response.results = upload->messages;
     response.n_results = upload->content.count;
     response.write_checkpoint = message_cursor(upload->service, &stream->arena, upload->sequence);
-    struct slice message;
-    if (!response.write_checkpoint || !message_pack(&response.base, &stream->arena, &message)) {
+    if (!response.write_checkpoint) {
         apply_fail_status(stream, SYNC_ERR_NO_MEMORY);
         return false;
     }
     stream->state = APPLY_WRITING;
-    rpc_stream_write(stream->call, message, apply_written, stream);
+    record_service_apply_changes_write(stream->call, &response, apply_written, stream);
     arena_done(&stream->arena);
     arena_init(&stream->arena, BATCH_ARENA_MAX);
     return true;
