@@ -143,20 +143,33 @@ void reflection_answer(const struct reflection_index *index, struct slice reques
 
 static void reflection_received(struct rpc_call *call, void *context, bool ok);
 
+/* A client that keeps asking, or says nothing, is not waited for when the service stops. */
+static void reflection_left(struct rpc_call *call, void *context, enum rpc_leave cause) {
+    (void)context;
+    if (cause == RPC_LEAVE_DRAIN)
+        rpc_call_cut(call);
+}
+
+static void reflection_end(struct rpc_call *call) {
+    rpc_call_unwatch_leave(call);
+    rpc_stream_end(call);
+}
+
 static void reflection_written(struct rpc_call *call, void *context, bool ok) {
     if (ok)
         rpc_stream_read(call, reflection_received, context);
     else
-        rpc_stream_end(call);
+        reflection_end(call);
 }
 
 static void reflection_received(struct rpc_call *call, void *context, bool ok) {
     if (!ok) {
-        rpc_stream_end(call);
+        reflection_end(call);
         return;
     }
     struct slice request = rpc_call_request(call);
     if (request.size > REQUEST_MAX) {
+        rpc_call_unwatch_leave(call);
         rpc_call_fail_with(call, SYNC_ERR_TOO_LARGE, "REQUEST_TOO_LARGE",
                            "A reflection request has at most %d bytes.", REQUEST_MAX);
         return;
@@ -164,13 +177,16 @@ static void reflection_received(struct rpc_call *call, void *context, bool ok) {
     struct buffer answer;
     buffer_init(&answer, ANSWER_MAX);
     reflection_answer(rpc_call_service(call)->reflection, request, &answer);
-    if (buffer_status(&answer) == SYNC_OK)
+    if (buffer_status(&answer) == SYNC_OK) {
         rpc_stream_write(call, buffer_slice(&answer), reflection_written, context);
-    else
+    } else {
+        rpc_call_unwatch_leave(call);
         rpc_call_fail_with(call, buffer_status(&answer), "NO_MEMORY", "no room for the answer");
+    }
     buffer_done(&answer);
 }
 
 void reflection_info_handle(struct rpc_call *call) {
+    rpc_call_watch_leave(call, reflection_left, NULL);
     rpc_stream_read(call, reflection_received, NULL);
 }
