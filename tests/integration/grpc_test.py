@@ -22,9 +22,10 @@ class Grpc(Case):
         if bearer:
             command += ["-H", "authorization: Bearer " + bearer]
         if data is not None:
-            command += ["-d", json.dumps(data)]
+            command += ["-d", "@"]  # an argument has a bound
         command += ["127.0.0.1:%d" % self.stack.grpc_port] + list(arguments)
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        return subprocess.run(command, input=None if data is None else json.dumps(data),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=120, check=False)
 
     def good(self, *arguments, **more):
