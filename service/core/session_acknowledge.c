@@ -41,6 +41,10 @@ void session_note_sent(struct session *session, struct session_message *message)
         session->has_sent = true;
         session->sent_sequence = message->sequence;
     }
+    if (message->is_resync) {
+        session->is_resume_void = true;
+        session->is_resync_queued = false;
+    }
     if (message->has_sequence || message->lap_cursor) {
         memory_free(session->sent_lap_cursor);
         session->sent_lap_cursor = message->lap_cursor;

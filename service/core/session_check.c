@@ -29,7 +29,7 @@ const char *session_fault(const struct session *session) {
     if (session->has_position && session->position > session->head)
         return "the position is ahead of the head";
     if (session->has_sent && session->has_position && !session->is_resume_void &&
-        session->sent_sequence > session->position)
+        !session->is_resync_queued && session->sent_sequence > session->position)
         return "a cursor was sent that is ahead of the position";
     if (session->is_in_lap && session->lap.target > session->head)
         return "a lap goes beyond the head";

@@ -30,7 +30,9 @@ void session_notify(struct session *session, const struct session_notice *notice
     PB(SyncResponse) response = PB_INIT(SYNC_RESPONSE);
     response.message_case = TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_NOTICE;
     response.notice = &message;
-    session_queue(session, &response, NULL);
+    bool is_resync =
+        message.kind == TRAVELSENSE__SYNC__V1__SYNC_NOTICE_KIND__SYNC_NOTICE_KIND_RESYNC_REQUIRED;
+    session_queue(session, &response, &(struct session_mark){.is_resync = is_resync});
 }
 
 void session_notify_drain(struct session *session) {
@@ -40,13 +42,16 @@ void session_notify_drain(struct session *session) {
         cursor = session->sent_lap_cursor;
     else if (session->has_sent && !session->is_resume_void)
         session_cursor_text(session, session->sent_sequence, plain);
-    /* Outcomes that wait go out before the notice, unless the token holds them back. */
+    /* What waits goes out before the notice, unless the token holds it back. */
     for (const struct session_message *at = session->out_first; at && !session_is_expired(session);
-         at = at->next)
-        if (at->has_sequence) {
+         at = at->next) {
+        if (at->is_resync || at->has_sequence)
             cursor = plain;
+        if (at->is_resync)
+            plain[0] = 0;
+        else if (at->has_sequence)
             session_cursor_text(session, at->sequence, plain);
-        }
+    }
     session_notify(session,
                    &(struct session_notice){
                        .kind = TRAVELSENSE__SYNC__V1__SYNC_NOTICE_KIND__SYNC_NOTICE_KIND_DRAIN,

@@ -57,7 +57,7 @@ struct session_request *session_ask_page(struct session *session) {
 void session_resync(struct session *session) {
     session->has_position = session->has_begun = session->is_in_lap = false;
     session->is_lap_resumed = session->has_checksum = false;
-    session->has_resynced = session->is_resume_void = true;
+    session->has_resynced = session->is_resync_queued = true;
     session->position = 0;
     session_notify(
         session,

@@ -44,13 +44,14 @@ struct session_mark {
     bool has_sequence;
     uint64_t sequence;      /* a plain cursor */
     const char *lap_cursor; /* NULL, or a lap cursor */
+    bool is_resync;         /* the device forgets what it holds: RESYNC_REQUIRED */
 };
 
 /* A message for the device, packed. */
 struct session_message {
     struct session_message *next;
     PB(SyncResponse__MessageCase) kind;
-    bool has_sequence;
+    bool has_sequence, is_resync;
     uint64_t sequence;
     char *lap_cursor;
     size_t size;
@@ -119,7 +120,8 @@ struct session {
     bool has_sent;
     uint64_t sent_sequence;     /* the last plain cursor sent */
     char *sent_lap_cursor;      /* NULL, or the last cursor sent was this one of a lap */
-    bool is_resume_void;        /* what was sent before leads nowhere */
+    bool is_resync_queued;      /* RESYNC_REQUIRED waits to be sent */
+    bool is_resume_void;        /* … was sent: what was sent before leads nowhere */
     bool is_acknowledged_dirty; /* it was not noted yet */
     uint64_t acknowledged;
     uint64_t unacknowledged_bytes;

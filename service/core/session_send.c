@@ -33,6 +33,7 @@ static struct session_message *message_pack(const PB(SyncResponse) *response,
     if (mark) {
         message->has_sequence = mark->has_sequence;
         message->sequence = mark->sequence;
+        message->is_resync = mark->is_resync;
     }
     if (mark && mark->lap_cursor) {
         message->lap_cursor = memory_copy_text(mark->lap_cursor, strlen(mark->lap_cursor));
@@ -90,13 +91,15 @@ void session_drop_records(struct session *session) {
 }
 
 /* The first message that may go out, rate aside: with an expired token only notices (and the
- * welcome before them); while paused no records, and no complete that they come before. */
+ * welcome before them), but none that says what the cursors of others mean; while paused no
+ * records, and no complete that they come before. */
 static struct session_message *queue_pick(const struct session *session) {
     bool is_expired = session_is_expired(session), is_held = false;
     for (struct session_message *at = session->out_first; at; at = at->next) {
         PB(SyncResponse__MessageCase) kind = at->kind;
-        bool is_free = kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_NOTICE ||
-                       kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_WELCOME;
+        bool is_free = (kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_NOTICE ||
+                        kind == TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_WELCOME) &&
+                       !at->is_resync;
         if (is_expired && !is_free)
             continue;
         bool is_paused = session->is_paused && is_records(at);
