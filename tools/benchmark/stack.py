@@ -41,6 +41,15 @@ def run_tool(command, timeout=600):
     return run.stdout
 
 
+def counter_of(page, name):
+    """The sum of a counter's series on a page of metrics."""
+    series = [line.rpartition(" ") for line in page.splitlines()]
+    values = [float(value) for key, _, value in series if key.split("{")[0] == name]
+    if not values:
+        raise BenchError("there is no counter %s" % name)
+    return sum(values)
+
+
 class User:
     """A traveller with a device and its token."""
 
@@ -55,7 +64,7 @@ class Stack:
         self.binaries = binaries
         self.folder = tempfile.mkdtemp(prefix="bench-", dir=base)
         self.socket_folder = None
-        self.port, self.grpc_port = free_port(), free_port()
+        self.port, self.grpc_port, self.metrics_port = free_port(), free_port(), free_port()
         self.service = self.gateway = None
         self.users_made = 0
 
@@ -95,6 +104,7 @@ class Stack:
         self.service = self.launch("service/sync_service", [
             "--data", self.path("store"), "--unix", unix,
             "--grpc", "127.0.0.1:%d" % self.grpc_port,
+            "--metrics", "127.0.0.1:%d" % self.metrics_port,
             "--jwks", self.path("keys/jwks.json"), "--no-limits"])
         self.gateway = self.launch("gateway/sync_gateway", [
             "--upstream", "unix:" + unix, "--http", "127.0.0.1:%d" % self.port])
@@ -158,6 +168,15 @@ class Stack:
             raise BenchError("%s %s: %d %s" % (method, path.split("?")[0], answer.status,
                                                data[:300].decode("utf-8", "replace")))
         return data, answer.getheader("Content-Encoding", "identity")
+
+    def counter(self, name):
+        """A counter of the service as it stands."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=120)
+        try:
+            connection.request("GET", "/metrics")
+            return counter_of(connection.getresponse().read().decode(), name)
+        finally:
+            connection.close()
 
     def upload(self, user, changes):
         """Uploads changes that must all take effect."""

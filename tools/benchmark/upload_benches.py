@@ -12,6 +12,8 @@ RATE_AT_LEAST, CPU_AT_MOST_US = 40000, 25
 CLIENTS, CHANGES = 16, 100
 # Changes a second of a slow machine with a lot in flight.
 SWEEP_RATE_SLOW = 20000
+# Many of them in a round: its users do not fit into the index of settled changes together.
+INDEX_BUILDS = "sync_store_index_builds_total"
 SWEEP_CHANGES, SWEEP_CLIENTS = (1, 10, 100, 1000), (1, 4, 16, 64)
 
 
@@ -101,22 +103,25 @@ def sweep(options):
         users = stack.users(max(SWEEP_CLIENTS))
         for _ in range(options.rounds):
             for changes, clients in pairs:
+                before = stack.counter(INDEX_BUILDS)
                 found = stack.load("upload", users[:clients],
                                    {"changes": changes,
                                     **sweep_times(options, changes * clients)})
+                found["index_builds"] = int(stack.counter(INDEX_BUILDS) - before)
                 runs[changes, clients].append(found)
     rows = report.table(
         "%d rounds of %g s each, longer where more is in flight; medians" %
         (options.rounds, options.seconds / 4),
         ["changes × clients", "changes/s", "lowest", "highest", "service µs", "gateway µs",
-         "both µs", "p50 ms", "p99 ms"])
+         "both µs", "p50 ms", "p99 ms", "highest ms", "index builds"])
     for (changes, clients), found in runs.items():
         service = spread([run["service_us"] for run in found])[0]
         gateway = spread([run["gateway_us"] for run in found])[0]
         rows.append(["%d × %d" % (changes, clients)] +
                     spread([run["items_per_second"] for run in found]) +
                     [service, gateway, service + gateway] +
-                    [spread([run[name] for run in found])[0] for name in ("p50_ms", "p99_ms")])
+                    [spread([run[name] for run in found])[0] for name in ("p50_ms", "p99_ms")] +
+                    [max(run[name] for run in found) for name in ("max_ms", "index_builds")])
     return report
 
 
