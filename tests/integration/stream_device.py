@@ -21,6 +21,8 @@ from state import checksum, merge_patch  # noqa: E402 pylint: disable=C0413
 SYNC = "travelsense.sync.v1.SyncService/Sync"
 # Long enough for a sanitizer on a busy machine; nothing is measured by it.
 WAIT_SECONDS = 60
+# A talk whose connection has stalled cannot end by itself.
+CLOSE_SECONDS = 10
 CURSOR_BYTES = 21
 PLAIN = 1
 
@@ -142,7 +144,7 @@ class Talk:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(timeout=WAIT_SECONDS)
+            self.process.wait(timeout=CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
