@@ -45,7 +45,7 @@ struct service {
     struct health *health; /* what grpc.health.v1 says beside the store's own */
     struct reflection_index *reflection;
     struct sync_streams *streams; /* the Sync streams that are open */
-    unsigned operations_max; /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
+    unsigned operations_max;      /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
 };
 
 #endif

@@ -49,7 +49,7 @@ struct rocks_op {
 /* A write set, encoded by its caller's thread, on its way through the committer. */
 struct rocks_commit {
     struct rocks_commit *next;
-    struct slice user; /* the caller's; empty: nobody's head is read or written */
+    struct slice user;    /* the caller's; empty: nobody's head is read or written */
     struct slice watched; /* whose watchers hear of it, the caller's; empty: nobody's */
     uint32_t tables;      /* bits, of struct store_event */
     uint64_t expected_revision;
