@@ -1,13 +1,9 @@
 /* Faults of a request on their way through the gateway, against a service that answers as each case
  * says, also in ways that no service should. */
-#include <nghttp2/nghttp2.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,13 +11,13 @@
 #include "base/wire.h"
 #include "gateway/exchange.h"
 #include "sync_descriptor.h"
+#include "tests/gateway/scripted_peer.h"
 
 enum { TURNS = 200 };
 
 /* What the service got last, and what it answers. */
 struct service {
-    int listen_fd, fd;
-    nghttp2_session *session;
+    struct scripted_peer peer;
     char faults[32], accepts[32];
     bool details_come;   /* status-details: message */
     struct slice data;   /* of the answer, with its prefix */
@@ -34,27 +30,6 @@ static struct gateway gateway;
 static struct worker worker;
 static uint8_t scratch[64 << 10];
 static int answers, broken;
-
-static nghttp2_nv nv(const char *name, const char *value) {
-    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), 0};
-}
-
-static ssize_t service_read(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t size,
-                            uint32_t *flags, nghttp2_data_source *source, void *context) {
-    (void)source, (void)context;
-    size_t taken = service.data.size < size ? service.data.size : size;
-    if (taken > 0)
-        memcpy(out, service.data.data, taken);
-    service.data = slice_after(service.data, taken);
-    if (service.data.size == 0) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        const nghttp2_nv trailers[] = {nv("grpc-status", service.code),
-                                       nv("grpc-message", "the%20service"),
-                                       nv("grpc-status-details-bin", service.details)};
-        nghttp2_submit_trailer(session, stream_id, trailers, service.details[0] ? 3 : 2);
-    }
-    return (ssize_t)taken;
-}
 
 static int service_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                           size_t name_size, const uint8_t *value, size_t size, uint8_t flags,
@@ -74,47 +49,20 @@ static int service_frame(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
                                   nv("status-details", "message")};
-    const nghttp2_data_provider provider = {.read_callback = service_read};
-    nghttp2_submit_response(session, frame->hd.stream_id, headers, service.details_come ? 3 : 2,
-                            &provider);
+    struct scripted_peer *peer = &service.peer;
+    peer->data = service.data;
+    peer->trailers[0] = nv("grpc-status", service.code);
+    peer->trailers[1] = nv("grpc-message", "the%20service");
+    peer->trailers[2] = nv("grpc-status-details-bin", service.details);
+    peer->trailer_count = service.details[0] ? 3 : 2;
+    scripted_peer_answer(peer, session, frame->hd.stream_id, headers, service.details_come ? 3 : 2);
     return 0;
 }
 
-static void service_open(struct address *address) {
-    char text[ADDRESS_TEXT_MAX];
-    struct sync_error error;
-    service = (struct service){.fd = -1, .details = "", .code = "0"};
-    snprintf(text, sizeof text, "unix:/tmp/exchange_faults_test.%d.sock", (int)getpid());
-    assert_int_equal(address_parse(text, &error, address), SYNC_OK);
-    const struct sockaddr_un *local = (const struct sockaddr_un *)&address->storage;
-    unlink(local->sun_path);
-    service.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(service.listen_fd, (const struct sockaddr *)local, address->size), 0);
-    assert_int_equal(listen(service.listen_fd, 4), 0);
-}
-
-static void service_accept(void) {
-    nghttp2_session_callbacks *callbacks;
-    service.fd = accept4(service.listen_fd, NULL, NULL, SOCK_NONBLOCK);
-    assert_true(service.fd >= 0);
-    nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, service_header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, service_frame);
-    nghttp2_session_server_new(&service.session, callbacks, NULL);
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_submit_settings(service.session, NGHTTP2_FLAG_NONE, NULL, 0);
-}
-
 static void both_turn(void) {
-    uint8_t bytes[64 << 10];
-    const uint8_t *frames;
-    ssize_t size;
     for (int i = 0; i < TURNS; i++) {
         assert_int_equal(loop_turn(worker.loop, 0), SYNC_OK);
-        while ((size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
-            assert_int_equal(nghttp2_session_mem_recv(service.session, bytes, (size_t)size), size);
-        while ((size = nghttp2_session_mem_send(service.session, &frames)) > 0)
-            assert_int_equal(send(service.fd, frames, (size_t)size, 0), size);
+        scripted_peer_turn(&service.peer);
     }
 }
 
@@ -129,7 +77,8 @@ static int setup(void **state) {
                                           .buffered_bytes_max = 64 << 20}};
     answers = broken = 0;
     worker = (struct worker){.gateway = &gateway};
-    service_open(&gateway.upstream);
+    service = (struct service){.details = "", .code = "0"};
+    scripted_peer_listen(&service.peer, &gateway.upstream);
     assert_int_equal(
         schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &gateway.schema),
         SYNC_OK);
@@ -144,7 +93,8 @@ static int setup(void **state) {
                                              .scratch = scratch,
                                              .scratch_size = sizeof scratch};
     assert_int_equal(upstream_open(&options, &worker.upstream), SYNC_OK);
-    service_accept();
+    static const struct scripted_events events = {.header = service_header, .frame = service_frame};
+    scripted_peer_accept(&service.peer, &events, NULL);
     both_turn();
     return 0;
 }
@@ -159,10 +109,7 @@ static int teardown(void **state) {
     gateway_metrics_close(gateway.metrics);
     route_table_close(gateway.routes);
     schema_close(gateway.schema);
-    nghttp2_session_del(service.session);
-    close(service.fd);
-    close(service.listen_fd);
-    unlink(((const struct sockaddr_un *)&gateway.upstream.storage)->sun_path);
+    scripted_peer_close(&service.peer);
     return 0;
 }
 

@@ -1,32 +1,27 @@
 /* The way to the service, against a service that is scripted frame by frame. */
 #include "gateway/upstream.h"
 
-#include <nghttp2/nghttp2.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/memory.h"
 #include "gateway/grpc_status.h"
+#include "tests/gateway/scripted_peer.h"
 
-/* The service: one connection, one nghttp2 session; it notes what it gets and is told what to
- * answer. */
+/* The service: it notes what it gets and is told what to answer. */
 struct service {
-    int listen_fd, fd;
-    nghttp2_session *session;
+    struct scripted_peer peer;
     int32_t stream_id;
     struct buffer request;
     char path[128], timeout[32], authorization[64];
     uint32_t reset_code;
     bool request_ended, reset, details_accepted;
-    struct slice answer; /* DATA still to be sent */
-    const char *code;    /* behind it */
 };
 
 static struct service service;
@@ -69,88 +64,25 @@ static int service_frame(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-static void service_listen(void) {
-    memset(&service, 0, sizeof service);
-    service.fd = -1;
-    buffer_init(&service.request, 8 << 20);
-    char text[ADDRESS_TEXT_MAX];
-    snprintf(text, sizeof text, "unix:%s/upstream_test.%d.sock",
-             getenv("TEST_TMPDIR") ? getenv("TEST_TMPDIR") : "/tmp", (int)getpid());
-    struct sync_error error;
-    if (address_parse(text, &error, &address) != SYNC_OK) {
-        /* A long folder: sockets have short names. */
-        snprintf(text, sizeof text, "unix:/tmp/upstream_test.%d.sock", (int)getpid());
-        assert_int_equal(address_parse(text, &error, &address), SYNC_OK);
-    }
-    const struct sockaddr_un *local = (const struct sockaddr_un *)&address.storage;
-    unlink(local->sun_path);
-    service.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(service.listen_fd, (const struct sockaddr *)local, address.size), 0);
-    assert_int_equal(listen(service.listen_fd, 4), 0);
-}
-
 static void service_accept(void) {
-    nghttp2_session_callbacks *callbacks;
-    service.fd = accept4(service.listen_fd, NULL, NULL, SOCK_NONBLOCK);
-    assert_true(service.fd >= 0);
-    nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, service_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, service_data);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, service_frame);
-    nghttp2_session_server_new(&service.session, callbacks, NULL);
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_submit_settings(service.session, NGHTTP2_FLAG_NONE, NULL, 0);
+    static const struct scripted_events events = {
+        .header = service_header, .data = service_data, .frame = service_frame};
+    scripted_peer_accept(&service.peer, &events, NULL);
 }
 
-static void service_hang_up(void) {
-    nghttp2_session_del(service.session);
-    service.session = NULL;
-    if (service.fd >= 0)
-        close(service.fd);
-    service.fd = -1;
-}
-
-static void service_close(void) {
-    service_hang_up();
-    buffer_done(&service.request);
-    close(service.listen_fd);
-    unlink(((const struct sockaddr_un *)&address.storage)->sun_path);
-}
-
-static void service_turn(void) {
-    uint8_t bytes[64 << 10];
-    ssize_t size;
-    while (service.fd >= 0 && (size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
-        assert_int_equal(nghttp2_session_mem_recv(service.session, bytes, (size_t)size), size);
-    const uint8_t *frames;
-    while (service.fd >= 0 && (size = nghttp2_session_mem_send(service.session, &frames)) > 0)
-        assert_int_equal(send(service.fd, frames, (size_t)size, 0), size);
-}
-
-static nghttp2_nv nv(const char *name, const char *value) {
-    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), 0};
-}
-
-static ssize_t service_read(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t size,
-                            uint32_t *flags, nghttp2_data_source *source, void *context) {
-    (void)session, (void)stream_id, (void)source, (void)context;
-    size_t taken = service.answer.size < size ? service.answer.size : size;
-    memcpy(out, service.answer.data, taken);
-    service.answer = slice_after(service.answer, taken);
-    if (service.answer.size == 0) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        const nghttp2_nv trailers[] = {nv("grpc-status", service.code)};
-        nghttp2_submit_trailer(session, stream_id, trailers, 1);
-    }
-    return (ssize_t)taken;
+/* Answers, with this status behind the data. */
+static void service_end(struct slice data, const char *code, const nghttp2_nv *headers,
+                        size_t count) {
+    struct scripted_peer *peer = &service.peer;
+    peer->data = data;
+    peer->trailers[0] = nv("grpc-status", code);
+    peer->trailer_count = 1;
+    scripted_peer_answer(peer, peer->session, service.stream_id, headers, count);
 }
 
 static void service_answer(struct slice data) {
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
-    const nghttp2_data_provider provider = {.read_callback = service_read};
-    service.answer = data;
-    service.code = "0";
-    nghttp2_submit_response(service.session, service.stream_id, headers, 2, &provider);
+    service_end(data, "0", headers, 2);
 }
 
 /* What a call was told. */
@@ -213,13 +145,21 @@ static struct upstream *upstream;
 static void both_turn(void) {
     for (int i = 0; i < 50; i++) {
         assert_int_equal(loop_turn(loop, 0), SYNC_OK);
-        service_turn();
+        scripted_peer_turn(&service.peer);
     }
+}
+
+/* Starts the call, and lets its request arrive. */
+static void caller_start(struct caller *caller) {
+    assert_int_equal(upstream_start(upstream, &caller->call), SYNC_OK);
+    both_turn();
 }
 
 static int setup(void **state) {
     (void)state;
-    service_listen();
+    memset(&service, 0, sizeof service);
+    buffer_init(&service.request, 8 << 20);
+    scripted_peer_listen(&service.peer, &address);
     assert_int_equal(loop_open(clock_system(), &loop), SYNC_OK);
     const struct upstream_options options = {.loop = loop,
                                              .address = &address,
@@ -237,7 +177,8 @@ static int teardown(void **state) {
     upstream = upstream_close(upstream);
     loop_turn(loop, 0);
     loop = loop_close(loop);
-    service_close();
+    scripted_peer_close(&service.peer);
+    buffer_done(&service.request);
     return 0;
 }
 
@@ -248,8 +189,7 @@ static void a_unary_call_goes_there_and_back(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     assert_true(service.request_ended);
     assert_string_equal(service.path, "/p.S/M");
     assert_string_equal(service.timeout, "5000000u");
@@ -269,18 +209,17 @@ static void a_call_has_begun_before_its_first_message(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     assert_int_equal(caller.begun, 0);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
-    nghttp2_submit_headers(service.session, NGHTTP2_FLAG_NONE, service.stream_id, NULL, headers, 2,
-                           NULL);
+    nghttp2_submit_headers(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id, NULL,
+                           headers, 2, NULL);
     both_turn();
     assert_int_equal(caller.begun, 1);
     assert_int_equal(caller.messages, 0);
     assert_false(caller.done);
     const nghttp2_nv trailers[] = {nv("grpc-status", "14")};
-    nghttp2_submit_headers(service.session, NGHTTP2_FLAG_END_STREAM, service.stream_id, NULL,
+    nghttp2_submit_headers(service.peer.session, NGHTTP2_FLAG_END_STREAM, service.stream_id, NULL,
                            trailers, 1, NULL);
     both_turn();
     assert_int_equal(caller.begun, 1);
@@ -293,12 +232,11 @@ static void an_error_comes_with_message_and_details(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
                                   nv("grpc-status", "5"), nv("grpc-message", "no%20such"),
                                   nv("grpc-status-details-bin", "CAUSAW0")};
-    nghttp2_submit_response(service.session, service.stream_id, headers, 5, NULL);
+    nghttp2_submit_response(service.peer.session, service.stream_id, headers, 5, NULL);
     both_turn();
     assert_true(caller.done);
     assert_int_equal(caller.result.code, GRPC_NOT_FOUND);
@@ -312,10 +250,7 @@ static void an_error_comes_with_message_and_details(void **state) {
 static void service_fail_large(struct slice message) {
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
                                   nv("status-details", "message")};
-    const nghttp2_data_provider provider = {.read_callback = service_read};
-    service.answer = message;
-    service.code = "3";
-    nghttp2_submit_response(service.session, service.stream_id, headers, 3, &provider);
+    service_end(message, "3", headers, 3);
 }
 
 static void large_details_come_as_a_message(void **state) {
@@ -323,8 +258,7 @@ static void large_details_come_as_a_message(void **state) {
     enum { SIZE = 60000 }; /* what trailers could not hold */
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     assert_true(service.details_accepted);
     uint8_t *bytes = memory_zalloc(1, GRPC_PREFIX_SIZE + SIZE);
     assert_non_null(bytes);
@@ -348,8 +282,7 @@ static void details_that_cannot_be_kept_are_no_details(void **state) {
     caller_init(&caller, REQUEST);
     arena_done(&caller.arena);
     arena_init(&caller.arena, 64);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     static uint8_t bytes[GRPC_PREFIX_SIZE + 100];
     grpc_prefix_put(bytes, 100);
     service_fail_large(slice_of(bytes, sizeof bytes));
@@ -365,8 +298,7 @@ static void large_details_are_bounded_as_an_answer_is(void **state) {
     struct caller caller;
     caller_init(&caller, REQUEST);
     caller.call.response_max = 99;
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     static uint8_t bytes[GRPC_PREFIX_SIZE + 100];
     grpc_prefix_put(bytes, 100);
     service_fail_large(slice_of(bytes, sizeof bytes));
@@ -380,8 +312,7 @@ static void a_cancelled_call_is_reset_and_told_nothing(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     upstream_call_cancel(&caller.call);
     upstream_call_cancel(&caller.call);
     both_turn();
@@ -408,8 +339,7 @@ static void a_message_may_cancel_its_call(void **state) {
     struct caller caller;
     caller_init(&caller, REQUEST);
     caller.cancel_on_message = true;
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     service_answer(SLICE("\0\0\0\0\1a\0\0\0\0\1b"));
     both_turn();
     assert_int_equal(caller.messages, 1);
@@ -421,9 +351,8 @@ static void a_lost_connection_ends_calls_and_is_made_anew(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
-    service_hang_up();
+    caller_start(&caller);
+    scripted_peer_hang_up(&service.peer);
     both_turn();
     assert_true(caller.done);
     assert_int_equal(caller.result.code, GRPC_UNAVAILABLE);
@@ -446,9 +375,8 @@ static void a_refused_call_may_be_sent_again(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
-    nghttp2_submit_rst_stream(service.session, NGHTTP2_FLAG_NONE, service.stream_id,
+    caller_start(&caller);
+    nghttp2_submit_rst_stream(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id,
                               NGHTTP2_REFUSED_STREAM);
     both_turn();
     assert_true(caller.done);
@@ -461,9 +389,8 @@ static void a_call_that_the_service_cancels_finds_it_unavailable(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
-    nghttp2_submit_rst_stream(service.session, NGHTTP2_FLAG_NONE, service.stream_id,
+    caller_start(&caller);
+    nghttp2_submit_rst_stream(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id,
                               NGHTTP2_CANCEL);
     both_turn();
     assert_true(caller.done);
@@ -478,13 +405,12 @@ static void a_call_cancelled_by_a_service_that_stops_finds_it_unavailable(void *
     struct caller caller;
     for (int stops = 0; stops < 2; stops++) {
         caller_init(&caller, REQUEST);
-        assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-        both_turn();
+        caller_start(&caller);
         const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
                                       nv("grpc-status", "1")};
         if (stops)
-            nghttp2_submit_shutdown_notice(service.session);
-        nghttp2_submit_response(service.session, service.stream_id, headers, 3, NULL);
+            nghttp2_submit_shutdown_notice(service.peer.session);
+        nghttp2_submit_response(service.peer.session, service.stream_id, headers, 3, NULL);
         both_turn();
         assert_true(caller.done);
         assert_int_equal(caller.result.code, CODES[stops]);
@@ -496,10 +422,9 @@ static void an_answer_without_a_status_is_no_success(void **state) {
     (void)state;
     struct caller caller;
     caller_init(&caller, REQUEST);
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "text/html")};
-    nghttp2_submit_response(service.session, service.stream_id, headers, 2, NULL);
+    nghttp2_submit_response(service.peer.session, service.stream_id, headers, 2, NULL);
     both_turn();
     assert_true(caller.done);
     assert_int_not_equal(caller.result.code, GRPC_OK);
@@ -520,22 +445,21 @@ static void a_held_call_stops_the_service_until_let_go(void **state) {
         memset(buffer_reserve(&stream, MESSAGE), 'm', MESSAGE);
         buffer_advance(&stream, MESSAGE);
     }
-    assert_int_equal(upstream_start(upstream, &caller.call), SYNC_OK);
-    both_turn();
+    caller_start(&caller);
     upstream_call_hold(&caller.call, true);
     int send_buffer = 16 << 20;
-    setsockopt(service.fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
+    setsockopt(service.peer.fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
     service_answer(buffer_slice(&stream));
     for (int i = 0; i < 2000 && caller.messages < MESSAGES; i++) {
         assert_int_equal(loop_turn(loop, 0), SYNC_OK);
         uint8_t bytes[4096];
         ssize_t size;
-        while ((size = recv(service.fd, bytes, sizeof bytes, 0)) > 0)
-            nghttp2_session_mem_recv(service.session, bytes, (size_t)size);
+        while ((size = recv(service.peer.fd, bytes, sizeof bytes, 0)) > 0)
+            nghttp2_session_mem_recv(service.peer.session, bytes, (size_t)size);
         const uint8_t *frames;
-        size = nghttp2_session_mem_send(service.session, &frames);
+        size = nghttp2_session_mem_send(service.peer.session, &frames);
         for (ssize_t sent = 0; sent < size;) {
-            ssize_t rc = send(service.fd, frames + sent, (size_t)(size - sent), 0);
+            ssize_t rc = send(service.peer.fd, frames + sent, (size_t)(size - sent), 0);
             sent += rc > 0 ? rc : 0;
             assert_int_equal(loop_turn(loop, 0), SYNC_OK);
         }
