@@ -88,3 +88,19 @@ enum stub_code unary_code(struct stub_channel *channel, const struct stub_option
 void nap_ms(long ms) {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
+
+struct stub_loop *open_loop(void) {
+    struct stub_loop *loop = NULL;
+    assert_int_equal(stub_loop_open(&loop), STUB_OK);
+    return loop;
+}
+
+void count_answer(void *context, ProtobufCMessage *response, const struct stub_status *status) {
+    struct answer *answer = context;
+    answer->count++;
+    answer->code = status->code;
+    assert_true(!response == (status->code != STUB_OK));
+    assert_non_null(status->message);
+    if (status->code == STUB_OK)
+        answer->well += message_is(response, "hi");
+}

@@ -42,6 +42,19 @@ bool message_is(struct ProtobufCMessage *message, const char *text);
 /* Calls `unary`; the code alone. */
 enum stub_code unary_code(struct stub_channel *channel, const struct stub_options *options);
 
+/* Opens a loop. */
+struct stub_loop *open_loop(void);
+
+/* What unary calls on a loop were told. */
+struct answer {
+    unsigned count, well;
+    enum stub_code code; /* of the last */
+};
+
+/* A stub_answered that counts in a struct answer; well is an answer of "hi". */
+void count_answer(void *context, struct ProtobufCMessage *response,
+                  const struct stub_status *status);
+
 /* Waits until it holds, at most ten seconds. */
 #define EVENTUALLY(condition)                                                                      \
     do {                                                                                           \
