@@ -6,26 +6,11 @@
 #include <cmocka.h>
 // clang-format on
 #include <pthread.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "tests/service/rpc/rpc_fixture.h"
 
 enum { CLIENTS = 8, COUNTS = 300 };
-
-static int setup(void **state) {
-    struct rpc_fixture *fixture = calloc(1, sizeof *fixture);
-    assert_non_null(fixture);
-    rpc_fixture_open(fixture, 0);
-    *state = fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    rpc_fixture_close(*state);
-    free(*state);
-    return 0;
-}
 
 static void rest(void) {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -153,7 +138,7 @@ static void streams_end_whatever_they_are_about_when_the_service_drains(void **s
 }
 
 int main(void) {
-#define WITH(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
+#define WITH(test_) cmocka_unit_test_setup_teardown(test_, rpc_fixture_up, rpc_fixture_down)
     const struct CMUnitTest tests[] = {
         WITH(each_commit_wakes_the_streams_of_its_user),
         WITH(commits_in_a_storm_are_told_to_their_last),

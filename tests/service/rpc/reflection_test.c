@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "reflected_descriptor.h"
 #include "sync_descriptor.h"
+#include "tests/service/rpc/rpc_fixture.h"
 
 static struct reflection_index *index_open(void) {
     const struct slice sets[] = {slice_of(sync_descriptor, sync_descriptor_size),
@@ -26,10 +27,6 @@ static int index_up(void **state) {
 static int index_down(void **state) {
     reflection_index_close(*state);
     return 0;
-}
-
-static bool contains(struct slice bytes, const char *text) {
-    return bytes.size > 0 && memmem(bytes.data, bytes.size, text, strlen(text));
 }
 
 static void every_kind_of_symbol_is_found_in_its_file(void **state) {
@@ -95,13 +92,13 @@ static void extension_is_found_by_its_number(void **state) {
     wire_write_bytes(&request, 1, SLICE("google.protobuf.MethodOptions"));
     wire_write_uint(&request, 2, 50502);
     ask(*state, 5, buffer_slice(&request), &answer);
-    assert_true(contains(buffer_slice(&answer), "travelsense/http/v1/annotations.proto"));
+    assert_true(text_contains(buffer_slice(&answer), "travelsense/http/v1/annotations.proto"));
     buffer_done(&answer);
     ask(*state, 6, SLICE("google.protobuf.MethodOptions"), &answer);
-    assert_true(contains(buffer_slice(&answer), "\x10\xc6\x8a\x03")); /* 50502 */
+    assert_true(text_contains(buffer_slice(&answer), "\x10\xc6\x8a\x03")); /* 50502 */
     buffer_done(&answer);
     ask(*state, 6, SLICE("no.Type"), &answer);
-    assert_true(contains(buffer_slice(&answer), "no such type"));
+    assert_true(text_contains(buffer_slice(&answer), "no such type"));
     buffer_done(&answer);
     buffer_done(&request);
 }

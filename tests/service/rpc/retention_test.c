@@ -17,22 +17,33 @@
 
 static const struct slice ANNA = {(const uint8_t *)"anna", 4};
 
-/* Stores an operation and returns its id, which lives in the fixture's arena. */
-static const char *put_operation(struct service_fixture *fixture, enum sync_type type,
-                                 enum operation_status status) {
+/* Makes an operation that begins now; its id lives in the fixture's arena. */
+static PB(SyncOperation) *make_operation(struct service_fixture *fixture,
+                                         struct operation_draft draft) {
     char *id = arena_alloc(&fixture->arena, UUID_TEXT_SIZE + 1);
     assert_non_null(id);
     uuid_v7(fixture->now_us, fixture->service.random, id);
-    struct operation_draft draft = {.sync_id = id,
-                                    .user = ANNA,
-                                    .device = SLICE("d1"),
-                                    .types = DATA_TYPES_ALL,
-                                    .sync_type = type,
-                                    .status = OPERATION_PENDING,
-                                    .phase = "queued",
-                                    .created_us = (int64_t)fixture->now_us};
+    draft.sync_id = id;
+    draft.user = ANNA;
+    draft.device = SLICE("d1");
+    draft.types = DATA_TYPES_ALL;
+    draft.created_us = (int64_t)fixture->now_us;
     PB(SyncOperation) *operation = operation_make(&draft, &fixture->arena);
     assert_non_null(operation);
+    return operation;
+}
+
+static void commit_rows(struct service_fixture *fixture, struct row_write *rows, size_t count) {
+    struct write_set set = {.rows = rows, .row_count = count};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+}
+
+/* Stores an operation and returns its id. */
+static const char *put_operation(struct service_fixture *fixture, enum sync_type type,
+                                 enum operation_status status) {
+    PB(SyncOperation) *operation = make_operation(
+        fixture, (struct operation_draft){
+                     .sync_type = type, .status = OPERATION_PENDING, .phase = "queued"});
     if (status > OPERATION_PROCESSING)
         assert_int_equal(
             operation_end(operation, status, NULL, (int64_t)fixture->now_us, &fixture->arena),
@@ -40,9 +51,8 @@ static const char *put_operation(struct service_fixture *fixture, enum sync_type
     struct row_write rows[OPERATION_ROWS_MAX];
     size_t count = 0;
     assert_int_equal(operation_put(operation, true, &fixture->arena, rows, &count), SYNC_OK);
-    struct write_set set = {.rows = rows, .row_count = count};
-    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
-    return id;
+    commit_rows(fixture, rows, count);
+    return operation->sync_id;
 }
 
 static PB(SyncOperation) *get_operation(struct service_fixture *fixture, const char *id) {
@@ -63,27 +73,17 @@ static size_t count_open(struct service_fixture *fixture) {
 
 /* Stores the operation of a stream, renewed now. */
 static const char *put_stream(struct service_fixture *fixture) {
-    char *id = arena_alloc(&fixture->arena, UUID_TEXT_SIZE + 1);
-    assert_non_null(id);
-    uuid_v7(fixture->now_us, fixture->service.random, id);
-    struct operation_draft draft = {.sync_id = id,
-                                    .user = ANNA,
-                                    .device = SLICE("d1"),
-                                    .types = DATA_TYPES_ALL,
-                                    .sync_type = SYNC_FULL,
-                                    .status = OPERATION_PROCESSING,
-                                    .phase = "downloading",
-                                    .created_us = (int64_t)fixture->now_us};
-    PB(SyncOperation) *operation = operation_make(&draft, &fixture->arena);
-    assert_non_null(operation);
+    PB(SyncOperation) *operation =
+        make_operation(fixture, (struct operation_draft){.sync_type = SYNC_FULL,
+                                                         .status = OPERATION_PROCESSING,
+                                                         .phase = "downloading"});
     struct row_write rows[OPERATION_ROWS_MAX];
     size_t count = 0;
     assert_int_equal(operation_put_stream(operation, true, (int64_t)fixture->now_us,
                                           &fixture->arena, rows, &count),
                      SYNC_OK);
-    struct write_set set = {.rows = rows, .row_count = count};
-    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
-    return id;
+    commit_rows(fixture, rows, count);
+    return operation->sync_id;
 }
 
 static enum sync_status run_job(struct service_fixture *fixture, const char *id) {

@@ -287,3 +287,19 @@ void rpc_fixture_token(struct rpc_fixture *fixture, const char *user, const char
     token[text.size] = 0;
     buffer_done(&text);
 }
+
+int rpc_fixture_up(void **state) {
+    static struct rpc_fixture fixture;
+    rpc_fixture_open(&fixture, 0);
+    *state = &fixture;
+    return 0;
+}
+
+int rpc_fixture_down(void **state) {
+    rpc_fixture_close(*state);
+    return 0;
+}
+
+bool text_contains(struct slice bytes, const char *text) {
+    return bytes.size > 0 && memmem(bytes.data, bytes.size, text, strlen(text));
+}

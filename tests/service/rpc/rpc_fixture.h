@@ -44,6 +44,13 @@ struct rpc_fixture {
 void rpc_fixture_open(struct rpc_fixture *fixture, double burst);
 void rpc_fixture_close(struct rpc_fixture *fixture);
 
+/* Set-up and teardown of a cmocka test: a fixture without limits as its state. */
+int rpc_fixture_up(void **state);
+int rpc_fixture_down(void **state);
+
+/* Whether the bytes hold the text. */
+bool text_contains(struct slice bytes, const char *text);
+
 /* Counts one up and tells the watchers of the user, as a commit that writes a head does. */
 void rpc_fixture_count(struct rpc_fixture *fixture, struct slice user);
 

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -17,22 +16,10 @@
 
 enum { ANY_TYPE = 1, ANY_VALUE = 2 };
 
-static int fixture_up(void **state) {
-    static struct rpc_fixture fixture;
-    rpc_fixture_open(&fixture, 0);
-    *state = &fixture;
-    return 0;
-}
-
 static int limited_up(void **state) {
     static struct rpc_fixture fixture;
     rpc_fixture_open(&fixture, 3);
     *state = &fixture;
-    return 0;
-}
-
-static int fixture_down(void **state) {
-    rpc_fixture_close(*state);
     return 0;
 }
 
@@ -46,10 +33,6 @@ static void call_as_anna(struct rpc_fixture *fixture, const char *path, struct s
                      &(struct grpc_client_request){
                          .path = path, .message = message, .headers = &header, .header_count = 1},
                      answer);
-}
-
-static bool contains(struct slice bytes, const char *text) {
-    return bytes.size > 0 && memmem(bytes.data, bytes.size, text, strlen(text));
 }
 
 /* An Any whose value has `size` bytes. */
@@ -83,7 +66,7 @@ static void answers_that_wait_for_their_clients_are_bounded(void **state) {
     any_make(FIXTURE_ANSWERS_BYTES, &message);
     call_as_anna(*state, ECHO, buffer_slice(&message), &answer);
     assert_int_equal(answer.code, 14);
-    assert_true(contains(buffer_slice(&answer.details), "ANSWERS_WAITING"));
+    assert_true(text_contains(buffer_slice(&answer.details), "ANSWERS_WAITING"));
     grpc_client_answer_done(&answer);
     buffer_done(&message);
     any_make(FIXTURE_ANSWERS_BYTES - 100, &message);
@@ -100,8 +83,8 @@ static void call_without_a_token_is_unauthenticated(void **state) {
     struct grpc_client_answer answer;
     grpc_client_call(fixture->client, &(struct grpc_client_request){.path = ECHO}, &answer);
     assert_int_equal(answer.code, 16);
-    assert_true(contains(buffer_slice(&answer.details), "TOKEN_MISSING"));
-    assert_true(contains(buffer_slice(&answer.details), "sync.travelsense"));
+    assert_true(text_contains(buffer_slice(&answer.details), "TOKEN_MISSING"));
+    assert_true(text_contains(buffer_slice(&answer.details), "sync.travelsense"));
     grpc_client_answer_done(&answer);
     assert_int_equal(grpc_client_code(fixture->client, ECHO, "Bearer a.b.c", SLICE_EMPTY), 16);
 }
@@ -134,7 +117,7 @@ static void malformed_message_is_an_invalid_argument(void **state) {
     grpc_client_answer_done(&answer);
     call_as_anna(*state, ECHO, SLICE("\x0a\x02\xc3\x28"), &answer);
     assert_int_equal(answer.code, 3);
-    assert_true(contains(buffer_slice(&answer.details), "typeUrl"));
+    assert_true(text_contains(buffer_slice(&answer.details), "typeUrl"));
     grpc_client_answer_done(&answer);
 }
 
@@ -170,9 +153,9 @@ static void internal_fault_leaks_no_detail(void **state) {
         call_as_anna(*state, FAIL, slice_text(ours[i]), &answer);
         assert_int_equal(answer.code, codes[i]);
         assert_null(strstr(answer.message, "disk"));
-        assert_false(contains(buffer_slice(&answer.details), "disk"));
-        assert_false(contains(buffer_slice(&answer.details), "SECRET_REASON"));
-        assert_false(contains(buffer_slice(&answer.details), "secret"));
+        assert_false(text_contains(buffer_slice(&answer.details), "disk"));
+        assert_false(text_contains(buffer_slice(&answer.details), "SECRET_REASON"));
+        assert_false(text_contains(buffer_slice(&answer.details), "secret"));
         grpc_client_answer_done(&answer);
     }
 }
@@ -181,8 +164,8 @@ static void precondition_names_its_kind(void **state) {
     struct grpc_client_answer answer;
     call_as_anna(*state, FAIL, SLICE("-7"), &answer);
     assert_int_equal(answer.code, 9);
-    assert_true(contains(buffer_slice(&answer.details), "google.rpc.PreconditionFailure"));
-    assert_true(contains(buffer_slice(&answer.details), "SECRET_REASON"));
+    assert_true(text_contains(buffer_slice(&answer.details), "google.rpc.PreconditionFailure"));
+    assert_true(text_contains(buffer_slice(&answer.details), "SECRET_REASON"));
     grpc_client_answer_done(&answer);
 }
 
@@ -190,8 +173,8 @@ static void full_quota_names_who_filled_it(void **state) {
     struct grpc_client_answer answer;
     call_as_anna(*state, FAIL, SLICE("-5"), &answer);
     assert_int_equal(answer.code, 8);
-    assert_true(contains(buffer_slice(&answer.details), "user:anna"));
-    assert_true(contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
+    assert_true(text_contains(buffer_slice(&answer.details), "user:anna"));
+    assert_true(text_contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
     grpc_client_answer_done(&answer);
 }
 
@@ -199,8 +182,8 @@ static void violations_are_named_and_the_rest_counted(void **state) {
     struct grpc_client_answer answer;
     call_as_anna(*state, FIELDS, SLICE("3"), &answer);
     assert_int_equal(answer.code, 3);
-    assert_true(contains(buffer_slice(&answer.details), "changes[2].timestamp"));
-    assert_true(contains(buffer_slice(&answer.details), "omitted"));
+    assert_true(text_contains(buffer_slice(&answer.details), "changes[2].timestamp"));
+    assert_true(text_contains(buffer_slice(&answer.details), "omitted"));
     assert_non_null(strstr(answer.message, "10 faults"));
     grpc_client_answer_done(&answer);
 }
@@ -210,9 +193,9 @@ static void hundred_violations_stay_below_what_a_peer_accepts(void **state) {
     call_as_anna(*state, FIELDS, SLICE("100"), &answer);
     assert_int_equal(answer.code, 3);
     assert_in_range(answer.details.size, 3000, 4300);
-    assert_true(contains(buffer_slice(&answer.details), "changes[0].timestamp"));
-    assert_false(contains(buffer_slice(&answer.details), "changes[99].timestamp"));
-    assert_true(contains(buffer_slice(&answer.details), "omitted"));
+    assert_true(text_contains(buffer_slice(&answer.details), "changes[0].timestamp"));
+    assert_false(text_contains(buffer_slice(&answer.details), "changes[99].timestamp"));
+    assert_true(text_contains(buffer_slice(&answer.details), "omitted"));
     grpc_client_answer_done(&answer);
 }
 
@@ -238,8 +221,8 @@ static void violations_come_whole_to_who_takes_them_as_a_message(void **state) {
     assert_true(answer.details_come);
     assert_int_equal(answer.details.size, 0);
     assert_int_equal(answer.message_count, 1);
-    assert_true(contains(buffer_slice(&answer.messages), "changes[0].timestamp"));
-    assert_true(contains(buffer_slice(&answer.messages), "changes[8999].timestamp"));
+    assert_true(text_contains(buffer_slice(&answer.messages), "changes[0].timestamp"));
+    assert_true(text_contains(buffer_slice(&answer.messages), "changes[8999].timestamp"));
     assert_non_null(strstr(answer.message, "9007 faults"));
     grpc_client_answer_done(&answer);
 }
@@ -250,7 +233,7 @@ static void violations_that_fit_the_trailers_come_there(void **state) {
     assert_int_equal(answer.code, 3);
     assert_false(answer.details_come);
     assert_int_equal(answer.message_count, 0);
-    assert_true(contains(buffer_slice(&answer.details), "changes[2].timestamp"));
+    assert_true(text_contains(buffer_slice(&answer.details), "changes[2].timestamp"));
     grpc_client_answer_done(&answer);
 }
 
@@ -275,136 +258,13 @@ static void fourth_call_of_three_is_refused_with_its_headers(void **state) {
         call_as_anna(*state, ECHO, SLICE_EMPTY, &answer);
         assert_int_equal(answer.code, i < 3 ? 0 : 8);
         if (i == 3) {
-            assert_true(contains(buffer_slice(&answer.details), "ratelimit-limit"));
-            assert_true(contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
-            assert_true(contains(buffer_slice(&answer.details), "google.rpc.QuotaFailure"));
-            assert_true(contains(buffer_slice(&answer.details), "user:anna"));
+            assert_true(text_contains(buffer_slice(&answer.details), "ratelimit-limit"));
+            assert_true(text_contains(buffer_slice(&answer.details), "google.rpc.RetryInfo"));
+            assert_true(text_contains(buffer_slice(&answer.details), "google.rpc.QuotaFailure"));
+            assert_true(text_contains(buffer_slice(&answer.details), "user:anna"));
         }
         grpc_client_answer_done(&answer);
     }
-}
-
-static void handler_sees_that_the_client_left(void **state) {
-    struct rpc_fixture *fixture = *state;
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    const struct grpc_client_header header = {"authorization", slice_text(token)};
-    struct grpc_client_request request = {
-        .path = HOLD, .headers = &header, .header_count = 1, .cancel_ms = 100};
-    struct grpc_client_answer answer;
-    grpc_client_call(fixture->client, &request, &answer);
-    assert_int_equal(answer.code, 1);
-    grpc_client_answer_done(&answer);
-    request.cancel_ms = 0;
-    request.deadline_ms = 100;
-    grpc_client_call(fixture->client, &request, &answer);
-    assert_true(answer.code == 4 || answer.code == 1); /* whose clock is first */
-    grpc_client_answer_done(&answer);
-    while (atomic_load(&fixture->holding) > 0)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
-/* Waits until as many streams wait. */
-static void await_waiting(struct rpc_fixture *fixture, unsigned count) {
-    while (atomic_load(&fixture->waiting) != count)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
-static void idle_stream_is_told_that_its_client_left(void **state) {
-    struct rpc_fixture *fixture = *state;
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    const struct grpc_client_header header = {"authorization", slice_text(token)};
-    struct grpc_client_request request = {
-        .path = WAIT, .headers = &header, .header_count = 1, .cancel_ms = 100};
-    struct grpc_client_answer answer;
-    grpc_client_call(fixture->client, &request, &answer);
-    assert_int_equal(answer.code, 1);
-    grpc_client_answer_done(&answer);
-    await_waiting(fixture, 0);
-    request.cancel_ms = 0;
-    request.deadline_ms = 100;
-    grpc_client_call(fixture->client, &request, &answer);
-    assert_true(answer.code == 4 || answer.code == 1); /* whose clock is first */
-    grpc_client_answer_done(&answer);
-    await_waiting(fixture, 0);
-}
-
-enum { WAITERS = 8 };
-
-/* One stream that waits; its code. */
-static void *wait_thread(void *context) {
-    struct rpc_fixture *fixture = context;
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    struct grpc_client *client = grpc_client_open(fixture->target);
-    intptr_t code = grpc_client_code(client, WAIT, token, SLICE_EMPTY);
-    grpc_client_close(client);
-    return (void *)code;
-}
-
-static void drain_ends_idle_streams_without_its_grace(void **state) {
-    struct rpc_fixture *fixture = *state;
-    pthread_t threads[WAITERS];
-    for (size_t i = 0; i < WAITERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, wait_thread, fixture), 0);
-    await_waiting(fixture, WAITERS);
-    /* Far longer than the clients' deadline, which would give another code. */
-    assert_true(rpc_server_drain(fixture->server, 120000));
-    for (size_t i = 0; i < WAITERS; i++) {
-        void *code;
-        pthread_join(threads[i], &code);
-        assert_int_equal((intptr_t)code, 14);
-    }
-    fixture->server = rpc_server_close(fixture->server);
-}
-
-/* Holds one worker for a while. */
-static void *hold_thread(void *context) {
-    struct rpc_fixture *fixture = context;
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    const struct grpc_client_header header = {"authorization", slice_text(token)};
-    struct grpc_client *client = grpc_client_open(fixture->target);
-    struct grpc_client_answer answer;
-    grpc_client_call(client,
-                     &(struct grpc_client_request){
-                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 1500},
-                     &answer);
-    grpc_client_answer_done(&answer);
-    grpc_client_close(client);
-    return NULL;
-}
-
-static void call_whose_deadline_passed_in_the_queue_is_not_run(void **state) {
-    struct rpc_fixture *fixture = *state;
-    pthread_t threads[FIXTURE_WORKERS];
-    for (size_t i = 0; i < FIXTURE_WORKERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, hold_thread, fixture), 0);
-    while (atomic_load(&fixture->holding) < FIXTURE_WORKERS)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    const struct grpc_client_header header = {"authorization", slice_text(token)};
-    struct grpc_client_answer answer;
-    grpc_client_call(fixture->client,
-                     &(struct grpc_client_request){
-                         .path = FAIL, .headers = &header, .header_count = 1, .deadline_ms = 100},
-                     &answer);
-    assert_int_not_equal(answer.code, 0);
-    grpc_client_answer_done(&answer);
-    for (size_t i = 0; i < FIXTURE_WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    assert_true(rpc_server_drain(fixture->server, 5000));
-    struct buffer text;
-    buffer_init(&text, 1 << 20);
-    metrics_render(fixture->service.metrics, &text);
-    assert_true(
-        contains(buffer_slice(&text),
-                 "grpc_server_handled_total{grpc_service=\"test.Echo\",grpc_method=\"Fail\","
-                 "grpc_type=\"unary\",grpc_code=\"DeadlineExceeded\"} 1"));
-    buffer_done(&text);
-    fixture->server = rpc_server_close(fixture->server);
 }
 
 /* The packed HealthCheckResponse for a state. */
@@ -442,8 +302,8 @@ static void reflection_lists_the_services(void **state) {
                      &answer);
     assert_int_equal(answer.code, 0);
     assert_int_equal(answer.message_count, 1);
-    assert_true(contains(buffer_slice(&answer.messages), "travelsense.sync.v1.SyncService"));
-    assert_true(contains(buffer_slice(&answer.messages), "grpc.health.v1.Health"));
+    assert_true(text_contains(buffer_slice(&answer.messages), "travelsense.sync.v1.SyncService"));
+    assert_true(text_contains(buffer_slice(&answer.messages), "grpc.health.v1.Health"));
     grpc_client_answer_done(&answer);
 }
 
@@ -455,39 +315,12 @@ static void metrics_count_calls_by_code(void **state) {
     buffer_init(&text, 1 << 20);
     metrics_render(fixture->service.metrics, &text);
     assert_true(
-        contains(buffer_slice(&text),
-                 "grpc_server_handled_total{grpc_service=\"test.Echo\",grpc_method=\"Echo\","
-                 "grpc_type=\"unary\",grpc_code=\"Unauthenticated\"} 1"));
-    assert_true(contains(buffer_slice(&text), "grpc_service=\"unknown\""));
-    assert_true(contains(buffer_slice(&text), "grpc_server_handling_seconds_count"));
+        text_contains(buffer_slice(&text),
+                      "grpc_server_handled_total{grpc_service=\"test.Echo\",grpc_method=\"Echo\","
+                      "grpc_type=\"unary\",grpc_code=\"Unauthenticated\"} 1"));
+    assert_true(text_contains(buffer_slice(&text), "grpc_service=\"unknown\""));
+    assert_true(text_contains(buffer_slice(&text), "grpc_server_handling_seconds_count"));
     buffer_done(&text);
-}
-
-static void *drain_thread(void *context) {
-    struct rpc_fixture *fixture = context;
-    return rpc_server_drain(fixture->server, 200) ? fixture : NULL;
-}
-
-static void drain_cancels_what_outlasts_its_grace(void **state) {
-    struct rpc_fixture *fixture = *state;
-    char token[FIXTURE_TOKEN_MAX];
-    rpc_fixture_token(fixture, "anna", NULL, token);
-    const struct grpc_client_header header = {"authorization", slice_text(token)};
-    assert_int_equal(grpc_client_code(fixture->client, ECHO, token, SLICE_EMPTY), 0);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, drain_thread, fixture), 0);
-    struct grpc_client_answer answer;
-    grpc_client_call(fixture->client,
-                     &(struct grpc_client_request){
-                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 3000},
-                     &answer);
-    assert_int_not_equal(answer.code, 0);
-    grpc_client_answer_done(&answer);
-    void *is_drained;
-    pthread_join(thread, &is_drained);
-    assert_non_null(is_drained);
-    fixture->server = rpc_server_close(fixture->server);
-    assert_int_not_equal(access(fixture->socket, F_OK), 0);
 }
 
 struct burst {
@@ -566,7 +399,7 @@ static void remote_address_needs_to_be_allowed(void **state) {
     rpc_server_close(server);
 }
 
-#define WITH(test) cmocka_unit_test_setup_teardown(test, fixture_up, fixture_down)
+#define WITH(test) cmocka_unit_test_setup_teardown(test, rpc_fixture_up, rpc_fixture_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -587,15 +420,10 @@ int main(void) {
         WITH(violations_that_fit_the_trailers_come_there),
         WITH(faults_of_the_json_fail_a_request_without_others),
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
-                                        limited_up, fixture_down),
-        WITH(handler_sees_that_the_client_left),
-        WITH(idle_stream_is_told_that_its_client_left),
-        WITH(drain_ends_idle_streams_without_its_grace),
-        WITH(call_whose_deadline_passed_in_the_queue_is_not_run),
+                                        limited_up, rpc_fixture_down),
         WITH(health_follows_the_store_and_the_drain),
         WITH(reflection_lists_the_services),
         WITH(metrics_count_calls_by_code),
-        WITH(drain_cancels_what_outlasts_its_grace),
         WITH(many_clients_at_once_are_all_answered),
         WITH(second_server_on_a_live_socket_is_refused),
         WITH(remote_address_needs_to_be_allowed),
