@@ -100,3 +100,8 @@ void sync_error_prefix(struct sync_error *error, const char *format, ...) {
     text_copy(path + size, sizeof path - size, error->field);
     memcpy(error->field, path, strlen(path) + 1);
 }
+
+enum sync_status sync_error_of(struct sync_error *error, enum sync_status status) {
+    return sync_error_set(error, status, sync_status_name(status), NULL, "%s",
+                          sync_status_text(status));
+}

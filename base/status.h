@@ -64,6 +64,10 @@ struct sync_error {
     char message[SYNC_ERROR_MESSAGE_MAX];
 };
 
+/* Fills `error` (NULL is allowed) with the status's own name and text, for what says no more, and
+ * returns `status`. */
+enum sync_status sync_error_of(struct sync_error *error, enum sync_status status);
+
 /* Fills `error` (NULL is allowed) and returns `status`, so that `return sync_error_set(…)` reads
  * well. `field` may be NULL. */
 enum sync_status sync_error_set(struct sync_error *error, enum sync_status status,

@@ -287,7 +287,5 @@ enum sync_status json_decoder_finish(struct json_decoder *decoder) {
     }
     wire_frames_finish(&decoder->frames, decoder->out);
     enum sync_status status = buffer_status(decoder->out);
-    return status ? sync_error_set(decoder->error, status, sync_status_name(status), NULL, "%s",
-                                   sync_status_text(status))
-                  : SYNC_OK;
+    return status ? sync_error_of(decoder->error, status) : SYNC_OK;
 }

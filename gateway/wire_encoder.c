@@ -44,8 +44,7 @@ bool wire_encode_memory(struct wire_encoder *encoder) {
 enum sync_status wire_encoder_finish(struct wire_encoder *encoder) {
     enum sync_status status = encoder->status ? encoder->status : buffer_status(encoder->out);
     if (status && !encoder->status)
-        sync_error_set(encoder->error, status, sync_status_name(status), NULL, "%s",
-                       sync_status_text(status));
+        sync_error_of(encoder->error, status);
     return status;
 }
 

@@ -236,8 +236,7 @@ static enum sync_status job_run_handler(struct job_worker *worker, const struct 
     if (sync_status_is_fatal(status))
         return status;
     if (error.status != status)
-        sync_error_set(&error, status, sync_status_name(status), NULL, "%s",
-                       sync_status_text(status));
+        sync_error_of(&error, status);
     if (job_error_passes(status) && job->attempts + 1 < JOB_ATTEMPTS_MAX) {
         job_count(worker->queue, job, "retried");
         return job_retry(worker, search, job);

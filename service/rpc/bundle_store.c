@@ -18,8 +18,7 @@ enum sync_status bundle_load(struct service *service, struct slice bundle_id, st
     if (status == SYNC_OK && view.rows[0].found)
         status = bundle_unpack(view.rows[0].value, &bundle);
     if (status != SYNC_OK)
-        return sync_error_set(error, status, sync_status_name(status), NULL, "%s",
-                              sync_status_text(status));
+        return sync_error_of(error, status);
     if (!view.rows[0].found || bundle.expires_us <= (int64_t)clock_now_us(service->clock))
         return sync_error_set(error, SYNC_ERR_NOT_FOUND, "BUNDLE_NOT_FOUND", NULL,
                               "there is no bundle with this id; it may have expired");

@@ -71,8 +71,7 @@ enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
     if (status == SYNC_OK)
         status = conflict_unpack(view.rows[0].value, arena, ret_conflict);
     if (status != SYNC_OK)
-        return sync_error_set(error, status, sync_status_name(status), NULL, "%s",
-                              sync_status_text(status));
+        return sync_error_of(error, status);
     if (!slice_equal(ret_conflict->user, user))
         return sync_error_set(error, SYNC_ERR_DENIED, "CONFLICT_OF_ANOTHER_USER", NULL,
                               "this conflict belongs to another user");

@@ -401,7 +401,6 @@ void lap_read(struct lap *lap, const struct lap_source *source,
     if (status != SYNC_OK) {
         lap_release(lap);
         if (ret_answer->error.status != status)
-            sync_error_set(&ret_answer->error, status, sync_status_name(status), NULL, "%s",
-                           sync_status_text(status));
+            sync_error_of(&ret_answer->error, status);
     }
 }

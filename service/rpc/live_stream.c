@@ -148,6 +148,5 @@ void live_stream_start(struct live_stream *live) {
 
 void live_step_fail(struct live_step *step, enum sync_status status) {
     step->kind = LIVE_FAIL;
-    sync_error_set(&step->error, status, sync_status_name(status), NULL, "%s",
-                   sync_status_text(status));
+    sync_error_of(&step->error, status);
 }

@@ -30,8 +30,7 @@ enum sync_status operation_load(struct store *store, struct slice sync_id, struc
     struct user_view view;
     enum sync_status status = store_load(store, NULL, &want, arena, &view);
     if (status != SYNC_OK)
-        return sync_error_set(error, status, sync_status_name(status), NULL, "%s",
-                              sync_status_text(status));
+        return sync_error_of(error, status);
     if (!view.rows[0].found)
         return sync_error_set(error, SYNC_ERR_NOT_FOUND, "SYNC_NOT_FOUND", NULL,
                               "there is no synchronization with this id");

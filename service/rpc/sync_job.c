@@ -260,8 +260,7 @@ enum sync_status sync_job_run(void *context, const struct job *queued, struct sy
         status = SYNC_OK;
     arena_done(&job.arena);
     if (status != SYNC_OK && error && error->status != status)
-        sync_error_set(error, status, sync_status_name(status), NULL, "%s",
-                       sync_status_text(status));
+        sync_error_of(error, status);
     return status;
 }
 

@@ -69,8 +69,7 @@ void stream_answer(struct sync_stream *stream, const struct session_answer *answ
 
 void stream_error(struct sync_error *error, enum sync_status status) {
     if (status != SYNC_OK && error->status != status)
-        sync_error_set(error, status, sync_status_name(status), NULL, "%s",
-                       sync_status_text(status));
+        sync_error_of(error, status);
 }
 
 /* Keeps the first error; without memory for it the stream still fails. */

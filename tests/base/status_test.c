@@ -68,6 +68,17 @@ static void an_error_is_filled_and_its_status_returned(void **state) {
     assert_string_equal(error.field, "");
 }
 
+static void an_error_that_says_no_more_has_its_statuss_name_and_text(void **state) {
+    (void)state;
+    struct sync_error error = {.field = "left over"};
+    assert_int_equal(sync_error_of(&error, SYNC_ERR_NOT_FOUND), SYNC_ERR_NOT_FOUND);
+    assert_int_equal(error.status, SYNC_ERR_NOT_FOUND);
+    assert_string_equal(error.reason, sync_status_name(SYNC_ERR_NOT_FOUND));
+    assert_string_equal(error.message, sync_status_text(SYNC_ERR_NOT_FOUND));
+    assert_string_equal(error.field, "");
+    assert_int_equal(sync_error_of(NULL, SYNC_ERR_IO), SYNC_ERR_IO);
+}
+
 static void an_error_may_be_filled_from_its_own_texts(void **state) {
     (void)state;
     struct sync_error error;
@@ -142,6 +153,7 @@ int main(void) {
         cmocka_unit_test(every_status_has_a_name_and_a_text_of_its_own),
         cmocka_unit_test(only_the_fatal_band_is_fatal),
         cmocka_unit_test(an_error_is_filled_and_its_status_returned),
+        cmocka_unit_test(an_error_that_says_no_more_has_its_statuss_name_and_text),
         cmocka_unit_test(an_error_may_be_filled_from_its_own_texts),
         cmocka_unit_test(long_texts_are_cut_before_a_split_character),
         cmocka_unit_test(a_character_that_just_fits_stays),
