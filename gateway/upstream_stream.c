@@ -226,11 +226,19 @@ static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t strea
     return 0;
 }
 
+/* Whether a service that stops has cancelled the call; nobody on our side did. The C core says no
+ * more than the code's name of a call that it drops unread, which may come ahead of its GOAWAY. */
+static bool is_cancelled_by_stop(const struct upstream_call *call) {
+    const struct upstream_result *result = &call->result;
+    return result->code == GRPC_CANCELLED &&
+           (call->session->state != UPSTREAM_UP ||
+            (result->details.size == 0 && slice_equal(result->message, SLICE("CANCELLED"))));
+}
+
 /* What a call that ended without grpc-status has come to. */
 static void upstream_call_judge(struct upstream_call *call, uint32_t error_code) {
     if (call->has_code) {
-        /* A service that stops cancels what it has not begun; nobody on our side did. */
-        if (call->result.code == GRPC_CANCELLED && call->session->state != UPSTREAM_UP)
+        if (is_cancelled_by_stop(call))
             call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
                                                     .message = SLICE("the service is stopping")};
         return;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,15 +16,16 @@ nghttp2_nv nv(const char *name, const char *value) {
     return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), 0};
 }
 
-/* Under /tmp, since the folders of tests are too long for a socket's name. */
+/* In a new folder under /tmp: the folders of tests are too long for a socket's name, and process
+ * ids need not differ between sandboxes. */
 void scripted_peer_listen(struct scripted_peer *peer, struct address *ret_address) {
     char text[ADDRESS_TEXT_MAX];
     struct sync_error error;
-    *peer = (struct scripted_peer){.fd = -1};
-    snprintf(peer->path, sizeof peer->path, "/tmp/scripted_peer.%d.sock", (int)getpid());
+    *peer = (struct scripted_peer){.fd = -1, .folder = "/tmp/peerXXXXXX"};
+    assert_non_null(mkdtemp(peer->folder));
+    snprintf(peer->path, sizeof peer->path, "%s/sock", peer->folder);
     snprintf(text, sizeof text, "unix:%s", peer->path);
     assert_int_equal(address_parse(text, &error, ret_address), SYNC_OK);
-    unlink(peer->path);
     peer->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_int_equal(
         bind(peer->listen_fd, (const struct sockaddr *)&ret_address->storage, ret_address->size),
@@ -88,4 +90,5 @@ void scripted_peer_close(struct scripted_peer *peer) {
     scripted_peer_hang_up(peer);
     close(peer->listen_fd);
     unlink(peer->path);
+    rmdir(peer->folder);
 }

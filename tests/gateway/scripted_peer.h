@@ -15,7 +15,7 @@ enum { PEER_TRAILERS_MAX = 4 };
 struct scripted_peer {
     int listen_fd, fd;
     nghttp2_session *session;
-    char path[64];                          /* of the socket */
+    char folder[32], path[64];              /* of the socket */
     struct slice data;                      /* of an answer, still to be sent */
     nghttp2_nv trailers[PEER_TRAILERS_MAX]; /* behind it */
     size_t trailer_count;

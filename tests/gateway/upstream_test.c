@@ -85,6 +85,9 @@ static void service_answer(struct slice data) {
     service_end(data, "0", headers, 2);
 }
 
+static const char request_bytes[] = "\0\0\0\0\3abc";
+#define REQUEST slice_of(request_bytes, 8)
+
 /* What a call was told. */
 struct caller {
     struct upstream_call call;
@@ -155,6 +158,12 @@ static void caller_start(struct caller *caller) {
     both_turn();
 }
 
+/* The same with a call that is as most are. */
+static void caller_call(struct caller *caller) {
+    caller_init(caller, REQUEST);
+    caller_start(caller);
+}
+
 static int setup(void **state) {
     (void)state;
     memset(&service, 0, sizeof service);
@@ -182,14 +191,10 @@ static int teardown(void **state) {
     return 0;
 }
 
-static const char request_bytes[] = "\0\0\0\0\3abc";
-#define REQUEST slice_of(request_bytes, 8)
-
 static void a_unary_call_goes_there_and_back(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     assert_true(service.request_ended);
     assert_string_equal(service.path, "/p.S/M");
     assert_string_equal(service.timeout, "5000000u");
@@ -208,8 +213,7 @@ static void a_unary_call_goes_there_and_back(void **state) {
 static void a_call_has_begun_before_its_first_message(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     assert_int_equal(caller.begun, 0);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
     nghttp2_submit_headers(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id, NULL,
@@ -231,8 +235,7 @@ static void a_call_has_begun_before_its_first_message(void **state) {
 static void an_error_comes_with_message_and_details(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
                                   nv("grpc-status", "5"), nv("grpc-message", "no%20such"),
                                   nv("grpc-status-details-bin", "CAUSAW0")};
@@ -257,8 +260,7 @@ static void large_details_come_as_a_message(void **state) {
     (void)state;
     enum { SIZE = 60000 }; /* what trailers could not hold */
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     assert_true(service.details_accepted);
     uint8_t *bytes = memory_zalloc(1, GRPC_PREFIX_SIZE + SIZE);
     assert_non_null(bytes);
@@ -311,8 +313,7 @@ static void large_details_are_bounded_as_an_answer_is(void **state) {
 static void a_cancelled_call_is_reset_and_told_nothing(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     upstream_call_cancel(&caller.call);
     upstream_call_cancel(&caller.call);
     both_turn();
@@ -350,8 +351,7 @@ static void a_message_may_cancel_its_call(void **state) {
 static void a_lost_connection_ends_calls_and_is_made_anew(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     scripted_peer_hang_up(&service.peer);
     both_turn();
     assert_true(caller.done);
@@ -374,8 +374,7 @@ static void a_lost_connection_ends_calls_and_is_made_anew(void **state) {
 static void a_refused_call_may_be_sent_again(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     nghttp2_submit_rst_stream(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id,
                               NGHTTP2_REFUSED_STREAM);
     both_turn();
@@ -388,8 +387,7 @@ static void a_refused_call_may_be_sent_again(void **state) {
 static void a_call_that_the_service_cancels_finds_it_unavailable(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     nghttp2_submit_rst_stream(service.peer.session, NGHTTP2_FLAG_NONE, service.stream_id,
                               NGHTTP2_CANCEL);
     both_turn();
@@ -418,11 +416,29 @@ static void a_call_cancelled_by_a_service_that_stops_finds_it_unavailable(void *
     }
 }
 
+static void a_call_that_the_service_dropped_unread_finds_it_unavailable(void **state) {
+    (void)state;
+    /* What the C core says of a call that comes as it shuts down, maybe ahead of its GOAWAY. */
+    static const char *const MESSAGES[] = {"CANCELLED", "the%20order%20was%20cancelled"};
+    static const int CODES[] = {GRPC_UNAVAILABLE, GRPC_CANCELLED};
+    struct caller caller;
+    for (int own = 0; own < 2; own++) {
+        caller_init(&caller, REQUEST);
+        caller_start(&caller);
+        const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "application/grpc"),
+                                      nv("grpc-status", "1"), nv("grpc-message", MESSAGES[own])};
+        nghttp2_submit_response(service.peer.session, service.stream_id, headers, 4, NULL);
+        both_turn();
+        assert_true(caller.done);
+        assert_int_equal(caller.result.code, CODES[own]);
+        caller_free(&caller);
+    }
+}
+
 static void an_answer_without_a_status_is_no_success(void **state) {
     (void)state;
     struct caller caller;
-    caller_init(&caller, REQUEST);
-    caller_start(&caller);
+    caller_call(&caller);
     const nghttp2_nv headers[] = {nv(":status", "200"), nv("content-type", "text/html")};
     nghttp2_submit_response(service.peer.session, service.stream_id, headers, 2, NULL);
     both_turn();
@@ -493,6 +509,7 @@ int main(void) {
         TEST(a_refused_call_may_be_sent_again),
         TEST(a_call_that_the_service_cancels_finds_it_unavailable),
         TEST(a_call_cancelled_by_a_service_that_stops_finds_it_unavailable),
+        TEST(a_call_that_the_service_dropped_unread_finds_it_unavailable),
         TEST(an_answer_without_a_status_is_no_success),
         TEST(a_held_call_stops_the_service_until_let_go),
     };
