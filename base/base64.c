@@ -76,7 +76,8 @@ static bool base64_unpad(struct slice text, struct slice *ret_text) {
     return (size - padding) % 4 != 1;
 }
 
-bool base64_decode(struct slice text, struct buffer *out) {
+/* base64_decode; `loose` takes any spare bits. */
+static bool base64_decode_with(struct slice text, bool loose, struct buffer *out) {
     assert(out);
     if (!base64_unpad(text, &text))
         return false;
@@ -95,8 +96,8 @@ bool base64_decode(struct slice text, struct buffer *out) {
         *to++ = (uint8_t)bits;
     }
     if (spare > 0) {
-        /* The bits that fill up the last character must be zero: one text for one content. */
-        if (!base64_read(at, spare, &bits) || (bits & (spare == 2 ? 0xffff : 0xff)) != 0)
+        /* The bits that fill up the last character are to be zero: one text for one content. */
+        if (!base64_read(at, spare, &bits) || (!loose && (bits & (spare == 2 ? 0xffff : 0xff))))
             return false;
         if (to)
             *to++ = (uint8_t)(bits >> 16);
@@ -106,4 +107,12 @@ bool base64_decode(struct slice text, struct buffer *out) {
     if (to)
         buffer_advance(out, size);
     return true;
+}
+
+bool base64_decode(struct slice text, struct buffer *out) {
+    return base64_decode_with(text, false, out);
+}
+
+bool base64_decode_loose(struct slice text, struct buffer *out) {
+    return base64_decode_with(text, true, out);
 }

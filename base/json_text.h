@@ -36,4 +36,8 @@ void base64_append(struct buffer *out, struct slice bytes);
 void base64url_append(struct buffer *out, struct slice bytes);
 bool base64_decode(struct slice text, struct buffer *out);
 
+/* base64_decode that takes non-zero spare bits too, as protobuf's JSON readers do: several texts
+ * then stand for one content. */
+bool base64_decode_loose(struct slice text, struct buffer *out);
+
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 
-enum { WIRE_NUMBER_MAX = (1 << 29) - 1 };
+enum { WIRE_NUMBER_MAX = (1 << 29) - 1, WIRE_TAG_MAX = 5 };
 
 bool wire_read_varint(struct wire_reader *reader, uint64_t *ret_value) {
     const uint8_t *at = reader->next;
@@ -29,8 +29,9 @@ bool wire_read_varint(struct wire_reader *reader, uint64_t *ret_value) {
 
 static bool wire_read_tag(struct wire_reader *reader, uint32_t *ret_number,
                           enum wire_type *ret_type) {
+    const uint8_t *begin = reader->next;
     uint64_t tag;
-    if (!wire_read_varint(reader, &tag))
+    if (!wire_read_varint(reader, &tag) || reader->next - begin > WIRE_TAG_MAX)
         return false;
     if (tag >> 3 == 0 || tag >> 3 > WIRE_NUMBER_MAX || (tag & 7) > WIRE_I32)
         return false;

@@ -26,7 +26,7 @@ static bool read_bytes(struct json_decoder *decoder, const struct schema_field *
         return true;
     json_write_tag(decoder, field);
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
-    if (!base64_decode(text, decoder->out))
+    if (!base64_decode_loose(text, decoder->out))
         return json_fail(decoder, "INVALID_VALUE", "expected base64 text");
     wire_frame_close(&decoder->frames, decoder->out, frame);
     return true;
@@ -45,6 +45,8 @@ static bool read_message_field(struct json_decoder *decoder, const struct schema
     if (!json_read_message(decoder, field->message, field, params))
         return false;
     wire_frame_close(&decoder->frames, decoder->out, frame);
+    if (field->set_item)
+        buffer_append_byte(decoder->out, WIRE_SET_ITEM_END);
     return true;
 }
 

@@ -58,7 +58,7 @@ bool json_text_field(struct json_decoder *decoder, const struct schema_field *fi
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
     if (field->type == SCHEMA_MESSAGE && !text_message(decoder, field, text))
         return false;
-    if (field->type == SCHEMA_BYTES && !base64_decode(text, decoder->out))
+    if (field->type == SCHEMA_BYTES && !base64_decode_loose(text, decoder->out))
         return json_fail(decoder, "INVALID_VALUE", "expected base64 text");
     wire_frame_close(&decoder->frames, decoder->out, frame);
     return true;

@@ -162,8 +162,7 @@ bool json_text_duration(struct json_decoder *decoder, struct slice text) {
     bool well = reader.next > digits;
     if (well && take(&reader, '.'))
         well = take_fraction(&reader, false, &nanos);
-    well = well && take(&reader, 's') && reader.next == reader.end &&
-           (seconds < DURATION_MAX || (seconds == DURATION_MAX && nanos == 0));
+    well = well && take(&reader, 's') && reader.next == reader.end && seconds <= DURATION_MAX;
     if (!well)
         return json_fail(decoder, "INVALID_VALUE", "expected seconds such as \"1.5s\"");
     write_time(decoder, negative ? -seconds : seconds, negative ? -nanos : nanos);

@@ -92,6 +92,26 @@ bool schema_enum_read(struct schema_build *build, struct slice bytes, struct sli
     return !build->status && enum_tables_make(build, enumeration);
 }
 
+/* Fills the tag as written. */
+static void field_tag_make(struct schema_field *field) {
+    static const uint8_t WIRE_TYPES[] = {0, 1, 5, 0, 0, 0, 1, 5, 0, 2, 3, 2, 2, 0, 0, 5, 1, 0, 0};
+    uint64_t wire_type = field->packed ? WIRE_LEN : WIRE_TYPES[field->type];
+    uint8_t tag[WIRE_VARINT_MAX];
+    uint8_t *at = field->tag;
+    uint64_t written = (uint64_t)field->number << 3 | wire_type;
+    if (field->set_item) {
+        *at++ = WIRE_SET_ITEM;
+        *at++ = WIRE_SET_TYPE;
+        written = field->number;
+    }
+    size_t size = wire_put_varint(tag, written);
+    memcpy(at, tag, size);
+    at += size;
+    if (field->set_item)
+        *at++ = WIRE_SET_MESSAGE;
+    field->tag_size = (uint8_t)(at - field->tag);
+}
+
 /* Fills what follows from a field's type, and its text and tag as written. */
 static bool field_finish(struct schema_build *build, struct schema_field *field) {
     struct slice name =
@@ -109,11 +129,7 @@ static bool field_finish(struct schema_build *build, struct schema_field *field)
                                  (int)field->type_name.size, field->type_name.data,
                                  (int)field->name.size, field->name.data);
     field->map = field->repeated && field->message && field->message->map_entry;
-    static const uint8_t WIRE_TYPES[] = {0, 1, 5, 0, 0, 0, 1, 5, 0, 2, 3, 2, 2, 0, 0, 5, 1, 0, 0};
-    uint64_t wire_type = field->packed ? WIRE_LEN : WIRE_TYPES[field->type];
-    uint8_t tag[WIRE_VARINT_MAX];
-    field->tag_size = (uint8_t)wire_put_varint(tag, (uint64_t)field->number << 3 | wire_type);
-    memcpy(field->tag, tag, field->tag_size);
+    field_tag_make(field);
     size_t size = field->json_name.size + 3;
     uint8_t *label = schema_build_alloc(build, size, 1);
     if (!label)
@@ -146,6 +162,7 @@ static bool message_finish(struct schema_build *build, struct schema_message *me
     for (size_t i = 0; i < message->field_count; i++) {
         struct schema_field *field = &message->fields[i];
         field->index = (uint32_t)i;
+        field->set_item = message->message_set && field->type == SCHEMA_MESSAGE && !field->repeated;
         if (!field_finish(build, field))
             return false;
         if (field->number < dense)
@@ -193,6 +210,15 @@ static bool message_form_check(struct schema_build *build, const struct schema_m
                                      (int)message->full_name.size, message->full_name.data);
 }
 
+/* Marks the fields that closed enums limit, when all fields know their types. */
+static void closed_enums_mark(struct schema_message *message) {
+    for (size_t i = 0; i < message->field_count; i++) {
+        struct schema_field *field = &message->fields[i];
+        const struct schema_field *value = field->map ? schema_field_at(field->message, 2) : field;
+        field->closed_enum = value->enumeration && value->enumeration->closed;
+    }
+}
+
 /* Adds a message's extensions to its fields. */
 static bool extensions_add(struct schema_build *build, struct schema_message *message) {
     size_t count = 0;
@@ -229,5 +255,7 @@ bool schema_types_finish(struct schema_build *build) {
         if (!extensions_add(build, at) || !message_finish(build, at) ||
             !message_form_check(build, at))
             return false;
+    for (struct schema_message *at = schema->messages; at; at = at->next)
+        closed_enums_mark(at);
     return true;
 }

@@ -137,7 +137,8 @@ static bool message_read(struct schema_build *build, struct slice bytes, struct 
 /* Reads what a DescriptorProto holds, its own name being known. */
 static bool message_parts_read(struct schema_build *build, struct schema_message *message,
                                struct slice bytes, const struct schema_place *place, int nesting) {
-    enum { FIELD = 2, NESTED = 3, ENUM = 4, EXTENSION = 6, OPTIONS = 7, ONEOF = 8, MAP_ENTRY = 7 };
+    enum { FIELD = 2, NESTED = 3, ENUM = 4, EXTENSION = 6, OPTIONS = 7, ONEOF = 8 };
+    enum { MESSAGE_SET = 1, MAP_ENTRY = 7 };
     struct wire_reader reader = wire_reader_of(bytes), options;
     struct wire_field part, option;
     size_t nested = 0, enums = 0;
@@ -160,8 +161,11 @@ static bool message_parts_read(struct schema_build *build, struct schema_message
         } else if (part.number == ONEOF) {
             message->oneof_count++;
         } else if (part.number == OPTIONS) {
-            for (options = wire_reader_of(part.bytes); schema_build_next(build, &options, &option);)
+            for (options = wire_reader_of(part.bytes);
+                 schema_build_next(build, &options, &option);) {
                 message->map_entry |= option.number == MAP_ENTRY && option.bits != 0;
+                message->message_set |= option.number == MESSAGE_SET && option.bits != 0;
+            }
         }
     }
     return !build->status;

@@ -32,6 +32,15 @@ enum schema_type {
     SCHEMA_SINT64 = 18,
 };
 
+/* The tags of a message set's items: `repeated group Item = 1 { required int32 type_id = 2;
+ * required bytes message = 3; }`. */
+enum {
+    WIRE_SET_ITEM = 1 << 3 | 3,
+    WIRE_SET_TYPE = 2 << 3 | 0,
+    WIRE_SET_MESSAGE = 3 << 3 | 2,
+    WIRE_SET_ITEM_END = 1 << 3 | 4,
+};
+
 /* What JSON form a message has: that of its fields, or one of its own. */
 enum schema_form {
     SCHEMA_FORM_FIELDS,
@@ -60,8 +69,12 @@ struct schema_field {
     struct slice json_label; /* the JSON name quoted, and a colon */
     uint32_t number;
     enum schema_type type;
-    uint8_t tag[5]; /* as written: a repeated scalar's is that of its packed form, if it has one */
+    uint8_t tag[8]; /* as written: a repeated scalar's is that of its packed form, if it has one; in
+                       a message set all that comes before the length */
     uint8_t tag_size;
+    bool set_item; /* an extension of a message set, which stands in a group of its own */
+    bool
+        closed_enum; /* its values, or a map's, are of an enum that has only its declared numbers */
     bool repeated, packed, map, presence, always, i_json, iso8601, comma_separated;
     bool required;       /* marked REQUIRED */
     bool label_required; /* proto2's required */
@@ -84,6 +97,7 @@ struct schema_message {
     size_t oneof_count;
     bool map_entry, has_always, has_required;
     bool proto2;
+    bool message_set;                  /* of proto1: its fields are items in groups */
     struct schema_names names;         /* JSON and proto names of fields */
     const struct schema_field **dense; /* by number, below dense_count; NULL where none */
     uint32_t dense_count;

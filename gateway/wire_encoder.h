@@ -102,12 +102,35 @@ static inline bool wire_read_short(struct wire_reader *reader, struct wire_field
     return wire_read(reader, ret_field);
 }
 
+/* Whether a field as read can be one of `field`, unpacked or packed. */
+bool wire_type_fits(const struct schema_field *field, enum wire_type type);
+
+/* Makes a message set's item the field that it holds, and finds that; NULL where there is none. */
+const struct schema_field *wire_set_item(const struct schema_message *message,
+                                         struct wire_field *part);
+
 /* Reads the next field; false at the end and when malformed (then the status is set). */
 static inline bool wire_encode_next(struct wire_encoder *encoder, struct wire_reader *reader,
                                     struct wire_field *ret_field) {
     if (wire_at_end(reader))
         return false;
     return wire_read_short(reader, ret_field) || wire_encode_malformed(encoder);
+}
+
+/* Whether a value of a field with closed_enum, or of its map's entry, is one that the enum
+ * declares; another is as an unknown field. */
+bool wire_enum_declared(const struct schema_field *field, const struct wire_field *part);
+
+/* The field of a message that a part is, or NULL where it is unknown or of a type that does not
+ * fit. A message set's item becomes the field that it holds. */
+static inline const struct schema_field *wire_encode_field(const struct schema_message *message,
+                                                           struct wire_field *part) {
+    const struct schema_field *field = schema_field_at(message, part->number);
+    if (!field && message->message_set)
+        field = wire_set_item(message, part);
+    if (!field || !wire_type_fits(field, part->type))
+        return NULL;
+    return field->closed_enum && !wire_enum_declared(field, part) ? NULL : field;
 }
 
 /* Appends a byte. */
@@ -127,9 +150,6 @@ void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negat
 
 /* Writes a double, "NaN" and infinities in quotes. */
 void wire_encode_double(struct wire_encoder *encoder, double value);
-
-/* Whether a field as read can be one of `field`, unpacked or packed. */
-bool wire_type_fits(const struct schema_field *field, enum wire_type type);
 
 /* Writes one scalar: a field as read, or the bits of a packed element. */
 bool wire_encode_scalar(struct wire_encoder *encoder, const struct schema_field *field,

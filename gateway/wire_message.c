@@ -44,6 +44,44 @@ bool wire_key_note(struct wire_encoder *encoder, size_t object, const struct sch
     return answer != JSON_NAMES_NO_MEMORY || wire_encode_memory(encoder);
 }
 
+bool wire_enum_declared(const struct schema_field *field, const struct wire_field *part) {
+    struct wire_field value = *part, inner;
+    if (field->map) {
+        struct wire_reader reader = wire_reader_of(part->bytes);
+        field = schema_field_at(field->message, 2);
+        value = (struct wire_field){.type = WIRE_VARINT};
+        while (!wire_at_end(&reader) && wire_read(&reader, &inner))
+            if (inner.number == 2 && inner.type == WIRE_VARINT)
+                value = inner;
+        if (value.number == 0)
+            return true; /* 0, which a map's enum always declares */
+    }
+    return value.type != WIRE_VARINT || schema_enum_at(field->enumeration, (int32_t)value.bits);
+}
+
+const struct schema_field *wire_set_item(const struct schema_message *message,
+                                         struct wire_field *part) {
+    enum { ITEM = 1, TYPE = 2, MESSAGE = 3 };
+    struct wire_reader reader = wire_reader_of(part->bytes);
+    struct wire_field inner, content = {.number = 0};
+    if (part->number != ITEM || part->type != WIRE_SGROUP)
+        return NULL;
+    uint64_t number = 0;
+    while (!wire_at_end(&reader) && wire_read(&reader, &inner)) {
+        if (inner.number == TYPE && inner.type == WIRE_VARINT)
+            number = inner.bits;
+        else if (inner.number == MESSAGE && inner.type == WIRE_LEN)
+            content = inner;
+    }
+    const struct schema_field *field =
+        number <= UINT32_MAX && content.number ? schema_field_at(message, (uint32_t)number) : NULL;
+    if (!field)
+        return NULL;
+    content.number = field->number;
+    *part = content;
+    return field;
+}
+
 void wire_members_close(struct wire_encoder *encoder, struct wire_members *members) {
     if (members->open) {
         wire_encode_byte(encoder, members->open->map ? '}' : ']');
@@ -126,6 +164,8 @@ static bool write_packed(struct wire_encoder *encoder, const struct schema_field
         } else if (!wire_read_varint(&reader, &element.bits)) {
             return wire_encode_malformed(encoder);
         }
+        if (field->closed_enum && !schema_enum_at(field->enumeration, (int32_t)element.bits))
+            continue;
         if (comma)
             wire_encode_byte(encoder, ',');
         comma = true;
@@ -210,8 +250,8 @@ static bool is_ordered(struct wire_encoder *encoder, const struct schema_message
     size_t object = 0, names = encoder->names.count;
     bool ordered = true, twice = false;
     while (ordered && wire_encode_next(encoder, &reader, &part)) {
-        const struct schema_field *field = schema_field_at(message, part.number);
-        if (!field || !wire_type_fits(field, part.type))
+        const struct schema_field *field = wire_encode_field(message, &part);
+        if (!field)
             continue;
         ordered = part.number > last || (part.number == last && field->repeated);
         if (field->oneof >= 0) {
@@ -246,9 +286,8 @@ bool wire_encode_members(struct wire_encoder *encoder, const struct schema_messa
         struct wire_reader reader = wire_reader_of(bytes);
         struct wire_field part;
         while (wire_encode_next(encoder, &reader, &part)) {
-            const struct schema_field *field = schema_field_at(message, part.number);
-            if (field && wire_type_fits(field, part.type) &&
-                !wire_encode_member(encoder, message, field, &part, members))
+            const struct schema_field *field = wire_encode_field(message, &part);
+            if (field && !wire_encode_member(encoder, message, field, &part, members))
                 return false;
         }
     }

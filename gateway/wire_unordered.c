@@ -34,8 +34,8 @@ static bool items_read(struct wire_encoder *encoder, const struct schema_message
         return wire_encode_memory(encoder);
     reader = wire_reader_of(bytes);
     while (wire_encode_next(encoder, &reader, &part)) {
-        const struct schema_field *field = schema_field_at(message, part.number);
-        if (!field || !wire_type_fits(field, part.type))
+        const struct schema_field *field = wire_encode_field(message, &part);
+        if (!field)
             continue;
         items[made] = (struct wire_item){.field = field, .value = part, .place = made};
         made++;

@@ -183,6 +183,21 @@ static void malformed_base64_is_refused_and_appends_nothing(void **state) {
     }
 }
 
+static void loose_base64_may_have_any_spare_bits(void **state) {
+    (void)state;
+    static const char *const BAD[] = {"Z", "Zg=", "Z===", "====", "Zm 9v", "Zm9*"};
+    struct buffer out;
+    buffer_init(&out, 100);
+    assert_true(base64_decode_loose(SLICE("Zh=="), &out));
+    assert_true(base64_decode_loose(SLICE("Zm9"), &out));
+    assert_true(base64_decode_loose(SLICE("-_"), &out));
+    assert_true(slice_equal(buffer_slice(&out), SLICE("ffo\xfb")));
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
+        assert_false(base64_decode_loose(slice_text(BAD[i]), &out));
+    assert_int_equal(out.size, 4);
+    buffer_done(&out);
+}
+
 static void a_refused_allocation_is_told_by_the_buffer_alone(void **state) {
     (void)state;
     struct buffer out;
@@ -208,6 +223,7 @@ int main(void) {
         cmocka_unit_test(base64_is_that_of_rfc_4648),
         cmocka_unit_test(base64_of_any_bytes_decodes_to_them),
         cmocka_unit_test(malformed_base64_is_refused_and_appends_nothing),
+        cmocka_unit_test(loose_base64_may_have_any_spare_bits),
         cmocka_unit_test(a_refused_allocation_is_told_by_the_buffer_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,7 @@ static void malformed_fields_are_refused_and_the_reader_stays(void **state) {
         SLICE("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* length 2^64-1 */
         SLICE("\x02\x00"),                                     /* number 0 */
         SLICE("\x80\x80\x80\x80\x10\x00"),                     /* number 2^29 */
+        SLICE("\x88\x80\x80\x80\x80\x00\x01"),                 /* a tag of 6 bytes */
         SLICE("\x0e"),                                         /* type 6 */
         SLICE("\x0f"),                                         /* type 7 */
         SLICE("\x0c"),                                         /* stray end group */

@@ -209,6 +209,16 @@ static void proto2_is_served_too(void **state) {
     expect_refused("old.Old", "{\"needed\":1,\"kind\":9}", "kind", "\"KIND_A\", \"KIND_B\"");
 }
 
+static void a_message_set_holds_its_extensions_in_groups(void **state) {
+    (void)state;
+    expect_wire("old.Set", "{\"[sample.old.SetItem.item]\":{\"text\":\"a\"}}",
+                "0b 10 f9bb5e 1a 03 0a0161 0c");
+    expect_wire("old.Old", "{\"needed\":1,\"set\":{\"[sample.old.SetItem.item]\":{}}}",
+                "08 01 4a 08 0b 10 f9bb5e 1a 00 0c");
+    expect_wire("old.Set", "{\"[sample.old.SetItem.item]\":null}", "");
+    expect_refused("old.Set", "{\"[sample.old.none]\":{}}", "[\"[sample.old.none]\"]", "no such");
+}
+
 static void the_bound_of_the_output_holds(void **state) {
     struct buffer out;
     struct sync_error error = {0};
@@ -254,6 +264,7 @@ int main(void) {
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(long_content_gets_longer_lengths),
         cmocka_unit_test(proto2_is_served_too),
+        cmocka_unit_test(a_message_set_holds_its_extensions_in_groups),
         cmocka_unit_test(the_bound_of_the_output_holds),
         cmocka_unit_test(no_allocation_is_taken_for_granted),
     };

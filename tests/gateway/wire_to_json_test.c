@@ -149,6 +149,33 @@ static void proto2_is_served_too(void **state) {
                 "{\"needed\":1,\"text\":\"\",\"[sample.old.extra]\":\"x\"}");
 }
 
+static void values_that_a_closed_enum_lacks_are_unknown_fields(void **state) {
+    (void)state;
+    expect_json("old.Old", "1009", "{}");
+    expect_json("old.Old", "1002 1009", "{\"kind\":\"KIND_B\"}");
+    expect_json("old.Old", "3801 3809 3802", "{\"kinds\":[\"KIND_A\",\"KIND_B\"]}");
+    expect_json("old.Old", "3a03 010902", "{\"kinds\":[\"KIND_A\",\"KIND_B\"]}");
+    expect_json("old.Old", "3a03 090901", "{\"kinds\":[\"KIND_A\"]}");
+    expect_json("old.Old", "5204 08011001 5204 08021009 5202 0803",
+                "{\"byNumber\":{\"1\":\"MODE_ON\",\"3\":\"MODE_OFF\"}}");
+    expect_json("old.Old", "5206 080110091001", "{\"byNumber\":{\"1\":\"MODE_ON\"}}");
+}
+
+static void a_message_set_is_read_by_its_items(void **state) {
+    (void)state;
+    const char *item = "{\"[sample.old.SetItem.item]\":{\"text\":\"a\"}}";
+    expect_json("old.Set", "0b 10 f9bb5e 1a 03 0a0161 0c", item);
+    expect_json("old.Set", "0b 1a 03 0a0161 10 f9bb5e 0c", item);
+    expect_json("old.Set", "0b 10 f9bb5e 1a 00 0c cadff305 03 0a0161", item);
+    expect_json_refused("old.Set", "0b 10 f9bb5e 1a 01 10 0c", "[sample.old.SetItem.item]",
+                        "malformed");
+    expect_json("old.Set", "0b 10 f9bb5e 1a 02 1001 0c 0b 10 f9bb5e 1a 02 1002 0c",
+                "{\"[sample.old.SetItem.item]\":{\"numbers\":[1,2]}}");
+    expect_json("old.Set", "0b 10 05 1a 00 0c 0b 1a 00 0c 0b 10 f9bb5e 0c 0801", "{}");
+    expect_json("old.Old", "4a 0b 0b 10 f9bb5e 1a 03 0a0161 0c",
+                "{\"set\":{\"[sample.old.SetItem.item]\":{\"text\":\"a\"}}}");
+}
+
 static void depth_is_bounded(void **state) {
     (void)state;
     for (int depth = WIRE_DEPTH_MAX; depth <= WIRE_DEPTH_MAX + 1; depth++) {
@@ -276,6 +303,8 @@ int main(void) {
         cmocka_unit_test(text_must_be_utf8),
         cmocka_unit_test(what_json_cannot_hold_is_named),
         cmocka_unit_test(proto2_is_served_too),
+        cmocka_unit_test(values_that_a_closed_enum_lacks_are_unknown_fields),
+        cmocka_unit_test(a_message_set_is_read_by_its_items),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(one_field_can_stand_alone),
         cmocka_unit_test(a_second_round_changes_nothing),
