@@ -39,6 +39,16 @@ void base64url_append(struct buffer *out, struct slice bytes) {
     base64_append_with(out, bytes, URL_SAFE, false);
 }
 
+bool base64url_is_valid(struct slice text) {
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return text.size > 0;
+}
+
 /* The 6 bits of a character of either alphabet, or -1. */
 static inline int base64_bits(uint8_t byte) {
     if (byte >= 'A' && byte <= 'Z')

@@ -31,9 +31,10 @@ bool json_decode_string(struct slice content, struct buffer *out);
 /* Base64 of RFC 4648. Encoding appends padded standard, or unpadded url-safe text. Decoding takes
  * either alphabet (not mixed rules: any of + / - _), padded or not; false on other characters,
  * misplaced padding or non-zero spare bits, and then `out` is as before. A failure of `out` is told
- * by buffer_status alone. */
+ * by buffer_status alone. Url-safe text without padding, at least a character of it, is valid. */
 void base64_append(struct buffer *out, struct slice bytes);
 void base64url_append(struct buffer *out, struct slice bytes);
+bool base64url_is_valid(struct slice text);
 bool base64_decode(struct slice text, struct buffer *out);
 
 /* base64_decode that takes non-zero spare bits too, as protobuf's JSON readers do: several texts

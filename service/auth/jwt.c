@@ -18,17 +18,6 @@ static enum sync_status refuse(struct sync_error *error, const char *reason, con
     return sync_error_set(error, SYNC_ERR_UNAUTHENTICATED, reason, NULL, "%s", message);
 }
 
-/* Only base64url without padding: the one form of RFC 7515. */
-static bool part_is_base64url(struct slice part) {
-    for (size_t i = 0; i < part.size; i++) {
-        uint8_t c = part.data[i];
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_'))
-            return false;
-    }
-    return part.size > 0;
-}
-
 static bool parts_split(struct slice token, struct jwt_parts *ret_parts) {
     const uint8_t *end = slice_end(token);
     const uint8_t *first = memchr(token.data, '.', token.size);
@@ -41,8 +30,9 @@ static bool parts_split(struct slice token, struct jwt_parts *ret_parts) {
         .signature = slice_of(second + 1, (size_t)(end - second - 1)),
         .signed_text = slice_of(token.data, (size_t)(second - token.data)),
     };
-    return part_is_base64url(ret_parts->header) && part_is_base64url(ret_parts->payload) &&
-           part_is_base64url(ret_parts->signature);
+    /* Without padding: the one form of RFC 7515. */
+    return base64url_is_valid(ret_parts->header) && base64url_is_valid(ret_parts->payload) &&
+           base64url_is_valid(ret_parts->signature);
 }
 
 /* Decodes a part that is a JSON object; NULL when it is none. Release with json_decref. */

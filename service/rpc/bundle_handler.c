@@ -145,7 +145,8 @@ static enum sync_status answer_frame(const struct bundle_get *get,
     response->checksum = checksum;
     response->bundle_id = arena_copy_text(arena, position->bundle_id);
     response->cursor = message_cursor(rpc_call_service(get->call), arena, position->sequence);
-    response->next_since = message_time(arena, position->next_since_us);
+    if (!get->params.has_cursor)
+        response->next_since = message_time(arena, position->next_since_us);
     response->compressed = get->params.compress;
     response->expires_at = message_time(arena, position->expires_us);
     response->etag = answer_etag(get, position, arena);
@@ -155,8 +156,9 @@ static enum sync_status answer_frame(const struct bundle_get *get,
             return SYNC_ERR_NO_MEMORY;
         response->next_page_token = page_token_format(arena, &get->binding, bytes);
     }
-    bool is_whole = response->bundle_id && response->cursor && response->next_since &&
-                    response->expires_at && response->etag && response->next_page_token;
+    bool is_whole = response->bundle_id && response->cursor &&
+                    (response->next_since || get->params.has_cursor) && response->expires_at &&
+                    response->etag && response->next_page_token;
     return is_whole ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 

@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "service/core/checksum.h"
 #include "service/rpc/device_binding.h"
+
+enum { SECOND_US = 1000000 };
 
 void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *call,
                          struct violations *violations, struct bundle_params *ret_params) {
@@ -62,16 +65,25 @@ struct bundle_want bundle_params_want(const struct bundle_params *params, struct
     return want;
 }
 
-/* A UUID (version 8, RFC 9562) of the name: its SHA-256, cut. */
-static char *uuid_of_name(struct slice name, struct arena *arena) {
+bool bundle_id_is_valid(struct slice text) {
+    return text.size == BUNDLE_ID_SIZE && base64url_is_valid(text);
+}
+
+/* The name's SHA-256, cut to 96 bits, in base64url; NULL without memory. */
+static char *id_of_name(struct slice name, struct arena *arena) {
     uint8_t hash[SHA256_SIZE];
+    struct buffer text;
     sha256_of(name, hash);
-    hash[6] = (uint8_t)((hash[6] & 0x0f) | 0x80);
-    hash[8] = (uint8_t)((hash[8] & 0x3f) | 0x80);
-    return arena_format(
-        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", hash[0],
-        hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7], hash[8], hash[9], hash[10],
-        hash[11], hash[12], hash[13], hash[14], hash[15]);
+    buffer_init(&text, BUNDLE_ID_SIZE);
+    base64url_append(&text, slice_of(hash, BUNDLE_ID_SIZE / 4 * 3));
+    char *id = buffer_status(&text) == SYNC_OK ? arena_copy_text(arena, buffer_slice(&text)) : NULL;
+    buffer_done(&text);
+    return id;
+}
+
+/* Up to the next whole second: what is told of a bundle's end is what holds. */
+static int64_t whole_seconds(int64_t time_us) {
+    return (time_us + SECOND_US - 1) / SECOND_US * SECOND_US;
 }
 
 struct bundle bundle_params_bundle(const struct bundle_params *params,
@@ -90,7 +102,7 @@ struct bundle bundle_params_bundle(const struct bundle_params *params,
         .sequence = source->head.sequence,
         .compress = params->compress,
         .created_us = now_us,
-        .expires_us = now_us + (int64_t)service->retention.bundle_us,
+        .expires_us = whole_seconds(now_us + (int64_t)service->retention.bundle_us),
     };
     uint64_t half = service->retention.bundle_us / 2;
     char checksum[2 * CHECKSUM_SIZE + 1];
@@ -102,6 +114,6 @@ struct bundle bundle_params_bundle(const struct bundle_params *params,
                      bundle.compress, (unsigned long long)store_epoch(source->store),
                      (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
     if (name)
-        bundle.id = slice_text(uuid_of_name(slice_text(name), arena));
+        bundle.id = slice_text(id_of_name(slice_text(name), arena));
     return bundle;
 }

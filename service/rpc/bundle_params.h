@@ -10,6 +10,11 @@
 #include "service/rpc/storage.h"
 #include "service/rpc/violations.h"
 
+enum { BUNDLE_ID_SIZE = 16 }; /* characters of base64url: 96 bits */
+
+/* Tells whether the text has the form of a bundle's id. */
+bool bundle_id_is_valid(struct slice text);
+
 /* The parameters as both messages carry them. */
 struct bundle_fields {
     const PB(DataType) *data_types;

@@ -98,7 +98,9 @@ static bool download_check(struct download *download) {
     struct violations violations;
     violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
     if (download->is_by_id) {
-        violations_check_uuid(&violations, "bundleId", request->bundle_id);
+        if (!bundle_id_is_valid(slice_text(request->bundle_id)))
+            violations_add(&violations, "bundleId", "INVALID_FORMAT",
+                           "must be the bundleId of an answer: 16 characters of base64url");
     } else {
         struct bundle_fields fields = {
             .data_types = request->data_types,

@@ -137,6 +137,7 @@ static void base64_is_that_of_rfc_4648(void **state) {
         buffer_clear(&out);
         base64url_append(&out, CASES[i].bytes);
         assert_true(slice_equal(buffer_slice(&out), slice_text(CASES[i].url)));
+        assert_int_equal(base64url_is_valid(buffer_slice(&out)), out.size > 0);
         buffer_clear(&out);
         assert_true(base64_decode(slice_text(CASES[i].standard), &out));
         assert_true(base64_decode(slice_text(CASES[i].url), &out));
@@ -145,6 +146,13 @@ static void base64_is_that_of_rfc_4648(void **state) {
         assert_true(slice_equal(slice_after(buffer_slice(&out), out.size / 2), CASES[i].bytes));
         buffer_done(&out);
     }
+}
+
+static void padding_and_the_standard_alphabet_are_not_base64url(void **state) {
+    (void)state;
+    static const char *const WRONG[] = {"", "Zg==", "-_+-", "-_/-", "Zm 9", "Zm9v\n"};
+    for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++)
+        assert_false(base64url_is_valid(slice_text(WRONG[i])));
 }
 
 static void base64_of_any_bytes_decodes_to_them(void **state) {
@@ -221,6 +229,7 @@ int main(void) {
         cmocka_unit_test(escapes_decode_to_utf8),
         cmocka_unit_test(malformed_strings_are_refused),
         cmocka_unit_test(base64_is_that_of_rfc_4648),
+        cmocka_unit_test(padding_and_the_standard_alphabet_are_not_base64url),
         cmocka_unit_test(base64_of_any_bytes_decodes_to_them),
         cmocka_unit_test(malformed_base64_is_refused_and_appends_nothing),
         cmocka_unit_test(loose_base64_may_have_any_spare_bits),

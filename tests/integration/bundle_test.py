@@ -83,8 +83,18 @@ class Bundle(Case):
         self.upload([change(1, data={"field%d" % n: "v" * 50 for n in range(40)})])
         cursor = self.bundle()["cursor"]
         self.upload([change(2, "update", {"field7": "w"}, dataId="r1")])
-        record = self.bundle(cursor=cursor, syncType="delta")["records"][0]
-        self.assertLessEqual(len(json.dumps(record)), 400)
+        for headers in ({"Accept-Encoding": "identity"}, {"Accept-Encoding": "gzip"}, CONTAINER):
+            answer = self.call("GET", PATH + "?syncType=delta&cursor=" + cursor, headers=headers)
+            self.assertEqual(answer.status, 200)
+            self.assertLessEqual(len(answer.body), 400, headers)
+
+    def test_an_answer_to_a_cursor_leaves_out_what_tells_its_reader_nothing(self):
+        self.upload([change(1)])
+        whole = self.bundle()
+        self.assertNotIn("deleted", whole["records"][0])
+        self.assertNotIn("nextSince", self.bundle(cursor=whole["cursor"]))
+        self.assertRegex(whole["bundleId"], "^[A-Za-z0-9_-]{16}$")
+        self.assertRegex(whole["expiresAt"], ":[0-9]{2}Z$")
 
     def test_the_write_checkpoint_includes_what_was_written(self):
         before = self.bundle()["cursor"]
@@ -211,9 +221,10 @@ class Bundle(Case):
         self.assertEqual((again.status, again.body), (304, b""))
 
     def test_an_unknown_bundle_is_404_and_somebody_elses_403(self):
-        unknown = PATH + "/0192f3c0-0000-7000-8000-000000000000"
+        unknown = PATH + "/q1RywL-49ltxJC6A"
         self.expect_error(self.download(unknown), 404, "NOT_FOUND")
-        self.expect_error(self.download(PATH + "/nonsense"), 400, "INVALID_ARGUMENT")
+        for nonsense in ("nonsense", "q1RywL+49ltxJC6A", "0192f3c0-0000-7000-8000-000000000000"):
+            self.expect_error(self.download(PATH + "/" + nonsense), 400, "INVALID_ARGUMENT")
         mine = PATH + "/" + self.completed_bundle()
         answer = self.stack.call("GET", mine, bearer=harness.token("other-" + self.user),
                                  headers=CONTAINER)

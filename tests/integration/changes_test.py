@@ -56,7 +56,7 @@ class Changes(Case):
         self.upload([change(3, "delete", dataId="r1")])
         self.assertEqual(set(self.records()), {("booking", "r2")})
         pulled = self.bundle(cursor=cursor)["records"]
-        self.assertEqual([(record["dataId"], record["deleted"]) for record in pulled],
+        self.assertEqual([(record["dataId"], record.get("deleted")) for record in pulled],
                          [("r1", True)])
         self.assertNotIn("data", pulled[0])
 

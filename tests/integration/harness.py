@@ -294,7 +294,7 @@ class Case(unittest.TestCase):
     def records(self, **parameters):
         """The live records of the user by type and id."""
         return {(record["dataType"], record["dataId"]): record["data"]
-                for record in self.bundle(**parameters)["records"] if not record["deleted"]}
+                for record in self.bundle(**parameters)["records"] if not record.get("deleted")}
 
     def assert_nothing_stored(self):
         self.assertEqual(self.bundle()["records"], [])

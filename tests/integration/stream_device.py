@@ -303,7 +303,7 @@ class Device:
         self.again += version == held
         if self.seen is not None:
             self.seen.add(key)
-        if record["deleted"]:
+        if record.get("deleted"):
             self.records.pop(key, None)
             self.tombstones[key] = version
             return

@@ -367,7 +367,7 @@ class Random(Stream):
         # What was applied is whole, whatever was said around it.
         bundle = self.bundle()
         held = {(one["dataType"], one["dataId"]): one["data"]
-                for one in bundle["records"] if not one["deleted"]}
+                for one in bundle["records"] if not one.get("deleted")}
         self.assertEqual(checksum(held), bundle["checksum"])
 
 

@@ -167,7 +167,7 @@ class Story:
         """What must hold at the end, whatever happened on the way."""
         bundle = self.call("GET", "/api/offline/bundle")
         served = {(record["dataType"], record["dataId"]): record
-                  for record in bundle["records"] if not record["deleted"]}
+                  for record in bundle["records"] if not record.get("deleted")}
         assert checksum({key: one["data"] for key, one in served.items()}) == bundle["checksum"]
         held = {key: (int(one["version"]), one["data"]) for key, one in served.items()
                 if self.phone.wants(key)}

@@ -155,7 +155,7 @@ static struct bundle ask(struct service_fixture *fixture, bool compress) {
     struct bundle bundle = bundle_params_bundle(&params, &source, &fixture->service,
                                                 (int64_t)fixture->now_us, &fixture->arena);
     bundle_source_done(&source);
-    assert_true(uuid_is_valid(bundle.id));
+    assert_true(bundle_id_is_valid(bundle.id));
     return bundle;
 }
 
