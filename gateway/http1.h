@@ -22,10 +22,13 @@ enum http1_event_kind {
     HTTP1_ERROR,     /* answer with `status` and close; the parser stays in this state */
 };
 
+/* An error's status where the client does not speak HTTP at all: close without an answer. */
+enum { HTTP1_STATUS_NONE = -1 };
+
 struct http1_event {
     enum http1_event_kind kind;
-    struct slice body;   /* HTTP1_BODY: borrowed from what was fed */
-    int status;          /* HTTP1_ERROR: 400, 413, 414, 417, 431, 501 or 505 */
+    struct slice body; /* HTTP1_BODY: borrowed from what was fed */
+    int status; /* HTTP1_ERROR: 400, 413, 414, 417, 431, 501, 503, 505 or HTTP1_STATUS_NONE */
     const char *message; /* HTTP1_ERROR: a sentence; static memory */
 };
 

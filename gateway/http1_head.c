@@ -77,6 +77,16 @@ static struct http1_refusal read_target(struct slice target, struct http1_reques
     return HTTP1_FINE;
 }
 
+/* Tells whether neither target nor version are what any HTTP/1 has: another protocol speaks. */
+static bool line_is_foreign(struct slice target, struct slice version) {
+    static const struct slice name = {(const uint8_t *)"HTTP", 4};
+    bool versioned =
+        version.size >= name.size &&
+        strncasecmp((const char *)version.data, (const char *)name.data, name.size) == 0;
+    return !versioned && target.size > 0 && !memchr(target.data, '/', target.size) &&
+           target.data[0] != '*';
+}
+
 static struct http1_refusal read_request_line(struct slice line, struct http1_request *request) {
     size_t i = 0;
     while (i < line.size && http1_is_token(line.data[i]))
@@ -93,8 +103,11 @@ static struct http1_refusal read_request_line(struct slice line, struct http1_re
     if (!space)
         return REFUSE(400, "the request line has no HTTP version");
     size_t size = (size_t)(space - rest.data);
-    struct http1_refusal refusal = read_version(slice_after(rest, size + 1), request);
-    return refusal.status ? refusal : read_target(slice_first(rest, size), request);
+    struct slice target = slice_first(rest, size), version = slice_after(rest, size + 1);
+    if (line_is_foreign(target, version))
+        return REFUSE(HTTP1_STATUS_NONE, "this is not HTTP");
+    struct http1_refusal refusal = read_version(version, request);
+    return refusal.status ? refusal : read_target(target, request);
 }
 
 static struct http1_refusal read_header(uint8_t *line, size_t size,

@@ -81,6 +81,10 @@ static void on_head(struct http1_server *server) {
 
 static void on_malformed(struct http1_server *server, const struct http1_event *event) {
     server->malformed = true;
+    if (event->status == HTTP1_STATUS_NONE) {
+        server->connection->over = true;
+        return;
+    }
     if (!server->exchange && !open_exchange(server))
         return;
     exchange_refuse(server->exchange, event->status, event->message);

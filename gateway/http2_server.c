@@ -10,18 +10,12 @@
 #include "base/memory.h"
 #include "gateway/connection.h"
 #include "gateway/exchange.h"
+#include "gateway/http2_guard.h"
 
 enum {
     HTTP2_STREAMS_MAX = 128,
     HTTP2_STREAM_WINDOW = 1 << 20,
     HTTP2_CONNECTION_WINDOW = 4 << 20,
-    HTTP2_RESET_BURST = 200, /* of streams that the client resets */
-    HTTP2_RESET_RATE = 33,   /* a second, beyond the burst */
-    HTTP2_OUTBOUND_ACK_MAX = 1000,
-    HTTP2_SETTINGS_MAX = 32,
-    HTTP2_CONTINUATIONS_MAX = 8,
-    HTTP2_OUR_RESETS_MAX = 100, /* that the client provokes within the time below */
-    HTTP2_OUR_RESETS_TIME_US = 10000000,
     HTTP2_ANSWER_HEADERS_MAX = 64,
     HTTP2_SWEEP_US = 3000000,
     HTTP2_STALL_US = 60000000, /* a client that opens no window for so long is gone */
@@ -35,8 +29,7 @@ struct http2_server {
     bool draining;
     bool failed;             /* nothing more is received */
     struct loop_timer sweep; /* set while a stream is answered and open */
-    unsigned our_resets;     /* since resets_us */
-    uint64_t resets_us;
+    struct http2_guard guard;
 };
 
 /* One request while its head is read; lives in its exchange's memory. */
@@ -238,26 +231,20 @@ static int on_close(nghttp2_session *session, int32_t stream_id, uint32_t error_
     return 0;
 }
 
-/* Streams that the client makes us reset cost us a request each and him a frame (CVE-2025-8671):
- * beyond a bound the connection ends. */
-static void count_reset(struct http2_server *server, uint32_t error_code) {
-    if (error_code == NGHTTP2_NO_ERROR)
-        return;
-    struct worker *worker = server->connection->worker;
-    metric_add(gateway_metrics_series(worker->gateway->metrics)->streams_reset, 1);
-    uint64_t now_us = loop_now_us(worker->loop);
-    if (now_us - server->resets_us > HTTP2_OUR_RESETS_TIME_US) {
-        server->resets_us = now_us;
-        server->our_resets = 0;
-    }
-    if (++server->our_resets > HTTP2_OUR_RESETS_MAX)
-        nghttp2_session_terminate_session(server->session, NGHTTP2_ENHANCE_YOUR_CALM);
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error_code,
+                            void *context) {
+    (void)session;
+    (void)error_code;
+    http2_guard_invalid(&((struct http2_server *)context)->guard, &frame->hd);
+    return 0;
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
-    (void)session;
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
-        count_reset(context, frame->rst_stream.error_code);
+    struct http2_server *server = context;
+    struct gateway *gateway = server->connection->worker->gateway;
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
+        metric_add(gateway_metrics_series(gateway->metrics)->streams_reset, 1);
+    http2_guard_sent(&server->guard, session, frame);
     return 0;
 }
 
@@ -373,6 +360,7 @@ static void callbacks_make(void) {
     nghttp2_session_callbacks *made = NULL;
     if (nghttp2_session_callbacks_new(&made) != 0)
         return;
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, on_invalid_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(made, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
@@ -387,8 +375,7 @@ static void http2_receive(struct connection *connection, struct slice bytes) {
     struct http2_server *server = server_of(connection);
     if (server->failed)
         return;
-    ssize_t used = nghttp2_session_mem_recv(server->session, bytes.data, bytes.size);
-    if (used >= 0)
+    if (http2_guard_receive(&server->guard, server->session, bytes) >= 0)
         return;
     /* A GOAWAY that says why may be waiting to be sent. */
     server->failed = true;
@@ -448,11 +435,7 @@ static bool session_open(struct http2_server *server) {
     nghttp2_option *option = NULL;
     if (!callbacks_made || nghttp2_option_new(&option) != 0)
         return false;
-    nghttp2_option_set_stream_reset_rate_limit(option, HTTP2_RESET_BURST, HTTP2_RESET_RATE);
-    nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS_MAX);
-    nghttp2_option_set_max_settings(option, HTTP2_SETTINGS_MAX);
-    nghttp2_option_set_max_outbound_ack(option, HTTP2_OUTBOUND_ACK_MAX);
-    nghttp2_option_set_no_closed_streams(option, 1);
+    http2_guard_options(option);
     int rc = nghttp2_session_server_new2(&server->session, callbacks_made, server, option);
     nghttp2_option_del(option);
     if (rc != 0)
@@ -478,6 +461,7 @@ bool http2_server_start(struct connection *connection) {
         return false;
     server->connection = connection;
     server->sweep.fire = sweep_streams;
+    http2_guard_init(&server->guard, connection->worker->loop);
     if (!session_open(server)) {
         nghttp2_session_del(server->session);
         memory_free(server);

@@ -265,6 +265,14 @@ static void heads_are_taken_up_to_their_bounds(void **state) {
     expect_large(1, 1, HTTP_HEADERS_BYTES_MAX - host - frame + 1, "error 431\n");
 }
 
+static void another_protocol_is_told_apart(void **state) {
+    (void)state;
+    expect("INVALID CONNECTION PREFACE\r\n\r\n", "error -1\n");
+    expect("HELO mail.example.com SMTP\r\n\r\n", "error -1\n");
+    expect("GET / FTP/1.1\r\n\r\n", "error 400\n");
+    expect("GET x http/1.1\r\n\r\n", "error 400\n");
+}
+
 static void a_broken_parser_stays_broken(void **state) {
     (void)state;
     struct http1_parser *parser = http1_open();
@@ -324,6 +332,7 @@ int main(void) {
         cmocka_unit_test(bad_chunks_are_refused),
         cmocka_unit_test(other_refusals_have_their_own_status),
         cmocka_unit_test(heads_are_taken_up_to_their_bounds),
+        cmocka_unit_test(another_protocol_is_told_apart),
         cmocka_unit_test(a_broken_parser_stays_broken),
         cmocka_unit_test(idle_is_told_apart_from_a_begun_request),
         cmocka_unit_test(lack_of_memory_is_an_answer),

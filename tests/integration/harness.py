@@ -38,12 +38,17 @@ def binary(name):
     return os.path.join(os.environ.get("SYNC_BIN", os.path.join(ROOT, ".bazel", "bin")), name)
 
 
-def grpcurl():
-    """The path of grpcurl, or None."""
-    for path in (os.path.join(ROOT, ".cache", "bin", "grpcurl"), shutil.which("grpcurl")):
+def tool(name):
+    """The path of a tool that tools/setup --ci installs, or None."""
+    for path in (os.path.join(ROOT, ".cache", "bin", name), shutil.which(name)):
         if path and os.path.exists(path):
             return path
     return None
+
+
+def grpcurl():
+    """The path of grpcurl, or None."""
+    return tool("grpcurl")
 
 
 def shared_records():

@@ -1,0 +1,45 @@
+/* HTTP/2 guard: bounds what a client may have done for nothing on one connection.
+ *
+ * Frames that only keep us busy draw on an allowance that time and answers fill up again; streams
+ * that the client makes us reset are counted; what comes on a stream that is closed for good ends
+ * the connection. A bound that is passed ends the connection with GOAWAY. One thread. */
+#ifndef GATEWAY_HTTP2_GUARD_H
+#define GATEWAY_HTTP2_GUARD_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/bytes.h"
+#include "gateway/loop.h"
+
+/* In the server's memory. Zeroed but for what http2_guard_init sets. */
+struct http2_guard {
+    const struct loop *loop;
+    unsigned allowance; /* frames */
+    uint64_t allowance_us;
+    unsigned resets; /* that the client provoked since resets_us */
+    uint64_t resets_us;
+    int32_t reset_up_to; /* the highest stream that we reset or refused */
+    size_t left;         /* bytes until the next frame's head */
+    size_t head_size;    /* of which so much is in `head` */
+    uint8_t head[9];
+};
+
+/* Begins, before the client's preface, with a full allowance. The loop outlives the guard. */
+void http2_guard_init(struct http2_guard *guard, const struct loop *loop);
+
+/* Sets the bounds that nghttp2 keeps itself. */
+void http2_guard_options(nghttp2_option *option);
+
+/* Hands what the client sent to the session, looking at each frame's head. Negative: the
+ * connection must end, as of nghttp2_session_mem_recv. */
+ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
+                            struct slice bytes);
+
+/* A frame was refused: nghttp2 resets its stream, if it is one. */
+void http2_guard_invalid(struct http2_guard *guard, const nghttp2_frame_hd *head);
+
+/* A frame was sent. */
+void http2_guard_sent(struct http2_guard *guard, nghttp2_session *session,
+                      const nghttp2_frame *frame);
+
+#endif
