@@ -12,9 +12,10 @@ static const double EXACT_POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  
 
 enum {
     EXACT_POWER_MAX = 22,
-    DIGITS_MAX = 17,   /* no double needs more to read back */
-    NUMBER_MAX = 32,   /* no number is written longer */
-    PARSE_DIGITS = 800 /* more digits than any tie between two doubles has (767) */
+    SHORT_SCALE_MAX = 4, /* decimal_of_short goes no farther, where decimal_of_exact is faster */
+    DIGITS_MAX = 17,     /* no double needs more to read back */
+    NUMBER_MAX = 32,     /* no number is written longer */
+    PARSE_DIGITS = 800   /* more digits than any tie between two doubles has (767) */
 };
 
 static const double EXACT_INTEGER_MAX = 9007199254740992.0; /* 2^53 */
@@ -42,11 +43,12 @@ static void decimal_of_integer(uint64_t number, int scale, struct decimal *ret_d
     decimal_strip(ret_decimal);
 }
 
-/* Most numbers of the world: up to 15 digits. A decimal of at most 15 digits is the only one that
- * short that reads as its double, and a quotient of two exact numbers is rounded as reading the
- * decimal is; so the first scale that gives the value back gives its shortest form. */
+/* Most numbers of the world: few digits behind the point, up to 15 in all. A decimal of at most 15
+ * digits is the only one that short that reads as its double, and a quotient of two exact numbers
+ * is rounded as reading the decimal is; so the first scale that gives the value back gives its
+ * shortest form. */
 static bool decimal_of_short(double value, struct decimal *ret_decimal) {
-    for (int scale = 0; scale <= EXACT_POWER_MAX; scale++) {
+    for (int scale = 0; scale <= SHORT_SCALE_MAX; scale++) {
         double scaled = rint(value * EXACT_POWERS[scale]);
         if (scaled >= 1e15)
             return false;
@@ -56,6 +58,55 @@ static bool decimal_of_short(double value, struct decimal *ret_decimal) {
         }
     }
     return false;
+}
+
+/* A double taken apart for decimal_of_exact: `significand` / 2^shift, below 10^point. */
+struct binary {
+    uint64_t significand;
+    int shift, point;
+};
+
+/* False outside of what decimal_of_exact can hold in 128 bits, and for powers of two, whose
+ * neighbours are not equally far away. */
+static bool binary_of(double value, struct binary *ret_binary) {
+    int exponent;
+    double fraction = frexp(value, &exponent);
+    if (value < 1e-5 || value >= 1e15 || fraction == 0.5)
+        return false;
+    struct binary binary = {(uint64_t)ldexp(fraction, 53), 53 - exponent, 0};
+    unsigned __int128 one = (unsigned __int128)1 << binary.shift, scaled = binary.significand;
+    while (binary.point >= 0 && value >= EXACT_POWERS[binary.point])
+        binary.point++;
+    while (binary.point <= 0 && scaled * 10 < one) {
+        scaled *= 10;
+        binary.point--;
+    }
+    *ret_binary = binary;
+    return true;
+}
+
+/* The nearest decimals of 15, 16 and 17 digits, by exact arithmetic, until one reads back. That it
+ * does is seen from its distance: less than half of what lies between two doubles, or just that
+ * where reading rounds the tie to this, even one. */
+static bool decimal_of_exact(double value, struct decimal *ret_decimal) {
+    struct binary binary;
+    if (!binary_of(value, &binary))
+        return false;
+    unsigned __int128 one = (unsigned __int128)1 << binary.shift, power = 1;
+    int scale = 15 - binary.point;
+    for (int i = 0; i < scale; i++)
+        power *= 10;
+    for (int precision = 15;; precision++, scale++, power *= 10) {
+        unsigned __int128 product = power * binary.significand, number = product >> binary.shift;
+        unsigned __int128 below = product & (one - 1), above = one - below;
+        bool up = above < below || (above == below && (number & 1));
+        unsigned __int128 distance = 2 * (up ? above : below);
+        if (precision < DIGITS_MAX && distance >= power &&
+            (distance > power || (binary.significand & 1)))
+            continue;
+        decimal_of_integer((uint64_t)number + up, scale, ret_decimal);
+        return true;
+    }
 }
 
 /* The decimal of `precision` digits that is nearest to `value`. */
@@ -100,9 +151,7 @@ static void decimal_shortest(double value, bool single, struct decimal *ret_deci
     int exponent;
     bool at_power = frexp(value, &exponent) == 0.5;
     bool normal = value >= (single ? 0x1p-126 : 0x1p-1022);
-    /* Between these bounds decimal_of_short finds all that 15 digits can show. */
-    bool tried_short = !single && value >= 1e-7 && value < 1e15;
-    int precision = !normal ? 1 : single ? 6 : tried_short ? 16 : 15;
+    int precision = !normal ? 1 : single ? 6 : 15;
     int precision_max = single ? 9 : DIGITS_MAX;
     for (;; precision++) {
         assert(precision <= precision_max);
@@ -156,7 +205,7 @@ static void json_append_finite(struct buffer *out, double value, bool single) {
     struct decimal decimal;
     if (size < (single ? 0x1p24 : EXACT_INTEGER_MAX) && size == (double)(uint64_t)size)
         decimal_of_integer((uint64_t)size, 0, &decimal);
-    else if (single || !decimal_of_short(size, &decimal))
+    else if (single || (!decimal_of_short(size, &decimal) && !decimal_of_exact(size, &decimal)))
         decimal_shortest(size, single, &decimal);
     json_append_decimal(out, &decimal);
 }

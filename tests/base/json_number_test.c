@@ -150,7 +150,25 @@ static int digits_count(struct slice text) {
     return count;
 }
 
-/* The form reads back, and one digit fewer does not. */
+/* Whether two numbers are of other significant digits. */
+static bool digits_differ(const char *a, const char *b) {
+    while (*a && (*a < '1' || *a > '9'))
+        a++;
+    while (*b && (*b < '1' || *b > '9'))
+        b++;
+    for (;;) {
+        a += *a == '.';
+        b += *b == '.';
+        if (*b == 'e' || *b == 0)
+            return strspn(a, ".0") < strcspn(a, "e");
+        if (*a == 'e' || *a == 0)
+            return strspn(b, ".0") < strcspn(b, "e");
+        if (*a++ != *b++)
+            return true;
+    }
+}
+
+/* The form reads back, is the nearest of its length, and one digit fewer does not read back. */
 static void assert_shortest(double value) {
     struct buffer out;
     buffer_init(&out, 100);
@@ -160,8 +178,12 @@ static void assert_shortest(double value) {
     const char *text = (const char *)out.data;
     if (!json_parse_number(slice_text(text), &back) || back != value || strtod(text, NULL) != value)
         fail_msg("%.17g is written %s, which reads as %.17g", value, text, back);
-    int count = digits_count(slice_text(text));
+    int count = digits_count(slice_text(text)), exponent;
     char shorter[64];
+    snprintf(shorter, sizeof shorter, "%.*e", count - 1, value);
+    if (frexp(fabs(value), &exponent) != 0.5 && strtod(shorter, NULL) == value &&
+        digits_differ(text, shorter))
+        fail_msg("%.17g is written %s, but %s is nearer", value, text, shorter);
     if (count > 1) {
         snprintf(shorter, sizeof shorter, "%.*e", count - 2, value);
         if (strtod(shorter, NULL) == value)
@@ -177,6 +199,16 @@ static void random_doubles_read_back_from_their_shortest_form(void **state) {
         double value = double_of_bits(random_next(&seed));
         if (isfinite(value))
             assert_shortest(value);
+    }
+}
+
+/* Most numbers that people write lie between these. */
+static void random_doubles_of_common_size_read_back(void **state) {
+    (void)state;
+    uint64_t seed = random_seed();
+    for (int i = 0; i < RANDOM_NUMBERS; i++) {
+        uint64_t bits = random_next(&seed), exponent = 1023 - 20 + bits % 75;
+        assert_shortest(double_of_bits(exponent << 52 | random_next(&seed) >> 12));
     }
 }
 
@@ -343,6 +375,7 @@ int main(void) {
         cmocka_unit_test(the_form_changes_where_ecmascript_changes_it),
         cmocka_unit_test(floats_are_written_with_a_floats_digits),
         cmocka_unit_test(random_doubles_read_back_from_their_shortest_form),
+        cmocka_unit_test(random_doubles_of_common_size_read_back),
         cmocka_unit_test(random_decimals_read_back_from_their_shortest_form),
         cmocka_unit_test(powers_of_two_and_their_neighbours_read_back),
         cmocka_unit_test(random_floats_read_back),
