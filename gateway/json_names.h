@@ -1,7 +1,8 @@
 /* JSON names: which names the open objects hold, to refuse the same name twice.
  *
- * One table serves all objects that are open at a time: names leave it in the reverse order of
- * their coming, which restores the table exactly. */
+ * Names come to the object opened last, and leave in the reverse order of their coming. An object
+ * of few names is looked through; of larger ones the names are in one table, which leaving restores
+ * exactly. */
 #ifndef GATEWAY_JSON_NAMES_H
 #define GATEWAY_JSON_NAMES_H
 
@@ -10,10 +11,14 @@
 /* One name of an object that is still open. */
 struct json_name {
     struct slice name;
-    uint64_t hash;
-    size_t object;
-    uint32_t slot;
+    uint64_t mark;   /* of its length and ends: names of other marks differ */
+    uint32_t object; /* where its object's names begin */
+    uint32_t slot;   /* in the table, or JSON_NAMES_NO_SLOT */
 };
+
+enum { JSON_NAMES_FEW = 12 };
+
+static const uint32_t JSON_NAMES_NO_SLOT = UINT32_MAX;
 
 /* Zeroed to begin with, but for the seed. */
 struct json_names {
@@ -21,23 +26,62 @@ struct json_names {
     size_t count, capacity;
     uint32_t *slots; /* index in list + 1; 0 is free */
     uint32_t mask;
-    size_t object; /* the object at hand, by where its names begin, counted up */
     uint64_t seed;
 };
 
 /* What adding a name led to. */
 enum json_names_answer { JSON_NAMES_NEW, JSON_NAMES_TWICE, JSON_NAMES_NO_MEMORY };
 
-/* Adds a name to the object numbered `object`. The bytes stay valid until they leave. */
-enum json_names_answer json_names_add(struct json_names *names, size_t object, struct slice name);
-
-/* A number for a new object. */
-static inline size_t json_names_object(struct json_names *names) {
-    return ++names->object;
+/* A number for a new object: where its names will begin. */
+static inline size_t json_names_object(const struct json_names *names) {
+    return names->count;
 }
 
+/* json_names_add where the list is full or the object has many names. */
+enum json_names_answer json_names_add_many(struct json_names *names, size_t object,
+                                           struct slice name, uint64_t mark);
+
+/* What most names differ in: eight bytes, or from both ends eight. */
+static inline uint64_t json_name_mark(struct slice name) {
+    uint64_t head = 0, tail = 0;
+    if (name.size >= 8) {
+        memcpy(&head, name.data, 8);
+        memcpy(&tail, name.data + name.size - 8, 8);
+    } else if (name.size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, name.data, 4);
+        memcpy(&last, name.data + name.size - 4, 4);
+        head = first;
+        tail = last;
+    } else if (name.size > 0) {
+        head = (uint64_t)name.data[0] << 16 | (uint64_t)name.data[name.size / 2] << 8 |
+               name.data[name.size - 1];
+    }
+    return (head ^ (tail << 21 | tail >> 43)) + name.size * 0x9e3779b97f4a7c15u;
+}
+
+/* Adds a name to the object opened last. The bytes stay valid until they leave. */
+static inline enum json_names_answer json_names_add(struct json_names *names, size_t object,
+                                                    struct slice name) {
+    uint64_t mark = json_name_mark(name);
+    if (names->count == names->capacity || names->count - object >= JSON_NAMES_FEW)
+        return json_names_add_many(names, object, name, mark);
+    for (size_t i = object; i < names->count; i++)
+        if (names->list[i].mark == mark && slice_equal(names->list[i].name, name))
+            return JSON_NAMES_TWICE;
+    names->list[names->count++] =
+        (struct json_name){name, mark, (uint32_t)object, JSON_NAMES_NO_SLOT};
+    return JSON_NAMES_NEW;
+}
+
+/* json_names_keep where there is something to let go. */
+void json_names_drop(struct json_names *names, size_t count);
+
 /* Lets all names go but the first `count`. */
-void json_names_keep(struct json_names *names, size_t count);
+static inline void json_names_keep(struct json_names *names, size_t count) {
+    if (names->count > count)
+        json_names_drop(names, count);
+}
 
 /* Releases the table. */
 void json_names_done(struct json_names *names);

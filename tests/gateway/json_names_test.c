@@ -13,10 +13,12 @@
 static void a_name_is_new_once_in_an_object(void **state) {
     struct json_names names = {.seed = 1};
     (void)state;
-    size_t outer = json_names_object(&names), inner = json_names_object(&names);
+    size_t outer = json_names_object(&names);
     assert_int_equal(json_names_add(&names, outer, SLICE("a")), JSON_NAMES_NEW);
+    size_t inner = json_names_object(&names);
     assert_int_equal(json_names_add(&names, inner, SLICE("a")), JSON_NAMES_NEW);
     assert_int_equal(json_names_add(&names, inner, SLICE("a")), JSON_NAMES_TWICE);
+    json_names_keep(&names, inner);
     assert_int_equal(json_names_add(&names, outer, SLICE("a")), JSON_NAMES_TWICE);
     assert_int_equal(json_names_add(&names, outer, SLICE_EMPTY), JSON_NAMES_NEW);
     assert_int_equal(json_names_add(&names, outer, SLICE("")), JSON_NAMES_TWICE);
@@ -40,15 +42,44 @@ static void names_let_go_are_new_again(void **state) {
     json_names_done(&names);
 }
 
+/* Objects of all sizes around the few, in each other, cut and filled again. */
+static void names_of_nested_objects_do_not_meet(void **state) {
+    static char texts[40][16];
+    struct json_names names = {.seed = 3};
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        snprintf(texts[i], sizeof texts[i], "name %d", i);
+    for (int size = JSON_NAMES_FEW - 2; size < 40; size++) {
+        size_t objects[4];
+        for (int depth = 0; depth < 4; depth++) {
+            objects[depth] = json_names_object(&names);
+            for (int i = 0; i < size; i++)
+                assert_int_equal(json_names_add(&names, objects[depth], slice_text(texts[i])),
+                                 JSON_NAMES_NEW);
+        }
+        for (int depth = 3; depth >= 0; depth--) {
+            json_names_keep(&names, objects[depth] + (size_t)size);
+            for (int keep = size; keep >= 0; keep -= 5) {
+                json_names_keep(&names, objects[depth] + (size_t)keep);
+                for (int i = 0; i < size; i++)
+                    assert_int_equal(json_names_add(&names, objects[depth], slice_text(texts[i])),
+                                     i < keep ? JSON_NAMES_TWICE : JSON_NAMES_NEW);
+            }
+        }
+        json_names_keep(&names, 0);
+    }
+    json_names_done(&names);
+}
+
 static void no_memory_is_told(void **state) {
     struct json_names names = {.seed = 1};
     (void)state;
     memory_fail_after(1);
-    assert_int_equal(json_names_add(&names, 1, SLICE("a")), JSON_NAMES_NO_MEMORY);
+    assert_int_equal(json_names_add(&names, 0, SLICE("a")), JSON_NAMES_NO_MEMORY);
     memory_fail_after(2);
-    assert_int_equal(json_names_add(&names, 1, SLICE("a")), JSON_NAMES_NO_MEMORY);
+    assert_int_equal(json_names_add(&names, 0, SLICE("a")), JSON_NAMES_NO_MEMORY);
     memory_fail_after(0);
-    assert_int_equal(json_names_add(&names, 1, SLICE("a")), JSON_NAMES_NEW);
+    assert_int_equal(json_names_add(&names, 0, SLICE("a")), JSON_NAMES_NEW);
     json_names_done(&names);
 }
 
@@ -56,6 +87,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_is_new_once_in_an_object),
         cmocka_unit_test(names_let_go_are_new_again),
+        cmocka_unit_test(names_of_nested_objects_do_not_meet),
         cmocka_unit_test(no_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
