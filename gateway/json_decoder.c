@@ -15,6 +15,7 @@ void json_decoder_init(struct json_decoder *decoder, const struct schema *schema
     memset(decoder, 0, offsetof(struct json_decoder, steps));
     decoder->begin = decoder->next = json.data ? json.data : NOTHING;
     decoder->end = decoder->begin + json.size;
+    decoder->wide_size = json.size < JSON_COPY_WIDE ? 0 : json.size - JSON_COPY_WIDE + 1;
     decoder->out = out;
     decoder->schema = schema;
     decoder->options = options;
@@ -171,26 +172,8 @@ bool json_enter(struct json_decoder *decoder) {
     return true;
 }
 
-bool json_is_empty(struct json_decoder *decoder, uint8_t bracket) {
-    if (json_peek(decoder) != bracket)
-        return false;
-    decoder->next++;
-    decoder->depth--;
-    return true;
-}
-
-bool json_more(struct json_decoder *decoder, uint8_t bracket) {
-    uint8_t byte = json_peek(decoder);
-    if (byte == ',') {
-        decoder->next++;
-        json_space(decoder);
-        return true;
-    }
-    if (byte != bracket)
-        return json_break(decoder, bracket == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
-    decoder->next++;
-    decoder->depth--;
-    return false;
+bool json_break_more(struct json_decoder *decoder, uint8_t bracket) {
+    return json_break(decoder, bracket == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
 }
 
 /* A string with escapes, decoded into the decoder's text. */
@@ -220,7 +203,7 @@ static inline bool string_scan(struct json_decoder *decoder, struct json_string 
     return true;
 }
 
-bool json_read_string(struct json_decoder *decoder, struct slice *ret_text) {
+bool json_read_any_string(struct json_decoder *decoder, struct slice *ret_text) {
     struct json_string string;
     assert(*decoder->next == '"');
     if (!string_scan(decoder, &string))
@@ -231,10 +214,8 @@ bool json_read_string(struct json_decoder *decoder, struct slice *ret_text) {
     return true;
 }
 
-bool json_read_name(struct json_decoder *decoder, struct slice *ret_name) {
+bool json_read_any_name(struct json_decoder *decoder, struct slice *ret_name) {
     struct json_string string;
-    if (json_peek(decoder) != '"')
-        return json_break(decoder, "expected a name in quotes");
     if (!string_scan(decoder, &string))
         return false;
     struct slice name = string.raw;
@@ -247,10 +228,6 @@ bool json_read_name(struct json_decoder *decoder, struct slice *ret_name) {
         if (!arena_copy(&decoder->arena, name, &name))
             return json_break_memory(decoder);
     }
-    if (json_peek(decoder) != ':')
-        return json_break(decoder, "expected ':'");
-    decoder->next++;
-    json_space(decoder);
     *ret_name = name;
     return true;
 }

@@ -16,7 +16,7 @@
 #include "gateway/transcode.h"
 #include "gateway/wire_frame.h"
 
-enum { JSON_STEPS_MAX = 3 * JSON_DEPTH_MAX };
+enum { JSON_STEPS_MAX = 3 * JSON_DEPTH_MAX, JSON_COPY_WIDE = 16 };
 
 /* A value that comes from beside the JSON text: path, query or header. */
 struct json_param {
@@ -34,6 +34,7 @@ struct json_params {
 
 struct json_decoder {
     const uint8_t *begin, *next, *end;
+    size_t wide_size; /* how many bytes of the input have JSON_COPY_WIDE bytes from them on */
     struct buffer *out;
     const struct schema *schema;
     const struct transcode_options *options;
@@ -100,6 +101,15 @@ static inline struct json_mark json_mark_of(const struct json_decoder *decoder) 
     };
 }
 
+/* The same of a mark whose steps, depth and i_json still hold: one entry on in the same object. */
+static inline void json_mark_move(const struct json_decoder *decoder, struct json_mark *mark) {
+    mark->next = decoder->next;
+    mark->out_size = decoder->out->size;
+    mark->frame_count = decoder->frames.count;
+    mark->frame_extra = decoder->frames.extra;
+    mark->name_count = decoder->names.count;
+}
+
 /* Goes back to the mark, but not in the input. */
 void json_rewind(struct json_decoder *decoder, const struct json_mark *mark);
 
@@ -116,6 +126,25 @@ static inline uint8_t *json_room(struct json_decoder *decoder, size_t size) {
     if (__builtin_expect(size <= out->capacity - out->size && !out->failed, 1))
         return out->data + out->size;
     return buffer_reserve(out, size);
+}
+
+/* Room for `size` bytes and JSON_COPY_WIDE more, where it is there already; else NULL. */
+static inline uint8_t *json_room_wide(const struct json_decoder *decoder, size_t size) {
+    const struct buffer *out = decoder->out;
+    return out->capacity - out->size >= size + JSON_COPY_WIDE && !out->failed
+               ? out->data + out->size
+               : NULL;
+}
+
+/* Copies a text to where there is room for JSON_COPY_WIDE bytes more; returns where it ends. */
+static inline uint8_t *json_copy_wide(const struct json_decoder *decoder, uint8_t *to,
+                                      struct slice text) {
+    if (text.size <= JSON_COPY_WIDE &&
+        (uintptr_t)text.data - (uintptr_t)decoder->begin < decoder->wide_size)
+        memcpy(to, text.data, JSON_COPY_WIDE);
+    else if (text.size > 0)
+        memcpy(to, text.data, text.size);
+    return to + text.size;
 }
 
 /* Skips white space. */
@@ -141,19 +170,69 @@ static inline struct json_step *json_step_push(struct json_decoder *decoder) {
 /* Enters an object or array whose bracket is next: counts the depth and consumes the bracket. */
 bool json_enter(struct json_decoder *decoder);
 
+/* json_break where neither a comma nor the bracket follows an element. */
+bool json_break_more(struct json_decoder *decoder, uint8_t bracket) __attribute__((cold));
+
 /* Behind an element: true when another follows (the comma is consumed), false behind the closing
  * bracket or when broken. */
-bool json_more(struct json_decoder *decoder, uint8_t bracket);
+static inline bool json_more(struct json_decoder *decoder, uint8_t bracket) {
+    uint8_t byte = json_peek(decoder);
+    if (byte == ',') {
+        decoder->next++;
+        json_space(decoder);
+        return true;
+    }
+    if (byte != bracket)
+        return json_break_more(decoder, bracket);
+    decoder->next++;
+    decoder->depth--;
+    return false;
+}
 
 /* Whether the object or array just entered is empty; then leaves it. */
-bool json_is_empty(struct json_decoder *decoder, uint8_t bracket);
+static inline bool json_is_empty(struct json_decoder *decoder, uint8_t bracket) {
+    if (json_peek(decoder) != bracket)
+        return false;
+    decoder->next++;
+    decoder->depth--;
+    return true;
+}
+
+/* json_read_name up to the colon, and json_read_string, for texts of any kind. */
+bool json_read_any_name(struct json_decoder *decoder, struct slice *ret_name);
+bool json_read_any_string(struct json_decoder *decoder, struct slice *ret_text);
 
 /* Reads the name of a member and its colon. The slice is in the input, or in the decoder's arena.
  */
-bool json_read_name(struct json_decoder *decoder, struct slice *ret_name);
+static inline bool json_read_name(struct json_decoder *decoder, struct slice *ret_name) {
+    struct slice name = SLICE_EMPTY;
+    if (json_peek(decoder) != '"') {
+        json_break(decoder, "expected a name in quotes");
+        return false; /* said here, so that a compiler sees when ret_name is set */
+    }
+    const uint8_t *after = json_scan_short(decoder->next, decoder->end, &name);
+    if (__builtin_expect(after != NULL, 1))
+        decoder->next = after;
+    else if (!json_read_any_name(decoder, &name))
+        return false;
+    if (json_peek(decoder) != ':') {
+        json_break(decoder, "expected ':'");
+        return false;
+    }
+    decoder->next++;
+    json_space(decoder);
+    *ret_name = name;
+    return true;
+}
 
 /* Reads a string. The slice is in the input, or in the decoder's text until the next one. */
-bool json_read_string(struct json_decoder *decoder, struct slice *ret_text);
+static inline bool json_read_string(struct json_decoder *decoder, struct slice *ret_text) {
+    const uint8_t *after = json_scan_short(decoder->next, decoder->end, ret_text);
+    if (!after)
+        return json_read_any_string(decoder, ret_text);
+    decoder->next = after;
+    return true;
+}
 
 /* Reads true or false, and null. */
 bool json_read_word(struct json_decoder *decoder, const char *word, size_t size);
@@ -184,7 +263,7 @@ static inline void json_write_tag(struct json_decoder *decoder, const struct sch
     buffer_append(decoder->out, slice_of(field->tag, field->tag_size));
 }
 
-/* Writes a tag of one byte, a length and bytes. */
+/* Writes a tag, a length and bytes. */
 void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t tag_size,
                      struct slice text);
 
@@ -252,18 +331,19 @@ json_read_object(struct json_decoder *decoder, json_read_entry *read, const void
         return false;
     if (json_is_empty(decoder, '}'))
         return true;
-    size_t object = json_names_object(&decoder->names), names = decoder->names.count;
+    size_t object = json_names_object(&decoder->names);
+    struct json_mark mark = json_mark_of(decoder);
     do {
         struct slice name;
         if (!json_read_name(decoder, &name))
             return false;
-        struct json_mark mark = json_mark_of(decoder);
+        json_mark_move(decoder, &mark);
         json_step_push(decoder)->key = name;
         if (!read(decoder, context, object, name) && !json_recover(decoder, &mark))
             return false;
         decoder->step_count = mark.step_count;
     } while (json_more(decoder, '}'));
-    json_names_keep(&decoder->names, names);
+    json_names_keep(&decoder->names, object);
     return !decoder->broken;
 }
 

@@ -238,11 +238,12 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
     if (!json_enter(decoder) || !json_seen_init(decoder, &seen, message))
         return false;
     bool more = !json_is_empty(decoder, '}');
+    struct json_mark mark = json_mark_of(decoder);
     while (more) {
         struct slice name;
         if (!json_read_name(decoder, &name))
             return false;
-        struct json_mark mark = json_mark_of(decoder);
+        json_mark_move(decoder, &mark);
         const struct schema_field *field = schema_field_find(message, name);
         struct json_step *step = json_step_push(decoder);
         step->field = field;

@@ -245,7 +245,10 @@ void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64
 
 void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t tag_size,
                      struct slice text) {
-    uint8_t *room = json_room(decoder, tag_size + WIRE_VARINT_MAX + text.size);
+    uint8_t *room = json_room_wide(decoder, tag_size + WIRE_VARINT_MAX + text.size);
+    bool wide = room != NULL;
+    if (!wide)
+        room = json_room(decoder, tag_size + WIRE_VARINT_MAX + text.size);
     if (!room)
         return;
     uint8_t *at = room;
@@ -255,7 +258,9 @@ void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t ta
         *at++ = (uint8_t)text.size;
     else
         at += wire_put_varint(at, text.size);
-    if (text.size > 0)
+    if (wide)
+        json_copy_wide(decoder, at, text);
+    else if (text.size > 0)
         memcpy(at, text.data, text.size);
     buffer_advance(decoder->out, (size_t)(at - room) + text.size);
 }

@@ -9,6 +9,8 @@
 #include <emmintrin.h>
 #endif
 
+enum { JSON_SHORT_MAX = 15 };
+
 /* A string as scanned: what stands between its quotes. */
 struct json_string {
     struct slice raw;
@@ -73,6 +75,33 @@ static inline const uint8_t *json_scan_string(const uint8_t *at, const uint8_t *
     }
     ret_string->raw = slice_of(begin, (size_t)(at - begin));
     return at + 1;
+}
+
+/* Scans the string whose opening quote is at `at` where that is quickly done: it is ASCII, without
+ * escapes, and of at most JSON_SHORT_MAX bytes. Returns where it ends, or NULL. */
+static inline const uint8_t *json_scan_short(const uint8_t *at, const uint8_t *end,
+                                             struct slice *ret_text) {
+#ifdef __SSE2__
+    if (end - at < JSON_SHORT_MAX + 2)
+        return NULL;
+    const __m128i block = _mm_loadu_si128((const __m128i *)(at + 1));
+    __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
+                                             _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))),
+                                _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)));
+    uint32_t stops = (uint32_t)_mm_movemask_epi8(stop); /* bytes beyond ASCII are negative: stops */
+    if (stops == 0)
+        return NULL;
+    uint32_t size = (uint32_t)__builtin_ctz(stops);
+    if (at[1 + size] != '"')
+        return NULL;
+    *ret_text = slice_of(at + 1, size);
+    return at + size + 2;
+#else
+    (void)at;
+    (void)end;
+    (void)ret_text;
+    return NULL;
+#endif
 }
 
 /* Scans the number at `at`; returns where it ends, or NULL when it is none. */

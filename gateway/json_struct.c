@@ -116,14 +116,20 @@ static void entry_open(struct json_decoder *decoder, struct slice name, struct w
     size_t extra = decoder->frames.extra, begin = decoder->out->size;
     *entry = (struct wire_frame){begin + 1, extra};
     *value = (struct wire_frame){begin + name.size + 5, extra};
-    uint8_t *room = json_room(decoder, name.size + AROUND);
+    uint8_t *room = json_room_wide(decoder, name.size + AROUND);
+    bool wide = room != NULL;
+    if (!wide)
+        room = json_room(decoder, name.size + AROUND);
     if (!room)
         return;
     room[0] = TAG_STRUCT_FIELDS;
     room[1] = 0;
     room[2] = TAG_ENTRY_KEY;
     room[3] = (uint8_t)name.size;
-    memcpy(room + 4, name.data, name.size);
+    if (wide)
+        json_copy_wide(decoder, room + 4, name);
+    else
+        memcpy(room + 4, name.data, name.size);
     room[4 + name.size] = TAG_ENTRY_VALUE;
     room[5 + name.size] = 0;
     buffer_advance(decoder->out, name.size + AROUND);
