@@ -16,9 +16,9 @@ struct json_name {
     uint32_t slot;   /* in the table, or JSON_NAMES_NO_SLOT */
 };
 
+/* Up to how many names an object is looked through, and what stands for no slot. */
 enum { JSON_NAMES_FEW = 12 };
-
-static const uint32_t JSON_NAMES_NO_SLOT = UINT32_MAX;
+#define JSON_NAMES_NO_SLOT UINT32_MAX
 
 /* Zeroed to begin with, but for the seed. */
 struct json_names {

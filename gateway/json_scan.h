@@ -56,6 +56,65 @@ static inline const uint8_t *json_scan_plain(const uint8_t *at, const uint8_t *e
     return at;
 }
 
+#ifdef __SSE2__
+/* A bit for each byte that does not stand for itself inside a string, or is beyond ASCII. */
+static inline uint32_t json_block_stops(__m128i block) {
+    __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
+                                             _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))),
+                                _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)));
+    return (uint32_t)_mm_movemask_epi8(stop); /* bytes beyond ASCII are negative numbers */
+}
+#endif
+
+/* json_copy_plain of fewer than 16 bytes. */
+static inline bool json_copy_plain_short(uint8_t *to, struct slice text) {
+    const uint8_t *at = text.data, *end = slice_end(text);
+#ifdef __SSE2__
+    if (text.size >= 8) { /* two halves, which overlap */
+        uint64_t head, tail;
+        memcpy(&head, at, 8);
+        memcpy(&tail, end - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + text.size - 8, &tail, 8);
+        return json_block_stops(_mm_set_epi64x((long long)tail, (long long)head)) == 0;
+    }
+    if (text.size >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, at, 4);
+        memcpy(&tail, end - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + text.size - 4, &tail, 4);
+        uint64_t both = (uint64_t)tail << 32 | head;
+        return json_block_stops(_mm_set1_epi64x((long long)both)) == 0;
+    }
+#endif
+    for (; at < end; at++, to++) {
+        if (*at < 0x20 || *at >= 0x80 || *at == '"' || *at == '\\')
+            return false;
+        *to = *at;
+    }
+    return true;
+}
+
+/* Copies a text of ASCII that stands for itself inside a string; false where it is none, and then
+ * what is in `to` does not matter. */
+static inline bool json_copy_plain(uint8_t *to, struct slice text) {
+#ifdef __SSE2__
+    if (text.size >= 16) {
+        size_t last = text.size - 16; /* the last block overlaps the one before */
+        for (size_t at = 0;; at = at + 16 < last ? at + 16 : last) {
+            __m128i block = _mm_loadu_si128((const __m128i *)(text.data + at));
+            if (json_block_stops(block) != 0)
+                return false;
+            _mm_storeu_si128((__m128i *)(to + at), block);
+            if (at == last)
+                return true;
+        }
+    }
+#endif
+    return json_copy_plain_short(to, text);
+}
+
 /* Scans the string whose opening quote is at `at`. Returns where it ends, behind the closing quote,
  * or NULL: no closing quote, or a control character. Escapes are not checked. */
 static inline const uint8_t *json_scan_string(const uint8_t *at, const uint8_t *end,
@@ -84,11 +143,7 @@ static inline const uint8_t *json_scan_short(const uint8_t *at, const uint8_t *e
 #ifdef __SSE2__
     if (end - at < JSON_SHORT_MAX + 2)
         return NULL;
-    const __m128i block = _mm_loadu_si128((const __m128i *)(at + 1));
-    __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
-                                             _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))),
-                                _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)));
-    uint32_t stops = (uint32_t)_mm_movemask_epi8(stop); /* bytes beyond ASCII are negative: stops */
+    uint32_t stops = json_block_stops(_mm_loadu_si128((const __m128i *)(at + 1)));
     if (stops == 0)
         return NULL;
     uint32_t size = (uint32_t)__builtin_ctz(stops);

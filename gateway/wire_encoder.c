@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "base/json_text.h"
-#include "gateway/json_scan.h"
 
 enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
 
@@ -61,60 +60,10 @@ bool wire_join(struct wire_encoder *encoder, struct slice a, struct slice b,
     return true;
 }
 
-/* Copies while every byte stands for itself; returns how many did. */
-static size_t copy_plain(uint8_t *to, struct slice text, bool *ret_non_ascii) {
-    const uint8_t *at = text.data, *end = slice_end(text);
-    uint32_t high = 0;
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
-                  control = _mm_set1_epi8(0x1f);
-    for (; end - at >= 16; at += 16, to += 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)at);
-        __m128i stop =
-            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash)),
-                         _mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
-        if (_mm_movemask_epi8(stop))
-            break;
-        high |= (uint32_t)_mm_movemask_epi8(block);
-        _mm_storeu_si128((__m128i *)to, block);
-    }
-#endif
-    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++) {
-        high |= *at & 0x80;
-        *to++ = *at;
-    }
-    *ret_non_ascii = high != 0;
-    return (size_t)(at - text.data);
-}
-
-bool wire_encode_string(struct wire_encoder *encoder, struct slice text) {
-    bool non_ascii;
-    struct buffer *out = encoder->out;
-    uint8_t *room = text.size + 2 <= out->capacity - out->size && !out->failed
-                        ? out->data + out->size
-                        : buffer_reserve(out, text.size + 2);
-    if (!room)
-        return true;
-    room[0] = '"';
-    if (text.size == 0) {
-        room[1] = '"';
-        buffer_advance(encoder->out, 2);
-        return true;
-    }
-    size_t plain = copy_plain(room + 1, text, &non_ascii);
-    if (plain == text.size && !non_ascii) {
-        room[plain + 1] = '"';
-        buffer_advance(encoder->out, plain + 2);
-        return true;
-    }
+bool wire_encode_any_string(struct wire_encoder *encoder, struct slice text) {
     if (!slice_is_utf8(text))
         return wire_encode_fail(encoder, "INVALID_UTF8", "the string is not UTF-8");
-    if (plain < text.size) {
-        json_append_string(encoder->out, text);
-        return true;
-    }
-    room[plain + 1] = '"';
-    buffer_advance(encoder->out, plain + 2);
+    json_append_string(encoder->out, text);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "base/wire.h"
 #include "gateway/json_names.h"
 #include "gateway/json_path.h"
+#include "gateway/json_scan.h"
 #include "gateway/schema_types.h"
 #include "gateway/transcode.h"
 
@@ -142,8 +143,21 @@ static inline void wire_encode_byte(struct wire_encoder *encoder, uint8_t byte) 
         buffer_append_byte(out, byte);
 }
 
+/* wire_encode_string for texts of any kind. */
+bool wire_encode_any_string(struct wire_encoder *encoder, struct slice text);
+
 /* Writes a string with its quotes; it must be UTF-8. */
-bool wire_encode_string(struct wire_encoder *encoder, struct slice text);
+static inline bool wire_encode_string(struct wire_encoder *encoder, struct slice text) {
+    struct buffer *out = encoder->out;
+    if (text.size + 2 > out->capacity - out->size || out->failed)
+        return wire_encode_any_string(encoder, text);
+    uint8_t *to = out->data + out->size;
+    if (!json_copy_plain(to + 1, text))
+        return wire_encode_any_string(encoder, text);
+    to[0] = to[text.size + 1] = '"';
+    buffer_advance(out, text.size + 2);
+    return true;
+}
 
 /* Writes a decimal integer. */
 void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negative);

@@ -13,6 +13,14 @@ enum {
     ENTRIES_FEW = 32,
 };
 
+/* The tags of an entry and its parts, and of a Value's strings. */
+enum {
+    TAG_ENTRY = 1 << 3 | WIRE_LEN,
+    TAG_KEY = 1 << 3 | WIRE_LEN,
+    TAG_VALUE = 2 << 3 | WIRE_LEN,
+    TAG_STRING = VALUE_STRING << 3 | WIRE_LEN,
+};
+
 /* One entry of a Struct. */
 struct struct_entry {
     struct slice key, value;
@@ -40,10 +48,46 @@ static bool entry_read(struct wire_encoder *encoder, struct slice bytes,
     return !encoder->status;
 }
 
+/* Takes a field of that tag, of one byte, and a length below 2^14; false for anything else. */
+static inline bool part_take(const uint8_t **at, const uint8_t *end, uint8_t tag,
+                             struct slice *ret_bytes) {
+    const uint8_t *from = *at;
+    if (end - from < 2 || from[0] != tag)
+        return false;
+    size_t size = from[1], head = 2;
+    if (size >= 128) {
+        if (end - from < 3 || from[2] >= 128)
+            return false;
+        size = (size & 127) | (size_t)from[2] << 7;
+        head = 3;
+    }
+    if ((size_t)(end - from) < head + size)
+        return false;
+    *ret_bytes = slice_of(from + head, size);
+    *at = from + head + size;
+    return true;
+}
+
+/* Takes the next entry where it is as most are: a key, a value and nothing else. */
+static inline bool entry_take(struct wire_reader *reader, struct struct_entry *ret_entry) {
+    struct slice entry;
+    const uint8_t *next = reader->next;
+    if (!part_take(&next, reader->end, TAG_ENTRY, &entry))
+        return false;
+    const uint8_t *at = entry.data, *end = entry.data + entry.size;
+    if (!part_take(&at, end, TAG_KEY, &ret_entry->key) ||
+        !part_take(&at, end, TAG_VALUE, &ret_entry->value) || at != end)
+        return false;
+    reader->next = next;
+    return true;
+}
+
 /* Reads the next entry; false at the end. */
-static bool entry_next(struct wire_encoder *encoder, struct wire_reader *reader,
-                       struct struct_entry *ret_entry) {
+static inline bool entry_next(struct wire_encoder *encoder, struct wire_reader *reader,
+                              struct struct_entry *ret_entry) {
     struct wire_field part;
+    if (entry_take(reader, ret_entry))
+        return true;
     while (wire_encode_next(encoder, reader, &part))
         if (part.number == 1 && part.type == WIRE_LEN)
             return entry_read(encoder, part.bytes, ret_entry);
@@ -74,10 +118,16 @@ static bool entries_read(struct wire_encoder *encoder, struct slice bytes, struc
 }
 
 /* Whether the keys rise, as in canonical form: then none is there twice. */
-static bool keys_rise(const struct struct_entry *entries, size_t count) {
-    for (size_t i = 1; i < count; i++)
-        if (slice_compare(entries[i - 1].key, entries[i].key) >= 0)
+static inline bool keys_rise(const struct struct_entry *entries, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        struct slice last = entries[i - 1].key, key = entries[i].key;
+        if (last.size > 0 && key.size > 0 && last.data[0] != key.data[0]) {
+            if (last.data[0] > key.data[0])
+                return false;
+        } else if (slice_compare(last, key) >= 0) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -95,6 +145,28 @@ static bool keys_settle(struct wire_encoder *encoder, struct struct_entry *entri
     return true;
 }
 
+/* A comma, unless it is the first, the key and a colon. */
+static inline bool write_key(struct wire_encoder *encoder, struct slice key, bool comma) {
+    struct buffer *out = encoder->out;
+    if (key.size + 4 <= out->capacity - out->size && !out->failed) {
+        uint8_t *to = out->data + out->size;
+        *to = ',';
+        to += comma;
+        if (json_copy_plain(to + 1, key)) {
+            to[0] = to[key.size + 1] = '"';
+            to[key.size + 2] = ':';
+            buffer_advance(out, key.size + 3 + comma);
+            return true;
+        }
+    }
+    if (comma)
+        wire_encode_byte(encoder, ',');
+    if (!wire_encode_any_string(encoder, key))
+        return false;
+    wire_encode_byte(encoder, ':');
+    return true;
+}
+
 bool wire_encode_struct(struct wire_encoder *encoder, struct slice bytes) {
     struct struct_entry few[ENTRIES_FEW], *entries = few;
     size_t count = 0;
@@ -107,15 +179,11 @@ bool wire_encode_struct(struct wire_encoder *encoder, struct slice bytes) {
     for (size_t i = 0; i < count; i++) {
         if (!entries[i].key.data)
             continue;
-        if (some)
-            wire_encode_byte(encoder, ',');
-        some = true;
         step->key = entries[i].key;
-        if (!wire_encode_string(encoder, entries[i].key))
+        if (!write_key(encoder, entries[i].key, some) ||
+            !wire_encode_value(encoder, entries[i].value))
             return false;
-        wire_encode_byte(encoder, ':');
-        if (!wire_encode_value(encoder, entries[i].value))
-            return false;
+        some = true;
     }
     encoder->step_count--;
     wire_encode_byte(encoder, '}');
@@ -167,7 +235,9 @@ static bool kind_fits(const struct wire_field *part) {
            part->type == TYPES[part->number];
 }
 
-bool wire_encode_value(struct wire_encoder *encoder, struct slice bytes) {
+/* Reads a Value's kind: the last one, or of objects and lists all together. */
+static bool kind_read(struct wire_encoder *encoder, struct slice bytes,
+                      struct wire_field *ret_kind) {
     struct wire_reader reader = wire_reader_of(bytes);
     struct wire_field part, kind = {.number = 0};
     while (wire_encode_next(encoder, &reader, &part)) {
@@ -178,7 +248,17 @@ bool wire_encode_value(struct wire_encoder *encoder, struct slice bytes) {
             return false;
         kind = part;
     }
-    if (encoder->status)
+    *ret_kind = kind;
+    return !encoder->status;
+}
+
+bool wire_encode_value(struct wire_encoder *encoder, struct slice bytes) {
+    struct wire_field kind;
+    const uint8_t *at = bytes.data;
+    struct slice text;
+    if (part_take(&at, slice_end(bytes), TAG_STRING, &text) && at == slice_end(bytes))
+        return wire_encode_string(encoder, text);
+    if (!kind_read(encoder, bytes, &kind))
         return false;
     switch (kind.number) {
     case VALUE_NULL:
