@@ -100,6 +100,24 @@ static void serve_preflight(struct exchange *exchange) {
     exchange_answer_whole(exchange, 204, SLICE_EMPTY);
 }
 
+void exchange_answer_options(struct exchange *exchange) {
+    char *allow = arena_format(&exchange->arena, "%.*s, OPTIONS", (int)exchange->allowed.size,
+                               (const char *)exchange->allowed.data);
+    if (allow)
+        exchange_header(exchange, SLICE("allow"), slice_text(allow));
+    exchange_answer_whole(exchange, 204, SLICE_EMPTY);
+}
+
+/* Answers a request for one of the gateway's own paths by a method that it does not serve. */
+static void serve_otherwise(struct exchange *exchange) {
+    exchange->allowed = SLICE("GET, HEAD");
+    if (slice_equal(exchange->method, SLICE("OPTIONS")))
+        exchange_answer_options(exchange);
+    else
+        exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
+                           "this path takes GET, HEAD");
+}
+
 bool exchange_serve_own(struct exchange *exchange) {
     static const struct {
         const char *path;
@@ -112,16 +130,19 @@ bool exchange_serve_own(struct exchange *exchange) {
         serve_preflight(exchange);
         return true;
     }
+    if (slice_equal(exchange->request.path, SLICE("*")) &&
+        slice_equal(exchange->method, SLICE("OPTIONS"))) {
+        exchange->allowed = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE");
+        exchange_answer_options(exchange);
+        return true;
+    }
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (!slice_equal(exchange->request.path, slice_text(paths[i].path)))
             continue;
-        if (slice_equal(exchange->request.verb, SLICE("GET"))) {
+        if (slice_equal(exchange->request.verb, SLICE("GET")))
             paths[i].serve(exchange);
-        } else {
-            exchange->allowed = SLICE("GET, HEAD");
-            exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
-                               "this path takes GET, HEAD");
-        }
+        else
+            serve_otherwise(exchange);
         return true;
     }
     return false;

@@ -99,8 +99,12 @@ static bool exchange_route(struct exchange *exchange) {
         return true;
     if (status == SYNC_ERR_UNIMPLEMENTED) {
         exchange->allowed = allowed;
-        exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
-                           "this path takes %.*s", (int)allowed.size, (const char *)allowed.data);
+        if (slice_equal(exchange->method, SLICE("OPTIONS")))
+            exchange_answer_options(exchange);
+        else
+            exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
+                               "this path takes %.*s", (int)allowed.size,
+                               (const char *)allowed.data);
     } else if (status == SYNC_ERR_INVALID) {
         exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("MALFORMED_PATH"), "%s",
                            error.message);

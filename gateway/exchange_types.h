@@ -176,6 +176,9 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
 /* Serves the gateway's own paths and CORS preflights; false when the request is none of them. */
 bool exchange_serve_own(struct exchange *exchange);
 
+/* Answers an OPTIONS request with the methods in `allowed`. */
+void exchange_answer_options(struct exchange *exchange);
+
 /* Answers a health check by what the service said. */
 void exchange_answer_health(struct exchange *exchange, bool serving);
 

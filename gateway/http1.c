@@ -8,7 +8,7 @@
 
 enum {
     HTTP1_CHUNK_DIGITS_MAX = 8,
-    HTTP1_EXTENSION_MAX = 256,
+    HTTP1_EXTENSIONS_MAX = 4 << 10, /* of a whole body */
     HTTP1_TRAILER_MAX = 8 << 10,
     HTTP1_HEAD_MAX = HTTP_REQUEST_LINE_MAX + HTTP_HEADERS_BYTES_MAX + 4,
 };
@@ -42,7 +42,7 @@ struct http1_parser {
     uint64_t left;     /* of the body or chunk */
     uint64_t body_size;
     unsigned digits;     /* of the chunk size */
-    unsigned extra_size; /* of chunk extension or trailer */
+    unsigned extra_size; /* of chunk extensions or trailers */
     struct http1_event broken;
     struct http1_request request;
     struct transcode_header headers[HTTP_HEADERS_COUNT_MAX];
@@ -185,7 +185,6 @@ static bool http1_step_chunk_size(struct http1_parser *parser, uint8_t byte) {
     parser->body_size += parser->left;
     if (parser->body_size > HTTP_BODY_MAX)
         return http1_break(parser, 413, "the body is larger than this service takes");
-    parser->extra_size = 0;
     parser->state = byte == '\r' ? HTTP1_STATE_CHUNK_SIZE_LF : HTTP1_STATE_CHUNK_EXTENSION;
     return true;
 }
@@ -198,7 +197,7 @@ static bool http1_step_extra(struct http1_parser *parser, uint8_t byte, unsigned
     else if (!http1_is_field(byte))
         return http1_break(parser, 400, "a chunk extension or trailer is malformed");
     else if (++parser->extra_size > size_max)
-        return http1_break(parser, 431, "a chunk extension or trailer is too long");
+        return http1_break(parser, 431, "chunk extensions or trailers are too long");
     return true;
 }
 
@@ -233,7 +232,7 @@ static bool http1_step(struct http1_parser *parser, uint8_t byte) {
     case HTTP1_STATE_CHUNK_SIZE:
         return http1_step_chunk_size(parser, byte);
     case HTTP1_STATE_CHUNK_EXTENSION:
-        return http1_step_extra(parser, byte, HTTP1_EXTENSION_MAX, HTTP1_STATE_CHUNK_SIZE_LF);
+        return http1_step_extra(parser, byte, HTTP1_EXTENSIONS_MAX, HTTP1_STATE_CHUNK_SIZE_LF);
     case HTTP1_STATE_CHUNK_SIZE_LF:
         return http1_step_exact(parser, byte, '\n',
                                 parser->left ? HTTP1_STATE_CHUNK_DATA : HTTP1_STATE_TRAILER);

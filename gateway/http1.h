@@ -38,6 +38,7 @@ struct http1_request {
     struct slice path;  /* percent-encoded as sent, begins with '/', or "*" */
     struct slice query; /* without '?' */
     struct slice host;
+    struct slice authority; /* of a target in absolute form, the same as the host; or empty */
     struct transcode_header *headers; /* names in lower case, values trimmed */
     size_t header_count;
     int minor_version; /* 0 or 1 */

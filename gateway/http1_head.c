@@ -4,6 +4,8 @@
 
 #include "gateway/http_text.h"
 
+enum { HTTP1_METHOD_MAX = 32 };
+
 #define REFUSE(status_, message_) ((struct http1_refusal){(status_), (message_)})
 static const struct http1_refusal HTTP1_FINE = {0, NULL};
 
@@ -42,20 +44,28 @@ static struct http1_refusal read_version(struct slice version, struct http1_requ
     return HTTP1_FINE;
 }
 
-/* Strips scheme and authority off the absolute form. */
-static struct slice target_to_origin(struct slice target) {
-    size_t scheme = 0;
-    if (target.size >= 7 && strncasecmp((const char *)target.data, "http://", 7) == 0)
-        scheme = 7;
-    else if (target.size >= 8 && strncasecmp((const char *)target.data, "https://", 8) == 0)
-        scheme = 8;
+/* What an absolute target names: RFC 9112 section 3.2.2. */
+static size_t scheme_size(struct slice target) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t size = strlen(schemes[i]);
+        if (target.size >= size && strncasecmp((const char *)target.data, schemes[i], size) == 0)
+            return size;
+    }
+    return 0;
+}
+
+/* Cuts scheme and authority off the absolute form; `authority` is empty in origin form. */
+static struct slice target_to_origin(struct slice target, struct slice *authority) {
+    size_t scheme = scheme_size(target);
     if (!scheme)
         return target;
     struct slice rest = slice_after(target, scheme);
     size_t i = 0;
     while (i < rest.size && rest.data[i] != '/' && rest.data[i] != '?')
         i++;
-    return i < rest.size && rest.data[i] == '/' ? slice_after(rest, i) : SLICE("/");
+    *authority = slice_first(rest, i);
+    return slice_after(rest, i);
 }
 
 static struct http1_refusal read_target(struct slice target, struct http1_request *request) {
@@ -65,14 +75,17 @@ static struct http1_refusal read_target(struct slice target, struct http1_reques
         if (target.data[i] <= 0x20 || target.data[i] >= 0x7f || target.data[i] == '#')
             return REFUSE(400, "the request target holds a byte that must be percent-encoded");
     }
-    struct slice origin = target_to_origin(target);
+    struct slice origin = target_to_origin(target, &request->authority);
+    bool absolute = origin.data != target.data;
+    if (absolute && request->authority.size == 0)
+        return REFUSE(400, "the request target names no host");
     bool asterisk =
         slice_equal(origin, SLICE("*")) && slice_equal(request->method, SLICE("OPTIONS"));
-    if (origin.data[0] != '/' && !asterisk)
+    if (!absolute && origin.data[0] != '/' && !asterisk)
         return REFUSE(400, "the request target does not begin with '/'");
-    const uint8_t *mark = memchr(origin.data, '?', origin.size);
+    const uint8_t *mark = origin.size ? memchr(origin.data, '?', origin.size) : NULL;
     size_t size = mark ? (size_t)(mark - origin.data) : origin.size;
-    request->path = slice_first(origin, size);
+    request->path = size ? slice_first(origin, size) : SLICE("/");
     request->query = mark ? slice_after(origin, size + 1) : SLICE_EMPTY;
     return HTTP1_FINE;
 }
@@ -87,15 +100,28 @@ static bool line_is_foreign(struct slice target, struct slice version) {
            target.data[0] != '*';
 }
 
+/* Methods are told apart by case (RFC 9110 section 9.1) and all that are registered are in capital
+ * letters; whoever writes them otherwise hopes that someone behind us does not care. */
+static bool method_is_upper(struct slice method) {
+    for (size_t i = 0; i < method.size; i++) {
+        uint8_t byte = method.data[i];
+        if ((byte < 'A' || byte > 'Z') && byte != '-' && byte != '_')
+            return false;
+    }
+    return true;
+}
+
 static struct http1_refusal read_request_line(struct slice line, struct http1_request *request) {
     size_t i = 0;
     while (i < line.size && http1_is_token(line.data[i]))
         i++;
     if (i == 0 || i == line.size || line.data[i] != ' ')
         return REFUSE(400, "the request line does not begin with a method");
-    if (i > 32)
+    if (i > HTTP1_METHOD_MAX)
         return REFUSE(501, "no such method");
     request->method = slice_first(line, i);
+    if (!method_is_upper(request->method))
+        return REFUSE(400, "a method is written in capital letters");
     if (slice_equal(request->method, SLICE("CONNECT")))
         return REFUSE(501, "this is not a proxy");
     struct slice rest = slice_after(line, i + 1);
@@ -150,10 +176,10 @@ static struct http1_refusal read_length(struct slice value, struct http1_request
 static struct http1_refusal read_coding(struct slice value, struct http1_request *request) {
     struct slice element;
     while (list_next(&value, &element)) {
+        if (request->chunked)
+            return REFUSE(400, "chunked is not the last transfer coding, or named twice");
         if (!http_text_is(element, SLICE("chunked")))
             return REFUSE(501, "the only transfer coding taken is chunked");
-        if (request->chunked)
-            return REFUSE(400, "the transfer coding chunked is named twice");
         request->chunked = true;
     }
     if (!request->chunked)
@@ -218,6 +244,10 @@ static struct http1_refusal check_framing(const struct framing *seen,
         return REFUSE(400, "HTTP/1.0 has no transfer codings");
     if (!seen->hosts && request->minor_version > 0)
         return REFUSE(400, "the Host header is missing");
+    if (request->authority.size && !host_is_valid(request->authority))
+        return REFUSE(400, "the request target names a malformed host");
+    if (request->authority.size && seen->hosts && !http_text_is(request->host, request->authority))
+        return REFUSE(400, "the request target and the Host header name different hosts");
     return HTTP1_FINE;
 }
 

@@ -81,6 +81,7 @@ static void on_head(struct http1_server *server) {
 
 static void on_malformed(struct http1_server *server, const struct http1_event *event) {
     server->malformed = true;
+    server->keep_alive = false;
     if (event->status == HTTP1_STATUS_NONE) {
         server->connection->over = true;
         return;

@@ -101,8 +101,10 @@ static void a_request_is_told_with_its_headers(void **state) {
     expect("GET /a%20b?x=1&y HTTP/1.1\r\nHost: h:80\r\nX-Odd:\t a b \t\r\nEmpty:\r\n\r\n",
            "head GET /a%20b ?x=1&y 1.1 keep=1 continue=0\n  host=h:80\n  x-odd=a b\n  empty=\n"
            "end\n");
-    expect("GET http://host/p?q HTTP/1.1\r\nHost: h\r\n\r\n",
+    expect("GET http://H/p?q HTTP/1.1\r\nHost: h\r\n\r\n",
            "head GET /p ?q 1.1 keep=1 continue=0\n  host=h\nend\n");
+    expect("GET http://h?q HTTP/1.1\r\nHost: h\r\n\r\n",
+           "head GET / ?q 1.1 keep=1 continue=0\n  host=h\nend\n");
     expect("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
            "head OPTIONS * ? 1.1 keep=1 continue=0\n  host=h\nend\n");
 }
@@ -155,6 +157,10 @@ static void what_two_parsers_could_read_differently_is_refused(void **state) {
         "GET / HTTP/1.1\r\n\r\n",
         "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
+        "GET http://other/ HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http:/// HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http://u@h/ HTTP/1.1\r\nHost: u@h\r\n\r\n",
+        "get / HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /# HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET a HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -168,6 +174,7 @@ static void what_two_parsers_could_read_differently_is_refused(void **state) {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n\r\n",
         "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
