@@ -52,6 +52,7 @@ enum {
     HTTP2_PROVOKED_RESETS_MAX = 100, /* streams that a client makes us reset, within 10 s */
     GRPC_METADATA_MAX = 8 << 10,
     GRPC_MESSAGE_MAX = 64 << 20,
+    MESSAGES_BYTES_MAX = 256 << 20, /* received by the service and in use, of all calls; default */
 
     /* auth */
     TOKEN_MAX = 8 << 10,
@@ -68,6 +69,7 @@ _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a me
 _Static_assert(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX, "");
 _Static_assert(SYNC_BATCH_BYTES_MAX <= GRPC_MESSAGE_MAX, "");
 _Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
+_Static_assert(2 * GRPC_MESSAGE_MAX <= MESSAGES_BYTES_MAX, "no one message takes it all");
 _Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
                "a body that HTTP accepts fits the service's message");
 

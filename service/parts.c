@@ -135,6 +135,8 @@ static enum sync_status server_open(struct parts *parts, struct sync_error *erro
             .unix_path = settings->unix_path,
             .address = settings->grpc_address,
             .allow_remote = settings->allow_remote,
+            .request_timeout_ms = settings->request_timeout_ms,
+            .messages_bytes_max = settings->messages_bytes_max,
             .audit_log = parts->audit_log,
         },
         error, &parts->server);

@@ -12,6 +12,7 @@
 enum { THREADS_MAX = 256, RATE_MAX = 1000000000, STREAMS_LIMIT = 10000000 };
 
 _Static_assert(STREAMS_MAX == 50000, "the default of --streams-max says so");
+_Static_assert(MESSAGES_BYTES_MAX == 256 << 20, "the default of --message-buffer says so");
 
 static const uint64_t SECOND_US = 1000000;
 
@@ -82,6 +83,9 @@ static const struct config_option options[] = {
     BYTES("block-cache", "64m", "Memory for the store's blocks."),
     BYTES("write-buffer", "64m", "Memory for the store's writes."),
     BYTES("change-index", "128m", "Memory for the index of settled changes."),
+    SECONDS("request-timeout", "60", "How long the message of a request may take to come."),
+    BYTES("message-buffer", "256m",
+          "Memory for messages that clients are sending, or that are being worked on."),
     INT("token-cache", "65536", 4, 1 << 24, "Verified tokens that are remembered."),
     TEXT("log-level", "info", "LEVEL", "What is logged: debug, info, warn or error."),
     TEXT("ready-file", NULL, "FILE", "A file to write when the service is ready: what it serves."),
@@ -199,6 +203,8 @@ static void sizes_read(const struct config *config, struct settings *settings) {
     settings->block_cache_bytes = (size_t)config_int(config, "block-cache");
     settings->write_buffer_bytes = (size_t)config_int(config, "write-buffer");
     settings->change_index_bytes = (size_t)config_int(config, "change-index");
+    settings->request_timeout_ms = (uint64_t)config_int(config, "request-timeout") * 1000;
+    settings->messages_bytes_max = (size_t)config_int(config, "message-buffer");
     settings->token_cache_max = (size_t)config_int(config, "token-cache");
     settings->retention = (struct service_retention){
         .bundle_us = (uint64_t)config_int(config, "bundle-retention") * SECOND_US,

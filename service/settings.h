@@ -29,6 +29,8 @@ struct settings {
     struct admission_options streams;
     struct service_retention retention;
     size_t block_cache_bytes, write_buffer_bytes, change_index_bytes, token_cache_max;
+    size_t messages_bytes_max;
+    uint64_t request_timeout_ms;
 };
 
 /* The program, for config_open and config_print_help. Static. */

@@ -160,6 +160,7 @@ static void call_drop_message(struct rpc_call *call) {
 static void call_release(struct rpc_call *call) {
     struct rpc_server *server = call->queue->server;
     assert(!call->left);
+    call_unwait(call);
     call_observe(call);
     call_drop_message(call);
     grpc_slice_unref(call->status_text);
@@ -243,10 +244,12 @@ static void call_accepted(struct rpc_call *call, bool ok) {
     call_start(call, &call->close, &op, 1);
     if (!interceptor_pass(call))
         return;
-    if (method_entry_method(call->entry)->shape <= RPC_SERVER_STREAM)
-        call_receive(call);
-    else
+    if (method_entry_method(call->entry)->shape > RPC_SERVER_STREAM) {
         call_dispatch(call);
+        return;
+    }
+    call_wait(call);
+    call_receive(call);
 }
 
 /* Makes the message one slice: as it came when it came in one piece, otherwise a copy. */
@@ -269,11 +272,15 @@ static bool call_flatten(struct rpc_call *call) {
 }
 
 static void call_read_done(struct rpc_call *call, bool ok) {
+    call_unwait(call);
     ok = call_flatten(call) && ok;
     if (call->received)
         call->received(call, call->received_context, ok);
     else if (ok)
         call_dispatch(call);
+    else if (call->is_late)
+        rpc_call_fail_with(call, SYNC_ERR_DEADLINE, "REQUEST_LATE",
+                           "The request's message did not come in time.");
     else
         rpc_call_fail_with(call, SYNC_ERR_INVALID, "MESSAGE_MISSING",
                            "The request has no message.");

@@ -32,6 +32,7 @@ struct rpc_queue {
     pthread_t thread;
     bool is_running;
     struct rpc_call *free;
+    struct rpc_call *waiting, *waiting_end; /* call_wait.c */
     unsigned free_count, posted;
     bool is_stopped; /* the server accepts no more */
 };
@@ -44,6 +45,7 @@ struct rpc_server {
     struct rpc_tag shutdown;
     int port;
     char *unix_path; /* owned; NULL: none, or not made yet */
+    uint64_t request_timeout_us;
     size_t answers_bytes_max;
     atomic_size_t answers_bytes; /* of large answers under way */
     pthread_mutex_t lock;
@@ -91,6 +93,8 @@ struct rpc_call {
     struct slice request;
     rpc_received *received;
     void *received_context;
+    struct rpc_call *wait_next, *wait_before, **wait_link; /* link: NULL when it does not wait */
+    bool is_late;                                          /* cut by call_wait_look */
 
     grpc_byte_buffer *outgoing; /* the message being sent */
     size_t answer_bytes;        /* what it has of the server's answers_bytes */
@@ -111,6 +115,14 @@ struct rpc_call {
 
 /* Posts requests until QUEUE_POSTED wait; on the queue's thread. */
 void call_post(struct rpc_queue *queue);
+
+/* The request of a unary call or a server stream has yet to come; until call_unwait, which may be
+ * called more than once. On the queue's thread. */
+void call_wait(struct rpc_call *call);
+void call_unwait(struct rpc_call *call);
+
+/* Cuts the calls of a queue that have waited too long; on its thread. */
+void call_wait_look(struct rpc_queue *queue);
 
 /* Tells the handlers that asked that the service drains, now and from now on. */
 void call_tell_drain(struct rpc_server *server);

@@ -18,8 +18,9 @@ enum {
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
-    MESSAGES_BYTES_MAX = 1 << 30,  /* received and not yet released, of all calls */
     ANSWERS_BYTES_MAX = 512 << 20, /* large answers that clients have yet to take */
+    REQUEST_TIMEOUT_MS = 60000,
+    REQUEST_LOOK_MS = 200, /* how exactly it is kept */
     ADDRESS_TEXT_MAX = 512,
     CLOSE_GRACE_MS = 500,
 };
@@ -29,9 +30,9 @@ static void library_log(gpr_log_func_args *arguments) {
     (void)arguments;
 }
 
-static grpc_server *library_server(void) {
+static grpc_server *library_server(size_t messages_bytes_max) {
     grpc_resource_quota *quota = grpc_resource_quota_create("calls");
-    grpc_resource_quota_resize(quota, MESSAGES_BYTES_MAX);
+    grpc_resource_quota_resize(quota, messages_bytes_max);
     grpc_arg args[] = {
         {GRPC_ARG_POINTER,
          GRPC_ARG_RESOURCE_QUOTA,
@@ -106,14 +107,24 @@ static void server_shut(struct rpc_server *server) {
     pthread_mutex_unlock(&server->lock);
 }
 
+/* Until when a queue's thread may sleep: there may be calls that wait too long. */
+static gpr_timespec queue_until(const struct rpc_queue *queue) {
+    return queue->waiting ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                         gpr_time_from_millis(REQUEST_LOOK_MS, GPR_TIMESPAN))
+                          : gpr_inf_future(GPR_CLOCK_MONOTONIC);
+}
+
 static void *queue_run(void *context) {
     struct rpc_queue *queue = context;
     for (;;) {
         call_post(queue);
-        grpc_event event =
-            grpc_completion_queue_next(queue->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event = grpc_completion_queue_next(queue->queue, queue_until(queue), NULL);
+        if (queue->waiting)
+            call_wait_look(queue);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             break;
+        if (event.type == GRPC_QUEUE_TIMEOUT)
+            continue;
         struct rpc_tag *tag = event.tag;
         if (tag->kind == TAG_SHUTDOWN)
             server_shut(queue->server);
@@ -154,12 +165,15 @@ static bool server_prepare(struct rpc_server *server, const struct rpc_server_op
     server->shutdown.kind = TAG_SHUTDOWN;
     gpr_set_log_function(library_log);
     grpc_init();
-    server->server = library_server();
+    server->server = library_server(options->messages_bytes_max ? options->messages_bytes_max
+                                                                : MESSAGES_BYTES_MAX);
     for (unsigned i = 0; i < server->queue_count; i++) {
         server->queues[i].server = server;
         server->queues[i].queue = grpc_completion_queue_create_for_next(NULL);
         grpc_server_register_completion_queue(server->server, server->queues[i].queue, NULL);
     }
+    server->request_timeout_us =
+        1000 * (options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS);
     server->answers_bytes_max =
         options->answers_bytes_max ? options->answers_bytes_max : ANSWERS_BYTES_MAX;
     server->methods =

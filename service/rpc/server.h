@@ -17,8 +17,12 @@ struct rpc_server_options {
     const char *unix_path; /* NULL: none. Its folder exists */
     const char *address;   /* HOST:PORT, port 0 for any; NULL: none */
     bool allow_remote;
-    size_t answers_bytes_max; /* of large answers that clients have yet to take; 0: 512 MiB */
-    struct log *audit_log;    /* NULL: none */
+    /* Of messages received and not yet released, of all calls; beyond it the library ends calls
+     * that are in the middle of theirs. 0: MESSAGES_BYTES_MAX. */
+    size_t messages_bytes_max;
+    uint64_t request_timeout_ms; /* for a request's message to come whole; 0: 60 s */
+    size_t answers_bytes_max;    /* of large answers that clients have yet to take; 0: 512 MiB */
+    struct log *audit_log;       /* NULL: none */
 };
 
 /* Binds and starts. On failure `error` holds one line for the operator: a socket or port that is in

@@ -131,15 +131,15 @@ static void request_send(struct grpc_client *client, grpc_call *call,
     grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&bytes, 1);
     grpc_slice_unref(bytes);
     grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
-                      {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       {.op = GRPC_OP_RECV_INITIAL_METADATA},
+                      {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       {.op = GRPC_OP_SEND_MESSAGE}};
     ops[0].data.send_initial_metadata.count = request->header_count;
     ops[0].data.send_initial_metadata.metadata = headers;
-    ops[2].data.recv_initial_metadata.recv_initial_metadata = initial;
+    ops[1].data.recv_initial_metadata.recv_initial_metadata = initial;
     ops[3].data.send_message.send_message = message;
-    must(grpc_call_start_batch(call, ops, request->without_message ? 3 : 4, client, NULL) ==
-         GRPC_CALL_OK);
+    size_t count = request->is_silent ? 2 : request->without_message ? 3 : 4;
+    must(grpc_call_start_batch(call, ops, count, client, NULL) == GRPC_CALL_OK);
     batch_wait(client, call, request->cancel_ms);
     grpc_byte_buffer_destroy(message);
 }

@@ -20,6 +20,7 @@ struct grpc_client_request {
     int64_t deadline_ms;  /* from now; 0: ten seconds */
     int64_t cancel_ms;    /* after this long; 0: never */
     bool without_message; /* half-close at once */
+    bool is_silent;       /* send neither message nor half-close */
 };
 
 /* What came back. Texts and bytes are the answer's. */

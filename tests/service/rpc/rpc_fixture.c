@@ -244,6 +244,7 @@ void rpc_fixture_open(struct rpc_fixture *fixture, double burst) {
             .threads = 2,
             .unix_path = fixture->socket,
             .answers_bytes_max = FIXTURE_ANSWERS_BYTES,
+            .request_timeout_ms = FIXTURE_REQUEST_TIMEOUT_MS,
         },
         &error, &fixture->server);
     if (status != SYNC_OK) {

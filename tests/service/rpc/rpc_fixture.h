@@ -9,7 +9,12 @@
 #include "service/store/watch_table.h"
 #include "tests/service/rpc/grpc_client.h"
 
-enum { FIXTURE_TOKEN_MAX = 512, FIXTURE_WORKERS = 4, FIXTURE_ANSWERS_BYTES = 4 << 20 };
+enum {
+    FIXTURE_TOKEN_MAX = 512,
+    FIXTURE_WORKERS = 4,
+    FIXTURE_ANSWERS_BYTES = 4 << 20,
+    FIXTURE_REQUEST_TIMEOUT_MS = 2000,
+};
 
 /* The methods of the fixture, of the service "test.Echo". */
 #define ECHO "/test.Echo/Echo"         /* answers the request's fields: a google.protobuf.Any */

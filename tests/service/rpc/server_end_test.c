@@ -136,6 +136,29 @@ static void call_whose_deadline_passed_in_the_queue_is_not_run(void **state) {
     fixture->server = rpc_server_close(fixture->server);
 }
 
+/* A client that opens calls and then says nothing. */
+static void request_that_does_not_come_in_time_ends_its_call(void **state) {
+    struct rpc_fixture *fixture = *state;
+    char token[FIXTURE_TOKEN_MAX];
+    rpc_fixture_token(fixture, "anna", NULL, token);
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    static const char *const paths[] = {ECHO, COUNT, "/grpc.health.v1.Health/Check"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct grpc_client_answer answer;
+        grpc_client_call(fixture->client,
+                         &(struct grpc_client_request){.path = paths[i],
+                                                       .headers = &header,
+                                                       .header_count = 1,
+                                                       .deadline_ms = 60000,
+                                                       .is_silent = true},
+                         &answer);
+        assert_int_equal(answer.code, 4);
+        assert_string_equal(answer.message, "the request's message did not come in time");
+        grpc_client_answer_done(&answer);
+    }
+    assert_int_equal(grpc_client_code(fixture->client, ECHO, token, SLICE_EMPTY), 0);
+}
+
 static void *drain_thread(void *context) {
     struct rpc_fixture *fixture = context;
     return rpc_server_drain(fixture->server, 200) ? fixture : NULL;
@@ -171,6 +194,7 @@ int main(void) {
         WITH(idle_stream_is_told_that_its_client_left),
         WITH(drain_ends_idle_streams_without_its_grace),
         WITH(call_whose_deadline_passed_in_the_queue_is_not_run),
+        WITH(request_that_does_not_come_in_time_ends_its_call),
         WITH(drain_cancels_what_outlasts_its_grace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,129 @@
+"""An HTTP/2 client that sends what no library would: calls whose messages stop in the middle.
+
+It keeps to the service's flow control, and to nothing else. One thread; not for answers of any
+size.
+"""
+import select
+import socket
+import struct
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+FRAME_HEAD = 9
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_HEADERS, ACK = 4, 1
+INITIAL_WINDOW_SETTING, WINDOW_DEFAULT = 4, 65535
+FRAME_BYTES = 16384
+
+
+def _frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
+        ">I", stream) + payload
+
+
+def _literal(name, value):
+    """A header field without indexing or Huffman coding (RFC 7541, 6.2.2)."""
+    field = b"\0"
+    for text in (name.encode(), value.encode()):
+        size = len(text)
+        if size < 127:
+            field += bytes([size])
+        else:
+            field, size = field + b"\x7f", size - 127
+            while size >= 128:
+                field, size = field + bytes([size & 127 | 128]), size >> 7
+            field += bytes([size])
+        field += text
+    return field
+
+
+class RawClient:
+    """A connection to a Unix socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.windows = {0: WINDOW_DEFAULT}
+        self.initial, self.next_stream, self.input = WINDOW_DEFAULT, 1, b""
+        self.ended, self.closed = set(), False
+        self.send(PREFACE + _frame(SETTINGS, 0, 0))
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.closed = True
+
+    def has_ended(self, stream):
+        """Whether the service has ended the call, or the connection."""
+        return self.closed or stream in self.ended
+
+    def call(self, method, bearer):
+        """Begins a call; returns its stream."""
+        stream, self.next_stream = self.next_stream, self.next_stream + 2
+        fields = [(":method", "POST"), (":scheme", "http"), (":path", "/" + method),
+                  (":authority", "raw"), ("content-type", "application/grpc"), ("te", "trailers"),
+                  ("authorization", "Bearer " + bearer)]
+        block = b"".join(_literal(*field) for field in fields)
+        self.windows[stream] = self.initial
+        self.send(_frame(HEADERS, END_HEADERS, stream, block))
+        return stream
+
+    def begin_message(self, stream, size):
+        """Announces a message of that size; its bytes are `push`'s."""
+        self.push(stream, b"\0" + struct.pack(">I", size))
+
+    def push(self, stream, data, seconds=5):
+        """Sends bytes as far as the service lets it, and waits at most so long for it to."""
+        sent = 0
+        while sent < len(data) and not self.has_ended(stream):
+            size = min(len(data) - sent, FRAME_BYTES, self.windows[0], self.windows[stream])
+            if size <= 0:
+                if not self.take(seconds):
+                    break
+                continue
+            self.send(_frame(DATA, 0, stream, data[sent:sent + size]))
+            self.windows[0] -= size
+            self.windows[stream] -= size
+            sent += size
+            self.take(0)
+
+    def take(self, seconds):
+        """Takes what the service has sent; False when nothing came in that time."""
+        if self.closed or not select.select([self.socket], [], [], seconds)[0]:
+            return False
+        try:
+            data = self.socket.recv(1 << 16)
+        except OSError:
+            data = b""
+        self.closed = not data
+        self.input += data
+        while len(self.input) >= FRAME_HEAD:
+            size = int.from_bytes(self.input[:3], "big")
+            if len(self.input) < FRAME_HEAD + size:
+                break
+            kind, flags = self.input[3:5]
+            stream = int.from_bytes(self.input[5:9], "big")
+            payload, self.input = self.input[9:9 + size], self.input[9 + size:]
+            self._take_frame(kind, flags, stream, payload)
+        return True
+
+    def _take_frame(self, kind, flags, stream, payload):
+        if kind == WINDOW_UPDATE:
+            self.windows[stream] = self.windows.get(stream, 0) + int.from_bytes(payload, "big")
+        elif kind == SETTINGS and not flags & ACK:
+            for at in range(0, len(payload), 6):
+                name, value = struct.unpack(">HI", payload[at:at + 6])
+                if name == INITIAL_WINDOW_SETTING:
+                    for other in self.windows:
+                        self.windows[other] += value - self.initial if other else 0
+                    self.initial = value
+            self.send(_frame(SETTINGS, ACK, 0))
+        elif kind == PING and not flags & ACK:
+            self.send(_frame(PING, ACK, 0, payload))
+        elif kind == RESET or kind == HEADERS and flags & 1:
+            self.ended.add(stream)
+        elif kind == GOAWAY:
+            self.closed = True
