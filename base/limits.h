@@ -26,6 +26,7 @@ enum {
     SYNC_BATCH_BYTES_MAX = 8 << 20,     /* of a batch in a Sync stream */
     SYNC_UNACKNOWLEDGED_MAX = 16 << 20, /* bytes of records before an acknowledgement */
     STREAMS_MAX = 50000,                /* Sync streams open at once, by default */
+    STREAMS_MEMORY_MAX = 256 << 20,     /* of messages that all of them hold; by default */
 
     /* documents, wire and JSON */
     DOCUMENT_DEPTH_MAX = 64,
@@ -69,6 +70,7 @@ _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a me
 _Static_assert(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX, "");
 _Static_assert(SYNC_BATCH_BYTES_MAX <= GRPC_MESSAGE_MAX, "");
 _Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
+_Static_assert(SYNC_BATCH_BYTES_MAX <= STREAMS_MEMORY_MAX, "");
 _Static_assert(2 * GRPC_MESSAGE_MAX <= MESSAGES_BYTES_MAX, "no one message takes it all");
 _Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
                "a body that HTTP accepts fits the service's message");

@@ -12,6 +12,7 @@
 enum { THREADS_MAX = 256, RATE_MAX = 1000000000, STREAMS_LIMIT = 10000000 };
 
 _Static_assert(STREAMS_MAX == 50000, "the default of --streams-max says so");
+_Static_assert(STREAMS_MEMORY_MAX == 256 << 20, "the default of --streams-memory says so");
 _Static_assert(MESSAGES_BYTES_MAX == 256 << 20, "the default of --message-buffer says so");
 
 static const uint64_t SECOND_US = 1000000;
@@ -77,6 +78,9 @@ static const struct config_option options[] = {
         "Sync streams that may be catching up at once."),
     INT("stream-opens-per-second", "1000", 1, RATE_MAX,
         "Sync streams that may open a second; others are told when to come back."),
+    SECONDS("stream-send-timeout", "120",
+            "How long a device may leave a message of its Sync stream untaken."),
+    BYTES("streams-memory", "256m", "Memory for messages that Sync streams hold, all together."),
     SECONDS("bundle-retention", "86400", "How long a bundle is kept."),
     SECONDS("operation-retention", "604800", "How long an operation is kept after its end."),
     SECONDS("log-retention", "2592000", "How long changes are kept for devices to catch up."),
@@ -187,10 +191,15 @@ static void limits_read(const struct config *config, struct settings *settings) 
 }
 
 static void streams_read(const struct config *config, struct settings *settings) {
-    settings->streams = (struct admission_options){
-        .streams_max = (uint32_t)config_int(config, "streams-max"),
-        .opening_max = (uint32_t)config_int(config, "streams-opening-max"),
-        .opens_per_second = (double)config_int(config, "stream-opens-per-second"),
+    settings->streams = (struct sync_stream_options){
+        .admission =
+            {
+                .streams_max = (uint32_t)config_int(config, "streams-max"),
+                .opening_max = (uint32_t)config_int(config, "streams-opening-max"),
+                .opens_per_second = (double)config_int(config, "stream-opens-per-second"),
+            },
+        .send_timeout_us = (uint64_t)config_int(config, "stream-send-timeout") * SECOND_US,
+        .memory_max = (size_t)config_int(config, "streams-memory"),
     };
 }
 

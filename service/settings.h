@@ -5,9 +5,9 @@
 
 #include "base/config.h"
 #include "base/log.h"
-#include "service/limit/admission.h"
 #include "service/limit/limiter.h"
 #include "service/rpc/service.h"
+#include "service/rpc/sync_stream.h"
 
 enum { SETTINGS_PATH_MAX = 1024 };
 
@@ -26,7 +26,7 @@ struct settings {
     unsigned threads, workers;
     enum log_level log_level;
     struct limiter_options limits;
-    struct admission_options streams;
+    struct sync_stream_options streams;
     struct service_retention retention;
     size_t block_cache_bytes, write_buffer_bytes, change_index_bytes, token_cache_max;
     size_t messages_bytes_max;

@@ -82,8 +82,7 @@ static void stream_set_error(struct sync_stream *stream, const struct sync_error
         *stream->error = *error;
 }
 
-/* Ends over a message that cannot be read: the session hears only that it is over. */
-static void stream_refuse(struct sync_stream *stream, const struct sync_error *error) {
+void stream_refuse(struct sync_stream *stream, const struct sync_error *error) {
     stream_set_error(stream, error);
     stream->is_gone = true;
     stream_tell(stream, &(struct session_event){.kind = SESSION_CANCELLED});
@@ -93,7 +92,9 @@ static void stream_take_message(struct sync_stream *stream) {
     struct slice bytes = rpc_call_request(stream->call);
     struct sync_error error;
     metric_add(stream->streams->received, 1);
-    if (wire_check(bytes, PB_DESCRIPTOR(sync_request), WIRE_DEPTH_MAX, &error) == SYNC_OK)
+    if (stream_is_refused(stream, bytes.size, &error))
+        stream_refuse(stream, &error);
+    else if (wire_check(bytes, PB_DESCRIPTOR(sync_request), WIRE_DEPTH_MAX, &error) == SYNC_OK)
         stream_tell(stream, &(struct session_event){.kind = SESSION_RECEIVED, .bytes = bytes});
     else
         stream_refuse(stream, &error);
@@ -225,6 +226,7 @@ static void stream_send(struct sync_stream *stream, struct slice bytes) {
                                    ? atomic_exchange(&stream->committed_us, 0)
                                    : 0;
     stream->is_writing = true;
+    stream->moved_us = clock_monotonic_us(stream->service->clock);
     rpc_stream_write(stream->call, bytes, stream_written, stream);
 }
 
@@ -240,7 +242,8 @@ static void stream_deafen(struct sync_stream *stream) {
 static void stream_over(struct sync_stream *stream, const struct session_action *action) {
     if (action->error.status != SYNC_OK)
         stream_set_error(stream, &action->error);
-    stream->retry_after_us = action->retry_after_us;
+    if (action->retry_after_us)
+        stream->retry_after_us = action->retry_after_us;
     stream->is_over = true;
     stream->over_us = clock_monotonic_us(stream->service->clock);
     stream_deafen(stream);
@@ -275,8 +278,9 @@ static uint64_t stream_keep(struct sync_stream *stream, uint64_t now_us) {
     return earlier(wake_us, stream->renew_us);
 }
 
-/* Nothing is to be done: gives back what a stream that waits does not need. */
-static void stream_rest(struct sync_stream *stream, uint64_t wake_us) {
+/* Nothing is to be done: gives back what a stream that waits does not need. False: there is, after
+ * all. */
+static bool stream_rest(struct sync_stream *stream, uint64_t wake_us) {
     struct session_view view;
     uint64_t now_us = clock_monotonic_us(stream->service->clock);
     session_look(stream->session, &view);
@@ -292,7 +296,12 @@ static void stream_rest(struct sync_stream *stream, uint64_t wake_us) {
         else
             wake_us = earlier(wake_us, stream->lap_used_us + STREAM_LAP_KEPT_US);
     }
-    stream_sleep(stream, earlier(wake_us, stream_keep(stream, now_us)));
+    uint64_t hold_us;
+    stream_account(stream, view.memory_bytes);
+    if (!stream_hold(stream, now_us, &hold_us))
+        return false;
+    stream_sleep(stream, earlier(earlier(wake_us, hold_us), stream_keep(stream, now_us)));
+    return true;
 }
 
 /* Does what the session wants until it waits. */
@@ -314,8 +323,9 @@ static void stream_pump(struct sync_stream *stream) {
             stream_over(stream, &action);
             break;
         case SESSION_WAIT:
-            stream_rest(stream, action.wake_us);
-            return;
+            if (stream_rest(stream, action.wake_us))
+                return;
+            break;
         }
     }
 }
@@ -328,6 +338,18 @@ static bool stream_is_busy(const struct sync_stream *stream) {
            stream->renewing || stream->is_writing;
 }
 
+/* Gives up its place among the open ones. */
+static void stream_leave(struct sync_stream *stream) {
+    if (stream->has_left)
+        return;
+    if (stream->is_opening)
+        admission_complete(stream->streams->admission);
+    admission_leave(stream->streams->admission);
+    metric_add(stream->streams->open, -1);
+    stream->has_left = true;
+    stream->is_opening = false;
+}
+
 /* While a write is under way at the end: a client that does not take it is not waited for. */
 static void stream_press(struct sync_stream *stream) {
     uint64_t now_us = clock_monotonic_us(stream->service->clock);
@@ -338,6 +360,7 @@ static void stream_press(struct sync_stream *stream) {
         return;
     }
     stream->is_cut = true;
+    stream_leave(stream);
     if (stream->error)
         rpc_call_cut_with(stream->call, stream->error);
     else
@@ -352,10 +375,8 @@ static void stream_end(struct sync_stream *stream) {
     timer_stop(stream->service->timers, &stream->timer);
     rpc_call_unwatch_leave(call);
     stream->session = session_close(stream->session);
-    if (stream->is_opening)
-        admission_complete(stream->streams->admission);
-    admission_leave(stream->streams->admission);
-    metric_add(stream->streams->open, -1);
+    stream_account(stream, 0);
+    stream_leave(stream);
     if (stream->device[0])
         rpc_call_set_device(call, slice_text(stream->device));
     if (!stream->is_failed)
@@ -411,9 +432,10 @@ static enum sync_status stream_make(struct rpc_call *call, struct sync_streams *
     stream->watch = (struct store_watch){.user = stream_user(stream), .changed = stream_changed};
     stream->entry = (struct stream_entry){.user = stream_user(stream), .told = stream_told};
     wake_init(&stream->wake, stream->service->pool, stream_run);
-    enum sync_status status =
-        session_open(&session_settings_default, rpc_call_identity(call)->expires_us,
-                     stream_now(stream), &stream->session);
+    struct session_settings settings = session_settings_default;
+    settings.send_timeout_us = streams->send_timeout_us;
+    enum sync_status status = session_open(&settings, rpc_call_identity(call)->expires_us,
+                                           stream_now(stream), &stream->session);
     if (status != SYNC_OK) {
         memory_free(stream);
         return status;

@@ -9,9 +9,17 @@
 
 struct sync_streams;
 
+struct sync_stream_options {
+    struct admission_options admission;
+    uint64_t send_timeout_us; /* for a message to be taken by the device */
+    size_t memory_max; /* bytes of messages that all streams together hold, come and to go; the
+                          library has what is being sent a second time */
+};
+
 /* Opens what all streams of a service share; the service has its store, timers and metrics by then.
  * SYNC_ERR_NO_MEMORY. */
-enum sync_status sync_streams_open(struct service *service, const struct admission_options *options,
+enum sync_status sync_streams_open(struct service *service,
+                                   const struct sync_stream_options *options,
                                    struct sync_streams **ret_streams);
 
 /* Closes it once no stream is left; returns NULL. NULL is allowed. */

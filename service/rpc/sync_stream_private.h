@@ -44,16 +44,20 @@ enum {
 
 static const uint64_t STREAM_LAP_KEPT_US = 1000000;  /* without use */
 static const uint64_t STREAM_NOTE_STEP_US = 1000000; /* between acknowledgements stored */
-static const uint64_t STREAM_PATIENCE_US = 500000;   /* with a write at the end */
+static const uint64_t STREAM_MEMORY_RETRY_US = 10000000;
+static const uint64_t STREAM_PATIENCE_US = 500000; /* with a write at the end */
 
 /* What all streams share. */
 struct sync_streams {
     struct service *service;
     struct admission *admission;
     struct stream_registry *registry;
+    uint64_t send_timeout_us;
+    size_t memory_max;
+    atomic_size_t held_bytes;  /* of all sessions, see sync_stream_memory.c */
     atomic_size_t index_bytes; /* of all laps */
     atomic_uint drained;       /* slots given out */
-    struct metric *open, *refused, *live_seconds, *received, *sent;
+    struct metric *open, *held, *refused, *live_seconds, *received, *sent;
 };
 
 /* What a request works with, each in memory of its own until it is answered. */
@@ -82,13 +86,15 @@ struct sync_stream {
     bool is_watching, is_registered;
 
     /* where it is */
-    bool is_entered, is_opening; /* in the admission's counts */
+    bool has_left, is_opening; /* in the admission's counts */
     bool is_reading, is_writing, is_gone, is_near;
     bool is_over; /* the session has ended */
     bool is_cut, is_failed;
     bool is_suspect; /* the device may have been revoked: to be looked at */
     uint64_t over_us, retry_after_us;
     struct sync_error *error;  /* with which it ends; NULL: well */
+    size_t held_bytes;         /* counted in streams->held_bytes */
+    uint64_t moved_us;         /* monotonic; when a message was given to the transport last */
     uint64_t sending_since_us; /* when what is being sent was committed; 0: not live */
 
     /* requests */
@@ -123,6 +129,20 @@ void stream_answer(struct sync_stream *stream, const struct session_answer *answ
 
 /* Fills in an error that has no text of its own yet. */
 void stream_error(struct sync_error *error, enum sync_status status);
+
+/* Ends over what is no matter of the session's: it hears only that it is over. */
+void stream_refuse(struct sync_stream *stream, const struct sync_error *error);
+
+/* ---- sync_stream_memory.c */
+
+/* Counts what the session holds now. */
+void stream_account(struct sync_stream *stream, size_t session_bytes);
+/* Whether so many bytes more are too many for all streams together; then the error says so, with
+ * which the stream is to end. */
+bool stream_is_refused(struct sync_stream *stream, size_t size, struct sync_error *error);
+/* Says when to look again; false when the stream has been ended, since others need what it has held
+ * for long. */
+bool stream_hold(struct sync_stream *stream, uint64_t now_us, uint64_t *ret_due_us);
 
 /* ---- sync_stream_open.c */
 

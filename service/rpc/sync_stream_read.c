@@ -30,8 +30,12 @@ void stream_page_ask(struct sync_stream *stream, const struct session_request *r
         .now_us = now.wall_us,
         .index_bytes_max = is_tight ? LAP_INDEX_BYTES_FEW : LAP_INDEX_BYTES,
     };
-    struct session_answer answer;
+    struct session_answer answer = {.kind = SESSION_PAGE};
     struct arena arena;
+    if (stream_is_refused(stream, request->page.bytes_max, &answer.error)) {
+        stream_answer(stream, &answer);
+        return;
+    }
     arena_init(&arena, STREAM_ARENA_MAX);
     lap_read(&stream->lap, &source, &request->page, &arena, &answer);
     lap_account(stream);

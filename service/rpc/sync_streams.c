@@ -27,6 +27,9 @@ static void streams_measure(struct sync_streams *streams, struct metrics *metric
         return;
     streams->open =
         metric_of(metrics, METRIC_GAUGE, "sync_streams_open", "Sync streams that are open.");
+    streams->held =
+        metric_of(metrics, METRIC_GAUGE, "sync_streams_held_bytes",
+                  "Bytes of messages that Sync streams hold, of those that come and go.");
     streams->refused = metric_of(metrics, METRIC_COUNTER, "sync_streams_refused_total",
                                  "Sync streams told to come back later.");
     streams->live_seconds =
@@ -41,15 +44,18 @@ static void streams_measure(struct sync_streams *streams, struct metrics *metric
     streams->sent = metric_series(messages, &down);
 }
 
-enum sync_status sync_streams_open(struct service *service, const struct admission_options *options,
+enum sync_status sync_streams_open(struct service *service,
+                                   const struct sync_stream_options *options,
                                    struct sync_streams **ret_streams) {
     assert(service->store && service->timers && service->pool);
     struct sync_streams *streams = memory_zalloc(1, sizeof *streams);
     if (!streams)
         return SYNC_ERR_NO_MEMORY;
     streams->service = service;
+    streams->send_timeout_us = options->send_timeout_us;
+    streams->memory_max = options->memory_max;
     streams->registry = stream_registry_open();
-    if (!streams->registry || admission_open(options, &streams->admission) != SYNC_OK) {
+    if (!streams->registry || admission_open(&options->admission, &streams->admission) != SYNC_OK) {
         sync_streams_close(streams);
         return SYNC_ERR_NO_MEMORY;
     }

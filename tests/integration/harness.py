@@ -20,6 +20,7 @@ import tempfile
 import time
 import unittest
 import urllib.parse
+import urllib.request
 import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
@@ -174,6 +175,15 @@ class Stack:
     def log(self, name="service/sync_service"):
         with open(self.path(os.path.basename(name) + ".log"), encoding="utf-8") as log:
             return log.read()[-8000:]
+
+    def metrics(self):
+        """The values by series, of a service that was started with --metrics."""
+        with open(self.path("sync_service.ready"), encoding="utf-8") as file:
+            port = dict(line.strip().split("=") for line in file)["metrics_port"]
+        with urllib.request.urlopen("http://127.0.0.1:%s/metrics" % port) as page:
+            lines = page.read().decode().splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+                for line in lines if line and line[0] != "#"}
 
     def kill_service(self):
         self.service.send_signal(signal.SIGKILL)

@@ -4,20 +4,13 @@ import time
 
 import harness
 from harness import Case, change, token
-from raw_http2 import RawClient
+from raw_http2 import RawClient, hello
 from stream_device import SYNC, WAIT_SECONDS, Talk
 
 UPLOAD = "travelsense.sync.v1.SyncService/UploadChanges"
 MB = 1 << 20
 BUFFER, OTHERS = 128 * MB, 64 * MB  # what the flag says, and what all else may take meanwhile
 STREAMS, SENT, ANNOUNCED = 24, 20 * MB, 64 * MB
-
-
-def hello(device):
-    """SyncRequest { hello { device_id } }, in wire form behind gRPC's five bytes."""
-    inner = b"\x0a" + bytes([len(device)]) + device.encode()
-    message = b"\x0a" + bytes([len(inner)]) + inner
-    return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 class PartialMessage(Case):

@@ -11,7 +11,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEAD = 9
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_HEADERS, ACK = 4, 1
-INITIAL_WINDOW_SETTING, WINDOW_DEFAULT = 4, 65535
+INITIAL_WINDOW_SETTING, WINDOW_DEFAULT, WINDOW_MAX = 4, 65535, (1 << 31) - 1
 FRAME_BYTES = 16384
 
 
@@ -36,6 +36,13 @@ def _literal(name, value):
     return field
 
 
+def hello(device):
+    """A Sync session's first message: SyncRequest { hello { device_id } }."""
+    inner = b"\x0a" + bytes([len(device)]) + device.encode()
+    message = b"\x0a" + bytes([len(inner)]) + inner
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
 class RawClient:
     """A connection to a Unix socket."""
 
@@ -44,7 +51,7 @@ class RawClient:
         self.socket.connect(path)
         self.windows = {0: WINDOW_DEFAULT}
         self.initial, self.next_stream, self.input = WINDOW_DEFAULT, 1, b""
-        self.ended, self.closed = set(), False
+        self.ended, self.closed = {}, False  # by stream: its last block of headers, compressed
         self.send(PREFACE + _frame(SETTINGS, 0, 0))
 
     def close(self):
@@ -55,6 +62,11 @@ class RawClient:
             self.socket.sendall(data)
         except OSError:
             self.closed = True
+
+    def widen(self):
+        """Lets the service send as much as it has, whether it is read or not."""
+        self.send(_frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SETTING, WINDOW_MAX)) +
+                  _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - WINDOW_DEFAULT)))
 
     def has_ended(self, stream):
         """Whether the service has ended the call, or the connection."""
@@ -124,6 +136,6 @@ class RawClient:
         elif kind == PING and not flags & ACK:
             self.send(_frame(PING, ACK, 0, payload))
         elif kind == RESET or kind == HEADERS and flags & 1:
-            self.ended.add(stream)
+            self.ended[stream] = payload if kind == HEADERS else self.ended.get(stream, b"")
         elif kind == GOAWAY:
             self.closed = True

@@ -7,7 +7,6 @@ import subprocess
 import threading
 import time
 import unittest
-import urllib.request
 
 import harness
 from harness import Case, change
@@ -124,14 +123,6 @@ class Stream(Case):
     def complete(self, device):
         self.assertTrue(device.run(lambda: device.is_complete and device.has_sent_all()), device)
         return device
-
-    def metrics(self):
-        with open(self.stack.path("sync_service.ready"), encoding="utf-8") as file:
-            port = dict(line.strip().split("=") for line in file)["metrics_port"]
-        with urllib.request.urlopen("http://127.0.0.1:%s/metrics" % port) as page:
-            lines = page.read().decode().splitlines()
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
-                for line in lines if line and line[0] != "#"}
 
     def test_a_device_catches_up_and_goes_on_live(self):
         self.upload([change(number) for number in range(400)], device=self.tablet)
@@ -285,9 +276,9 @@ class Stream(Case):
         self.assertEqual((conflict["dataId"], conflict["deviceId"]), ("b1", self.phone))
 
     def test_metrics_count_streams_and_messages(self):
-        before = self.metrics()
+        before = self.stack.metrics()
         phone, tablet = self.complete(self.device()), self.complete(self.device(self.tablet))
-        after = self.metrics()
+        after = self.stack.metrics()
         self.assertEqual(after["sync_streams_open"] - before["sync_streams_open"], 2)
         for direction in ("received", "sent"):
             name = 'sync_stream_messages_total{direction="%s"}' % direction
@@ -296,7 +287,7 @@ class Stream(Case):
         self.complete(phone)
         self.assertTrue(tablet.run(lambda: tablet.records))
         name, deadline = "sync_live_latency_seconds_count", time.monotonic() + WAIT_SECONDS
-        while self.metrics()[name] == after[name]:  # it is counted once the message is taken
+        while self.stack.metrics()[name] == after[name]:  # it is counted once the message is taken
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
 

@@ -75,6 +75,11 @@ static void defaults_are_those_of_the_manual(void **state) {
     assert_int_equal(settings.retention.bundle_us, 24 * 3600 * 1000000ULL);
     assert_int_equal(settings.retention.operation_us, 7 * 24 * 3600 * 1000000ULL);
     assert_int_equal(settings.retention.log_us, 30 * 24 * 3600 * 1000000ULL);
+    assert_int_equal(settings.streams.admission.streams_max, 50000);
+    assert_int_equal(settings.streams.send_timeout_us, 120 * 1000000ULL);
+    assert_int_equal(settings.streams.memory_max, 256 << 20);
+    assert_int_equal(settings.messages_bytes_max, 256 << 20);
+    assert_int_equal(settings.request_timeout_ms, 60000);
     assert_string_equal(settings.audience, "travelsense-sync");
     assert_null(settings.issuer);
     config_close(config);
