@@ -17,6 +17,16 @@ struct schema_place {
     size_t size;
 };
 
+/* What an edition, or proto2 or proto3, says of the declarations in a file, and they in turn of
+ * themselves (google.protobuf.FeatureSet). */
+struct schema_features {
+    bool implicit;  /* singular fields that are no messages have no presence */
+    bool required;  /* singular fields are required */
+    bool closed;    /* enums have their declared values only */
+    bool packed;    /* repeated numbers are written packed */
+    bool delimited; /* messages are written as groups */
+};
+
 /* An extension, to be added to the fields of what it extends. */
 struct schema_extension {
     struct schema_field field;
@@ -35,7 +45,8 @@ struct schema_build {
     size_t message_count, enum_count, method_max;
     /* of the file at hand */
     struct schema_names comments; /* place to slice */
-    bool proto2, short_enum_names;
+    struct schema_features features;
+    bool short_enum_names;
 };
 
 /* Remembers the first failure and returns false. */
@@ -81,6 +92,10 @@ bool schema_types_finish(struct schema_build *build);
 
 /* Second reading: the methods of a file, appended to schema->methods. */
 bool schema_methods_read(struct schema_build *build, struct slice file);
+
+/* Applies the FeatureSet in the field `number` of options of any kind to `features`. */
+bool schema_features_read(struct schema_build *build, struct slice options, uint32_t number,
+                          struct schema_features *features);
 
 /* Options of our own and of google.api, from the bytes of FieldOptions and so on. */
 bool schema_field_options(struct schema_build *build, struct schema_field *field,

@@ -55,7 +55,8 @@ static bool enum_tables_make(struct schema_build *build, struct schema_enum *enu
 
 bool schema_enum_read(struct schema_build *build, struct slice bytes, struct slice scope,
                       const struct schema_place *place) {
-    enum { NAME = 1, VALUE = 2 };
+    enum { NAME = 1, VALUE = 2, OPTIONS = 3, FEATURES = 7 };
+    struct schema_features features = build->features;
     struct schema_enum *enumeration = schema_build_alloc(build, 1, sizeof *enumeration);
     size_t count = schema_build_count(build, bytes, VALUE);
     if (!enumeration || build->status)
@@ -69,6 +70,8 @@ bool schema_enum_read(struct schema_build *build, struct slice bytes, struct sli
     while (schema_build_next(build, &reader, &part)) {
         if (part.number == NAME)
             name = part.bytes;
+        if (part.number == OPTIONS && !schema_features_read(build, part.bytes, FEATURES, &features))
+            return false;
         if (part.number != VALUE)
             continue;
         struct schema_place below = schema_place_below(place, VALUE, enumeration->value_count);
@@ -83,7 +86,7 @@ bool schema_enum_read(struct schema_build *build, struct slice bytes, struct sli
     enumeration->full_name = schema_build_join(build, scope, name);
     enumeration->comment = schema_comment_at(build, place);
     enumeration->short_names = build->short_enum_names;
-    enumeration->closed = build->proto2;
+    enumeration->closed = features.closed;
     enumeration->null_value =
         slice_equal(enumeration->full_name, SLICE("google.protobuf.NullValue"));
     *build->enum_end = enumeration;
@@ -112,8 +115,10 @@ static void field_tag_make(struct schema_field *field) {
     field->tag_size = (uint8_t)(at - field->tag);
 }
 
-/* Fills what follows from a field's type, and its text and tag as written. */
-static bool field_finish(struct schema_build *build, struct schema_field *field) {
+/* Fills what follows from the type of a field of the message `of`, and its text and tag as written.
+ */
+static bool field_finish(struct schema_build *build, const struct schema_message *of,
+                         struct schema_field *field) {
     struct slice name =
         field->type_name.size > 0 ? slice_after(field->type_name, 1) : field->type_name;
     if (field->type == SCHEMA_ENUM)
@@ -129,6 +134,8 @@ static bool field_finish(struct schema_build *build, struct schema_field *field)
                                  (int)field->type_name.size, field->type_name.data,
                                  (int)field->name.size, field->name.data);
     field->map = field->repeated && field->message && field->message->map_entry;
+    if (field->delimited && !field->map && !of->map_entry)
+        field->type = SCHEMA_GROUP;
     field_tag_make(field);
     size_t size = field->json_name.size + 3;
     uint8_t *label = schema_build_alloc(build, size, 1);
@@ -163,7 +170,7 @@ static bool message_finish(struct schema_build *build, struct schema_message *me
         struct schema_field *field = &message->fields[i];
         field->index = (uint32_t)i;
         field->set_item = message->message_set && field->type == SCHEMA_MESSAGE && !field->repeated;
-        if (!field_finish(build, field))
+        if (!field_finish(build, message, field))
             return false;
         if (field->number < dense)
             message->dense[field->number] = field;

@@ -79,6 +79,38 @@ bool schema_field_options(struct schema_build *build, struct schema_field *field
     return !build->status;
 }
 
+/* Features that are not known, or UNKNOWN, change nothing. */
+static void feature_set(struct schema_features *features, uint32_t number, uint64_t value) {
+    enum { PRESENCE = 1, ENUM_TYPE = 2, REPEATED = 3, MESSAGE = 5 };
+    enum { IMPLICIT = 2, REQUIRED = 3, CLOSED = 2, PACKED = 1, DELIMITED = 2 };
+    if (value == 0)
+        return;
+    if (number == PRESENCE) {
+        features->implicit = value == IMPLICIT;
+        features->required = value == REQUIRED;
+    } else if (number == ENUM_TYPE) {
+        features->closed = value == CLOSED;
+    } else if (number == REPEATED) {
+        features->packed = value == PACKED;
+    } else if (number == MESSAGE) {
+        features->delimited = value == DELIMITED;
+    }
+}
+
+bool schema_features_read(struct schema_build *build, struct slice options, uint32_t number,
+                          struct schema_features *features) {
+    struct wire_reader reader = wire_reader_of(options), set;
+    struct wire_field option, feature;
+    while (schema_build_next(build, &reader, &option)) {
+        if (option.number != number || option.type != WIRE_LEN)
+            continue;
+        for (set = wire_reader_of(option.bytes); schema_build_next(build, &set, &feature);)
+            if (feature.type == WIRE_VARINT)
+                feature_set(features, feature.number, feature.bits);
+    }
+    return !build->status;
+}
+
 /* Reads an HttpRule into `rule`; its additional bindings are left to the caller. */
 static bool http_rule_read(struct schema_build *build, struct schema_http_rule *rule,
                            struct slice bytes) {

@@ -2,6 +2,7 @@
 #include "gateway/schema_types.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include "base/json_text.h"
 #include "gateway/schema_build.h"
@@ -58,14 +59,18 @@ static void field_part_read(struct schema_field *field, const struct wire_field 
 
 bool schema_field_read(struct schema_build *build, struct slice bytes, struct schema_field *field,
                        struct slice *ret_extendee) {
+    enum { FEATURES = 21 };
     struct slice options = SLICE_EMPTY;
     struct wire_reader reader = wire_reader_of(bytes);
     struct wire_field part;
+    struct schema_features features = build->features;
     field->oneof = -1;
-    field->packed = !build->proto2;
     while (schema_build_next(build, &reader, &part))
         field_part_read(field, &part, ret_extendee, &options);
-    if (build->status || !schema_field_options(build, field, options))
+    if (build->status || !schema_features_read(build, options, FEATURES, &features))
+        return false;
+    field->packed = features.packed;
+    if (!schema_field_options(build, field, options))
         return false;
     if (field->name.size == 0 || field->number == 0 || field->type < SCHEMA_DOUBLE ||
         field->type > SCHEMA_SINT64)
@@ -73,8 +78,10 @@ bool schema_field_read(struct schema_build *build, struct slice bytes, struct sc
                                  "the descriptor set has a field without name, number or type");
     if (field->presence)
         field->oneof = -1;
-    if (!field->repeated && (build->proto2 || field->oneof >= 0 || field->type == SCHEMA_MESSAGE ||
-                             field->type == SCHEMA_GROUP))
+    field->label_required |= features.required && !field->repeated;
+    field->delimited = features.delimited && field->type == SCHEMA_MESSAGE;
+    if (!field->repeated && (!features.implicit || field->oneof >= 0 ||
+                             field->type == SCHEMA_MESSAGE || field->type == SCHEMA_GROUP))
         field->presence = true;
     field->packed = field->packed && field->repeated && schema_type_packs(field->type);
     if (field->json_name.size == 0)
@@ -192,34 +199,51 @@ static bool message_read(struct schema_build *build, struct slice bytes, struct 
             message->full_name = schema_build_join(build, scope, part.bytes);
     message->comment = schema_comment_at(build, place);
     message->form = message_form(message->full_name);
-    message->proto2 = build->proto2;
     *build->message_end = message;
     build->message_end = &message->next;
     build->message_count++;
     return message_parts_read(build, message, bytes, place, nesting);
 }
 
+/* Where a file of an edition begins from. */
+static bool edition_features(struct schema_build *build, uint64_t edition) {
+    enum { PROTO2 = 998, PROTO3 = 999, FIRST = 1000, LAST = 1001 };
+    if (edition == PROTO2)
+        build->features = (struct schema_features){.closed = true};
+    else if (edition == PROTO3)
+        build->features = (struct schema_features){.implicit = true, .packed = true};
+    else if (edition >= FIRST && edition <= LAST)
+        build->features = (struct schema_features){.packed = true};
+    else
+        return schema_build_fail(build, SYNC_ERR_INVALID,
+                                 "the descriptor set uses edition %" PRIu64 ", which is not known",
+                                 edition);
+    return true;
+}
+
 /* Reads what decides how the rest of a file is read. */
 static bool file_head_read(struct schema_build *build, struct slice file,
                            struct slice *ret_package) {
-    enum { PACKAGE = 2, OPTIONS = 8, SYNTAX = 12, EDITION = 14 };
+    enum { PACKAGE = 2, OPTIONS = 8, SYNTAX = 12, EDITION = 14, FEATURES = 50 };
     struct wire_reader reader = wire_reader_of(file);
     struct wire_field part;
-    build->proto2 = true;
+    struct slice options = SLICE_EMPTY;
+    build->features = (struct schema_features){.closed = true};
     build->short_enum_names = false;
     *ret_package = SLICE_EMPTY;
     while (schema_build_next(build, &reader, &part)) {
         if (part.number == PACKAGE)
             *ret_package = part.bytes;
-        else if (part.number == SYNTAX)
-            build->proto2 = !slice_equal(part.bytes, SLICE("proto3"));
-        else if (part.number == EDITION)
-            return schema_build_fail(build, SYNC_ERR_INVALID,
-                                     "the descriptor set uses editions, which are not supported");
+        else if (part.number == SYNTAX && slice_equal(part.bytes, SLICE("proto3")))
+            build->features = (struct schema_features){.implicit = true, .packed = true};
+        else if (part.number == EDITION && !edition_features(build, part.bits))
+            return false;
         else if (part.number == OPTIONS)
-            schema_file_options(build, part.bytes);
+            options = part.bytes;
     }
-    return schema_comments_read(build, file);
+    return !build->status && schema_file_options(build, options) &&
+           schema_features_read(build, options, FEATURES, &build->features) &&
+           schema_comments_read(build, file);
 }
 
 bool schema_types_read(struct schema_build *build, struct slice file) {

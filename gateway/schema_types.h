@@ -78,6 +78,7 @@ struct schema_field {
     bool repeated, packed, map, presence, always, i_json, iso8601, comma_separated;
     bool required;       /* marked REQUIRED */
     bool label_required; /* proto2's required */
+    bool delimited;      /* declared a message, written as a group unless it is a map */
     bool output_only;
     bool event_id; /* the id of a streamed answer's event */
     int enum_alias;
@@ -96,7 +97,6 @@ struct schema_message {
     size_t field_count;
     size_t oneof_count;
     bool map_entry, has_always, has_required;
-    bool proto2;
     bool message_set;                  /* of proto1: its fields are items in groups */
     struct schema_names names;         /* JSON and proto names of fields */
     const struct schema_field **dense; /* by number, below dense_count; NULL where none */

@@ -14,8 +14,11 @@ import harness  # noqa: E402 pylint: disable=C0413
 
 SUITE = os.path.join(harness.ROOT, ".cache", "conformance")
 RUNNER = os.path.join(SUITE, "runner")
-MESSAGES = os.path.join(SUITE, "protoc", "include", "conformance", "messages")
-CASES_MIN = 2800  # fewer would mean that part of the suite did not run
+PROTOC = os.path.join(SUITE, "protoc", "_bin", "protoc")
+INCLUDE = os.path.join(SUITE, "protoc", "include")
+MESSAGES = os.path.join(INCLUDE, "conformance", "messages")
+PROTOS = ("proto2", "proto3", "proto2_editions", "proto3_editions", "edition2023")
+CASES_MIN = 5600  # fewer would mean that part of the suite did not run
 SECONDS_MAX = 300
 
 
@@ -24,12 +27,11 @@ SECONDS_MAX = 300
 class Conformance(unittest.TestCase):
     def run_suite(self, folder):
         descriptor_set = os.path.join(folder, "messages.binpb")
-        protos = [os.path.join(MESSAGES, "test_messages_%s.proto" % p)
-                  for p in ("proto2", "proto3")]
-        subprocess.run(["protoc", "-I", MESSAGES, "-I", "/usr/include", "--include_imports",
+        protos = [os.path.join(MESSAGES, "test_messages_%s.proto" % proto) for proto in PROTOS]
+        subprocess.run([PROTOC, "-I", MESSAGES, "-I", INCLUDE, "--include_imports",
                         "--descriptor_set_out=" + descriptor_set] + protos, check=True)
         run = subprocess.run(
-            [RUNNER, "--enforce_recommended", "--output_dir", folder,
+            [RUNNER, "--enforce_recommended", "--maximum_edition", "2023", "--output_dir", folder,
              "--failure_list", os.path.join(HERE, "failures.txt"),
              os.path.join(HERE, "testee.py"), harness.binary("gateway/transcode"),
              descriptor_set],

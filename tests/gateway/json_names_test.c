@@ -44,7 +44,7 @@ static void names_let_go_are_new_again(void **state) {
 
 /* Objects of all sizes around the few, in each other, cut and filled again. */
 static void names_of_nested_objects_do_not_meet(void **state) {
-    static char texts[40][16];
+    static char texts[40][32];
     struct json_names names = {.seed = 3};
     (void)state;
     for (int i = 0; i < 40; i++)

@@ -117,6 +117,73 @@ static void a_missing_type_is_named(void **state) {
     buffer_done(&set);
 }
 
+/* Options that hold one feature of a FeatureSet. */
+static void feature_write(struct buffer *set, uint32_t options, uint32_t features, uint32_t feature,
+                          uint64_t value) {
+    size_t begin = wire_begin(set, options), inner = wire_begin(set, features);
+    wire_write_uint(set, feature, value);
+    wire_end(set, inner);
+    wire_end(set, begin);
+}
+
+/* A field of the type, with a feature of its own where one is given. */
+static void edition_field_write(struct buffer *set, uint32_t number, const char *name, int type,
+                                int label, uint32_t feature, uint64_t value) {
+    size_t field = wire_begin(set, 2);
+    wire_write_bytes(set, 1, slice_text(name));
+    wire_write_uint(set, 3, number);
+    wire_write_uint(set, 4, (uint64_t)label);
+    wire_write_uint(set, 5, (uint64_t)type);
+    if (type == SCHEMA_MESSAGE)
+        wire_write_bytes(set, 6, SLICE(".M"));
+    if (feature)
+        feature_write(set, 8, 21, feature, value);
+    wire_end(set, field);
+}
+
+/* A file of an edition whose messages are groups by default. */
+static void edition_set_write(struct buffer *set, uint64_t edition) {
+    enum { OPTIONAL = 1, REPEATED = 3, PRESENCE = 1, ENCODING = 3, MESSAGES = 5, DELIMITED = 2 };
+    size_t file = wire_begin(set, 1);
+    feature_write(set, 8, 50, MESSAGES, DELIMITED);
+    size_t message = wire_begin(set, 4);
+    wire_write_bytes(set, 1, SLICE("M"));
+    edition_field_write(set, 1, "explicit", SCHEMA_INT32, OPTIONAL, 0, 0);
+    edition_field_write(set, 2, "implicit", SCHEMA_INT32, OPTIONAL, PRESENCE, 2);
+    edition_field_write(set, 3, "required", SCHEMA_INT32, OPTIONAL, PRESENCE, 3);
+    edition_field_write(set, 4, "packed", SCHEMA_INT32, REPEATED, 0, 0);
+    edition_field_write(set, 5, "expanded", SCHEMA_INT32, REPEATED, ENCODING, 2);
+    edition_field_write(set, 6, "group", SCHEMA_MESSAGE, OPTIONAL, 0, 0);
+    edition_field_write(set, 7, "prefixed", SCHEMA_MESSAGE, OPTIONAL, MESSAGES, 1);
+    wire_end(set, message);
+    wire_write_uint(set, 14, edition);
+    wire_end(set, file);
+}
+
+static void features_of_an_edition_are_obeyed(void **state) {
+    struct buffer set;
+    struct schema *schema = NULL;
+    struct sync_error error = {0};
+    (void)state;
+    buffer_init(&set, 1 << 16);
+    edition_set_write(&set, 1000);
+    assert_int_equal(schema_open(buffer_slice(&set), &error, &schema), SYNC_OK);
+    const struct schema_message *message = schema_message_find(schema, SLICE("M"));
+    assert_true(schema_field_at(message, 1)->presence);
+    assert_false(schema_field_at(message, 2)->presence);
+    assert_true(schema_field_at(message, 3)->label_required);
+    assert_true(schema_field_at(message, 4)->packed);
+    assert_false(schema_field_at(message, 5)->packed);
+    assert_int_equal(schema_field_at(message, 6)->type, SCHEMA_GROUP);
+    assert_int_equal(schema_field_at(message, 7)->type, SCHEMA_MESSAGE);
+    schema = schema_close(schema);
+    buffer_clear(&set);
+    edition_set_write(&set, 9999);
+    assert_int_equal(schema_open(buffer_slice(&set), &error, &schema), SYNC_ERR_INVALID);
+    assert_non_null(strstr(error.message, "edition 9999"));
+    buffer_done(&set);
+}
+
 static void no_allocation_is_taken_for_granted(void **state) {
     (void)state;
     enum sync_status status = SYNC_ERR_NO_MEMORY;
@@ -140,6 +207,7 @@ int main(void) {
         cmocka_unit_test(methods_carry_rules_and_comments),
         cmocka_unit_test(cut_sets_are_refused),
         cmocka_unit_test(a_missing_type_is_named),
+        cmocka_unit_test(features_of_an_edition_are_obeyed),
         cmocka_unit_test(no_allocation_is_taken_for_granted),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);
