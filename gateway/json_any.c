@@ -35,7 +35,7 @@ static bool find_type(struct json_decoder *decoder, struct slice *ret_url, bool 
 
 /* A type with a JSON form of its own stands in "value". */
 static bool read_any_value(struct json_decoder *decoder, const struct schema_message *message) {
-    bool given = false;
+    bool given = false, typed = false;
     if (!json_enter(decoder))
         return false;
     do {
@@ -43,6 +43,9 @@ static bool read_any_value(struct json_decoder *decoder, const struct schema_mes
         if (!json_read_name(decoder, &name))
             return false;
         if (slice_equal(name, SLICE("@type"))) {
+            if (typed)
+                return json_fail(decoder, "DUPLICATE_FIELD", "the type is there twice");
+            typed = true;
             if (!json_skip(decoder))
                 return false;
             continue;

@@ -222,9 +222,14 @@ static bool read_member(struct json_decoder *decoder, const struct schema_messag
     return read_single(decoder, field, field->presence, &below);
 }
 
-static bool read_unknown(struct json_decoder *decoder, struct slice name, bool any) {
-    if (any && slice_equal(name, SLICE("@type")))
+/* A member that is no field. `typed`: whether an Any's "@type" has come. */
+static bool read_unknown(struct json_decoder *decoder, struct slice name, bool any, bool *typed) {
+    if (any && slice_equal(name, SLICE("@type"))) {
+        if (*typed)
+            return json_fail(decoder, "DUPLICATE_FIELD", "the type is there twice");
+        *typed = true;
         return json_skip(decoder);
+    }
     if (decoder->options->ignore_unknown)
         return json_skip(decoder);
     return json_fail(decoder, "UNKNOWN_FIELD", "there is no such field");
@@ -237,7 +242,7 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
         return json_fail_kind(decoder, "an object");
     if (!json_enter(decoder) || !json_seen_init(decoder, &seen, message))
         return false;
-    bool more = !json_is_empty(decoder, '}');
+    bool more = !json_is_empty(decoder, '}'), typed = false;
     struct json_mark mark = json_mark_of(decoder);
     while (more) {
         struct slice name;
@@ -249,7 +254,7 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
         step->field = field;
         step->key = name;
         bool well = field ? read_member(decoder, message, field, &seen, params)
-                          : read_unknown(decoder, name, any);
+                          : read_unknown(decoder, name, any, &typed);
         if (!well && !json_recover(decoder, &mark))
             return false;
         decoder->step_count = mark.step_count;

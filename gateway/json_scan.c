@@ -5,7 +5,12 @@
 
 #include "base/json_text.h"
 
-enum { EXPONENT_MAX = 1 << 24, MANTISSA_DIGITS_MAX = 19, INTEGER_DIGITS_MAX = 20 };
+enum {
+    EXPONENT_MAX = 1 << 24,
+    MANTISSA_DIGITS_MAX = 19,
+    INTEGER_DIGITS_MAX = 20,
+    RATIO_SCALE_MAX = 19
+};
 
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -131,7 +136,26 @@ bool json_number_integer(const struct json_number *number, uint64_t *ret_size) {
     return true;
 }
 
+/* mantissa / 10^scale, rounded once: 64 bits and more of the quotient, and a last one for what
+ * remains. The mantissa is not 0, the scale at most RATIO_SCALE_MAX. */
+static double ratio_double(uint64_t mantissa, unsigned scale) {
+    int shift = __builtin_clzll(mantissa);
+    unsigned __int128 dividend = (unsigned __int128)(mantissa << shift) << 64;
+    uint64_t divisor = 1;
+    for (unsigned i = 0; i < scale; i++)
+        divisor *= 10;
+    unsigned __int128 quotient = dividend / divisor;
+    quotient |= quotient * divisor != dividend;
+    return ldexp((double)quotient, -64 - shift);
+}
+
 bool json_number_double(const struct json_number *number, double *ret_value) {
+    if (number->exact && number->mantissa != 0 && number->exponent <= 0 &&
+        number->exponent >= -RATIO_SCALE_MAX && number->mantissa >> 53) {
+        double size = ratio_double(number->mantissa, (unsigned)-number->exponent);
+        *ret_value = number->negative ? -size : size;
+        return true;
+    }
     if (!number->exact || number->mantissa > (uint64_t)1 << 53 || number->exponent > 22 ||
         number->exponent < -22)
         return json_parse_number(number->text, ret_value);

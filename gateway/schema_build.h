@@ -25,6 +25,7 @@ struct schema_features {
     bool closed;    /* enums have their declared values only */
     bool packed;    /* repeated numbers are written packed */
     bool delimited; /* messages are written as groups */
+    bool any_bytes; /* strings need not be UTF-8 */
 };
 
 /* An extension, to be added to the fields of what it extends. */

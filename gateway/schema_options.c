@@ -81,8 +81,8 @@ bool schema_field_options(struct schema_build *build, struct schema_field *field
 
 /* Features that are not known, or UNKNOWN, change nothing. */
 static void feature_set(struct schema_features *features, uint32_t number, uint64_t value) {
-    enum { PRESENCE = 1, ENUM_TYPE = 2, REPEATED = 3, MESSAGE = 5 };
-    enum { IMPLICIT = 2, REQUIRED = 3, CLOSED = 2, PACKED = 1, DELIMITED = 2 };
+    enum { PRESENCE = 1, ENUM_TYPE = 2, REPEATED = 3, UTF8 = 4, MESSAGE = 5 };
+    enum { IMPLICIT = 2, REQUIRED = 3, CLOSED = 2, PACKED = 1, NONE = 3, DELIMITED = 2 };
     if (value == 0)
         return;
     if (number == PRESENCE) {
@@ -92,6 +92,8 @@ static void feature_set(struct schema_features *features, uint32_t number, uint6
         features->closed = value == CLOSED;
     } else if (number == REPEATED) {
         features->packed = value == PACKED;
+    } else if (number == UTF8) {
+        features->any_bytes = value == NONE;
     } else if (number == MESSAGE) {
         features->delimited = value == DELIMITED;
     }

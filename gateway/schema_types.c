@@ -70,6 +70,7 @@ bool schema_field_read(struct schema_build *build, struct slice bytes, struct sc
     if (build->status || !schema_features_read(build, options, FEATURES, &features))
         return false;
     field->packed = features.packed;
+    field->any_bytes = features.any_bytes;
     if (!schema_field_options(build, field, options))
         return false;
     if (field->name.size == 0 || field->number == 0 || field->type < SCHEMA_DOUBLE ||
@@ -209,7 +210,7 @@ static bool message_read(struct schema_build *build, struct slice bytes, struct 
 static bool edition_features(struct schema_build *build, uint64_t edition) {
     enum { PROTO2 = 998, PROTO3 = 999, FIRST = 1000, LAST = 1001 };
     if (edition == PROTO2)
-        build->features = (struct schema_features){.closed = true};
+        build->features = (struct schema_features){.closed = true, .any_bytes = true};
     else if (edition == PROTO3)
         build->features = (struct schema_features){.implicit = true, .packed = true};
     else if (edition >= FIRST && edition <= LAST)
@@ -228,7 +229,7 @@ static bool file_head_read(struct schema_build *build, struct slice file,
     struct wire_reader reader = wire_reader_of(file);
     struct wire_field part;
     struct slice options = SLICE_EMPTY;
-    build->features = (struct schema_features){.closed = true};
+    build->features = (struct schema_features){.closed = true, .any_bytes = true};
     build->short_enum_names = false;
     *ret_package = SLICE_EMPTY;
     while (schema_build_next(build, &reader, &part)) {

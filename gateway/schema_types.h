@@ -78,6 +78,7 @@ struct schema_field {
     bool repeated, packed, map, presence, always, i_json, iso8601, comma_separated;
     bool required;       /* marked REQUIRED */
     bool label_required; /* proto2's required */
+    bool any_bytes;      /* a string that need not be UTF-8 on the wire */
     bool delimited;      /* declared a message, written as a group unless it is a map */
     bool output_only;
     bool event_id; /* the id of a streamed answer's event */

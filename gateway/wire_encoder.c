@@ -30,7 +30,9 @@ bool wire_encode_fail(struct wire_encoder *encoder, const char *reason, const ch
 }
 
 bool wire_encode_malformed(struct wire_encoder *encoder) {
-    return wire_encode_fail(encoder, "MALFORMED", "the protobuf bytes are malformed");
+    return encoder->any_count > 0
+               ? wire_encode_fail(encoder, "JSON_VALUE", "json: the content of an Any is malformed")
+               : wire_encode_fail(encoder, "MALFORMED", "the protobuf bytes are malformed");
 }
 
 bool wire_encode_memory(struct wire_encoder *encoder) {
@@ -145,6 +147,8 @@ bool wire_encode_scalar(struct wire_encoder *encoder, const struct schema_field 
     double real;
     switch (field->type) {
     case SCHEMA_STRING:
+        if (field->any_bytes && !slice_is_utf8(value->bytes))
+            return wire_encode_fail(encoder, "JSON_VALUE", "json: the string is not UTF-8");
         return wire_encode_string(encoder, value->bytes);
     case SCHEMA_BYTES:
         return encode_bytes(encoder, value->bytes);

@@ -21,7 +21,7 @@ struct wire_encoder {
     const struct schema *schema;
     struct sync_error *error;
     enum sync_status status;
-    unsigned depth;
+    unsigned depth, any_count /* of the Any's around */;
     struct json_names names;
     struct arena arena; /* what has to be put together or in order first */
     size_t step_count;
@@ -118,8 +118,8 @@ static inline bool wire_encode_next(struct wire_encoder *encoder, struct wire_re
     return wire_read_short(reader, ret_field) || wire_encode_malformed(encoder);
 }
 
-/* Whether a value of a field with closed_enum, or of its map's entry, is one that the enum
- * declares; another is as an unknown field. */
+/* Whether a value of a field with closed_enum, of its map's entry, or any of its packed values is
+ * one that the enum declares; another is as an unknown field. */
 bool wire_enum_declared(const struct schema_field *field, const struct wire_field *part);
 
 /* The field of a message that a part is, or NULL where it is unknown or of a type that does not

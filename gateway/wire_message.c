@@ -44,6 +44,16 @@ bool wire_key_note(struct wire_encoder *encoder, size_t object, const struct sch
     return answer != JSON_NAMES_NO_MEMORY || wire_encode_memory(encoder);
 }
 
+/* Whether any of the packed values is declared, or they are malformed, which the writing tells. */
+static bool packed_declared(const struct schema_enum *enumeration, struct slice packed) {
+    struct wire_reader reader = wire_reader_of(packed);
+    uint64_t bits;
+    while (!wire_at_end(&reader))
+        if (!wire_read_varint(&reader, &bits) || schema_enum_at(enumeration, (int32_t)bits))
+            return true;
+    return false;
+}
+
 bool wire_enum_declared(const struct schema_field *field, const struct wire_field *part) {
     struct wire_field value = *part, inner;
     if (field->map) {
@@ -56,7 +66,9 @@ bool wire_enum_declared(const struct schema_field *field, const struct wire_fiel
         if (value.number == 0)
             return true; /* 0, which a map's enum always declares */
     }
-    return value.type != WIRE_VARINT || schema_enum_at(field->enumeration, (int32_t)value.bits);
+    if (value.type == WIRE_LEN)
+        return packed_declared(field->enumeration, value.bytes);
+    return schema_enum_at(field->enumeration, (int32_t)value.bits);
 }
 
 const struct schema_field *wire_set_item(const struct schema_message *message,

@@ -160,6 +160,7 @@ static bool any_write(struct wire_encoder *encoder, struct slice url, struct sli
     buffer_append(encoder->out, SLICE("{\"@type\":"));
     if (!wire_encode_string(encoder, url))
         return false;
+    encoder->any_count++;
     if (message->form == SCHEMA_FORM_FIELDS) {
         struct wire_members members = {.some = true};
         if (!wire_encode_members(encoder, message, value, &members))
@@ -169,6 +170,7 @@ static bool any_write(struct wire_encoder *encoder, struct slice url, struct sli
         if (!wire_encode_message(encoder, message, value))
             return false;
     }
+    encoder->any_count--;
     wire_encode_byte(encoder, '}');
     return true;
 }

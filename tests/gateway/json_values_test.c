@@ -198,6 +198,11 @@ static void wrong_forms_of_well_known_types_are_refused(void **state) {
         {"{\"object\":{\"a\":[1,1e999]}}", "object.a[1]", "beyond a double's range"},
         {"{\"values\":{}}", "values", "expected a list"},
         {"{\"any\":{\"name\":\"x\"}}", "any", "\"@type\" is missing"},
+        {"{\"any\":{\"@type\":\"x/sample.v1.Part\",\"@type\":\"x/sample.v1.Part\"}}", "any.@type",
+         "twice"},
+        {"{\"any\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"1s\","
+         "\"@type\":\"x/google.protobuf.Duration\"}}",
+         "any", "twice"},
         {"{\"any\":{\"@type\":\"\",\"value\":\"\"}}", "any", "\"@type\" must be"},
         {"{\"any\":{\"@type\":\"sample.v1.Part\"}}", "any", "\"@type\" must be"},
         {"{\"any\":{\"@type\":\"x/no.Such\"}}", "any", "not known"},

@@ -138,6 +138,10 @@ static void what_json_cannot_hold_is_named(void **state) {
     expect_json_refused("Value", "11 000000000000f87f", "", "json: a Value");
     expect_json_refused("Value", "", "", "json: a Value");
     expect_json_refused("Any", "0a 04 78 2f 6e 6f", "", "json: the type \"x/no\"");
+    expect_json_refused("Any",
+                        "0a 1a 782f676f6f676c652e70726f746f6275662e4475726174696f6e 12 01 08", "",
+                        "json: the content of an Any");
+    expect_json_refused("old.Old", "42 01 ff", "text", "json: the string is not UTF-8");
 }
 
 static void proto2_is_served_too(void **state) {
@@ -156,6 +160,9 @@ static void values_that_a_closed_enum_lacks_are_unknown_fields(void **state) {
     expect_json("old.Old", "3801 3809 3802", "{\"kinds\":[\"KIND_A\",\"KIND_B\"]}");
     expect_json("old.Old", "3a03 010902", "{\"kinds\":[\"KIND_A\",\"KIND_B\"]}");
     expect_json("old.Old", "3a03 090901", "{\"kinds\":[\"KIND_A\"]}");
+    expect_json("old.Old", "3a02 0909 3a01 01 3a01 09", "{\"kinds\":[\"KIND_A\"]}");
+    expect_json("old.Old", "3a02 0909", "{}");
+    expect_json_refused("old.Old", "3a01 89", "kinds[0]", "malformed");
     expect_json("old.Old", "5204 08011001 5204 08021009 5202 0803",
                 "{\"byNumber\":{\"1\":\"MODE_ON\",\"3\":\"MODE_OFF\"}}");
     expect_json("old.Old", "5206 080110091001", "{\"byNumber\":{\"1\":\"MODE_ON\"}}");
