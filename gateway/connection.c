@@ -14,7 +14,8 @@ enum {
     CONNECTION_OUT_KEEP = 64 << 10, /* more is given back when all is sent */
     CONNECTION_READS_MAX = 4,       /* in one turn: others wait too */
     CONNECTION_LINGER_US = 2000000,
-    CONNECTION_STALL_US = 60000000, /* a client that takes nothing for so long is gone */
+    CONNECTION_IDENTITY_MAX = 2 << 10, /* of a certificate: it goes with every call */
+    CONNECTION_STALL_US = 60000000,    /* a client that takes nothing for so long is gone */
 };
 
 #define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -36,6 +37,29 @@ void connection_wake(struct connection *connection) {
         loop_task_queue(connection->worker->loop, &connection->flush);
 }
 
+static void handshake_enter(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    connection->handshake_link = worker->handshakes_tail;
+    *worker->handshakes_tail = connection;
+    worker->handshakes_tail = &connection->handshake_next;
+    worker->handshake_count++;
+    metric_add(gateway_metrics_series(worker->gateway->metrics)->handshakes, 1);
+}
+
+static void handshake_leave(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    if (!connection->handshake_link)
+        return;
+    *connection->handshake_link = connection->handshake_next;
+    if (connection->handshake_next)
+        connection->handshake_next->handshake_link = connection->handshake_link;
+    else
+        worker->handshakes_tail = connection->handshake_link;
+    connection->handshake_link = NULL;
+    worker->handshake_count--;
+    metric_add(gateway_metrics_series(worker->gateway->metrics)->handshakes, -1);
+}
+
 static void connection_free(struct loop_task *task) {
     struct connection *connection =
         (struct connection *)((char *)task - offsetof(struct connection, grave));
@@ -54,6 +78,8 @@ void connection_close(struct connection *connection) {
     transport_done(&connection->transport);
     buffer_done(&connection->out);
     buffer_done(&connection->first);
+    buffer_done(&connection->identity);
+    handshake_leave(connection);
     *connection->link = connection->next;
     if (connection->next)
         connection->next->link = connection->link;
@@ -63,6 +89,8 @@ void connection_close(struct connection *connection) {
 }
 
 static enum connection_phase connection_phase_now(const struct connection *connection) {
+    if (!connection->transport.established)
+        return CONNECTION_HANDSHAKE;
     if (!connection->protocol)
         return CONNECTION_HEAD;
     return connection->protocol->phase(connection);
@@ -71,6 +99,8 @@ static enum connection_phase connection_phase_now(const struct connection *conne
 static uint64_t connection_limit_us(const struct connection *connection) {
     const struct gateway_limits *limits = &connection->worker->gateway->limits;
     switch (connection->phase) {
+    case CONNECTION_HANDSHAKE:
+        return limits->handshake_timeout_us;
     case CONNECTION_IDLE:
         return limits->idle_timeout_us;
     case CONNECTION_HEAD:
@@ -88,7 +118,7 @@ static void connection_note_phase(struct connection *connection) {
         return;
     connection->phase = phase;
     connection->phase_us = loop_now_us(connection->worker->loop);
-    if (phase == CONNECTION_HEAD)
+    if (phase == CONNECTION_HEAD && !connection->lingering)
         loop_timer_set(connection->worker->loop, &connection->timer,
                        connection_limit_us(connection));
 }
@@ -196,7 +226,7 @@ static void connection_start(struct connection *connection, bool http2) {
 /* Looks at the first bytes until they tell the protocol, then hands them on. */
 static void connection_detect(struct connection *connection, struct slice bytes) {
     static const size_t size = sizeof(HTTP2_PREFACE) - 1;
-    if (connection->secure) {
+    if (connection->peer.secure) {
         connection_start(connection, transport_chose_http2(&connection->transport));
     } else {
         buffer_append(&connection->first, bytes);
@@ -222,11 +252,26 @@ static void connection_receive(struct connection *connection, struct slice bytes
         connection_detect(connection, bytes);
 }
 
+/* TLS is agreed on: notes who the client is. False when the connection was closed. */
+static bool connection_establish(struct connection *connection) {
+    handshake_leave(connection);
+    connection->peer.tls_version = transport_version(&connection->transport);
+    if (transport_identity(&connection->transport, &connection->identity) != SYNC_OK) {
+        connection_close(connection);
+        return false;
+    }
+    connection->peer.identity = buffer_slice(&connection->identity);
+    return true;
+}
+
 static void connection_read(struct connection *connection) {
     struct worker *worker = connection->worker;
     for (int i = 0; i < CONNECTION_READS_MAX || transport_has_pending(&connection->transport);
          i++) {
         ssize_t got = transport_read(&connection->transport, worker->scratch, WORKER_SCRATCH_SIZE);
+        if (connection->handshake_link && connection->transport.established &&
+            !connection_establish(connection))
+            return;
         if (got == TRANSPORT_AGAIN)
             break;
         if (got == TRANSPORT_FAILED ||
@@ -241,7 +286,8 @@ static void connection_read(struct connection *connection) {
         }
         connection_receive(connection, slice_of(worker->scratch, (size_t)got));
         /* A short read has emptied the socket; TLS may hold more. */
-        if (connection->input_paused || (!connection->secure && (size_t)got < WORKER_SCRATCH_SIZE))
+        if (connection->input_paused ||
+            (!connection->peer.secure && (size_t)got < WORKER_SCRATCH_SIZE))
             break;
     }
     if (connection->closed)
@@ -272,6 +318,17 @@ void connection_drain(struct connection *connection) {
     connection_wake(connection);
 }
 
+/* Half-open handshakes cost memory and are made for nothing: beyond the bound the oldest goes,
+ * which leaves every client that is not slower than the flood its time. */
+static void connection_begin_handshake(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    if (worker->handshake_count >= worker->gateway->limits.handshakes_max) {
+        metric_add(gateway_metrics_series(worker->gateway->metrics)->handshakes_dropped, 1);
+        connection_close(worker->handshakes);
+    }
+    handshake_enter(connection);
+}
+
 void connection_open(struct worker *worker, int fd, struct tls *tls) {
     struct connection *connection = memory_zalloc(1, sizeof(*connection));
     if (!connection || transport_init(&connection->transport, fd, tls) != SYNC_OK) {
@@ -280,19 +337,20 @@ void connection_open(struct worker *worker, int fd, struct tls *tls) {
         return;
     }
     connection->worker = worker;
-    connection->secure = tls != NULL;
+    connection->peer.secure = tls != NULL;
     connection->source = (struct loop_source){.fd = fd, .ready = connection_ready};
     connection->timer.fire = connection_timer_fired;
     connection->flush.run = connection_flush;
     connection->grave.run = connection_free;
     buffer_init(&connection->out, CONNECTION_OUT_MAX);
+    buffer_init(&connection->identity, CONNECTION_IDENTITY_MAX);
     buffer_init(&connection->first, WORKER_SCRATCH_SIZE + sizeof(HTTP2_PREFACE));
     if (loop_source_add(worker->loop, &connection->source, EPOLLIN) != SYNC_OK) {
         transport_done(&connection->transport);
         memory_free(connection);
         return;
     }
-    connection->phase = CONNECTION_HEAD;
+    connection->phase = tls ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;
     connection->phase_us = connection->progress_us = loop_now_us(worker->loop);
     loop_timer_set(worker->loop, &connection->timer, connection_limit_us(connection));
     connection->next = worker->connections;
@@ -300,6 +358,8 @@ void connection_open(struct worker *worker, int fd, struct tls *tls) {
     if (connection->next)
         connection->next->link = &connection->next;
     worker->connections = connection;
+    if (tls)
+        connection_begin_handshake(connection);
     atomic_fetch_add(&worker->gateway->connections, 1);
     metric_add(gateway_metrics_series(worker->gateway->metrics)->connections, 1);
 }

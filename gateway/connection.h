@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "gateway/loop.h"
+#include "gateway/peer.h"
 #include "gateway/tls.h"
 #include "gateway/worker.h"
 
@@ -13,9 +14,10 @@ struct connection;
 
 /* What a connection waits for; each has its own bound in time. */
 enum connection_phase {
-    CONNECTION_IDLE, /* for a request: the idle timeout */
-    CONNECTION_HEAD, /* for the rest of something small: the header timeout */
-    CONNECTION_BUSY, /* for a body or an answer, which keep their own time */
+    CONNECTION_HANDSHAKE, /* for TLS to be agreed on: the handshake timeout */
+    CONNECTION_IDLE,      /* for a request: the idle timeout */
+    CONNECTION_HEAD,      /* for the rest of something small: the header timeout */
+    CONNECTION_BUSY,      /* for a body or an answer, which keep their own time */
 };
 
 /* A protocol's side of a connection. */
@@ -42,10 +44,11 @@ struct connection {
     struct loop_timer timer;
     struct loop_task flush, grave;
     struct transport transport;
-    bool secure;
-    const struct connection_protocol *protocol; /* NULL until the first bytes tell */
-    void *state;                                /* the protocol's */
-    struct buffer out;                          /* for the socket, from out_sent on */
+    struct peer peer;
+    struct connection *handshake_next, **handshake_link; /* link: NULL once TLS is agreed on */
+    const struct connection_protocol *protocol;          /* NULL until the first bytes tell */
+    void *state;                                         /* the protocol's */
+    struct buffer out;                                   /* for the socket, from out_sent on */
     size_t out_sent;
     struct buffer first; /* bytes that do not yet tell the protocol */
     enum connection_phase phase;
@@ -57,6 +60,7 @@ struct connection {
     bool linger;          /* then read on for a while, so that the client sees the answer */
     bool lingering;
     bool closed;
+    struct buffer identity; /* what peer.identity borrows */
 };
 
 /* Takes over an accepted socket; on failure it is closed. `tls` NULL is in clear. */

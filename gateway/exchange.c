@@ -34,7 +34,7 @@ static struct exchange *exchange_take_spare(struct worker *worker) {
 }
 
 struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
-                               void *context, bool secure) {
+                               void *context, const struct peer *peer) {
     struct exchange *exchange = exchange_take_spare(worker);
     if (!exchange)
         return NULL;
@@ -43,7 +43,7 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
     *exchange = (struct exchange){.worker = worker,
                                   .sink = sink,
                                   .context = context,
-                                  .secure = secure,
+                                  .peer = peer,
                                   .state = EXCHANGE_OPEN,
                                   .arena = arena,
                                   .body = body,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "gateway/peer.h"
 #include "gateway/transcode.h"
 #include "gateway/worker.h"
 
@@ -44,9 +45,9 @@ struct exchange_answer {
     bool has_body;   /* false: no body may be sent, whatever content-length says */
 };
 
-/* Opens an exchange for one request, or NULL without memory. `secure`: it came by TLS. */
+/* Opens an exchange for one request, or NULL without memory. The peer outlives it. */
 struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
-                               void *context, bool secure);
+                               void *context, const struct peer *peer);
 
 /* Sets what the sink is given, where it was not yet known. */
 void exchange_set_context(struct exchange *exchange, void *context);

@@ -36,7 +36,7 @@ static void exchange_add_common(struct exchange *exchange) {
                         exchange_header_find(exchange, SLICE("etag")) ? SLICE("private, no-cache")
                                                                       : SLICE("no-store"));
     exchange_header(exchange, SLICE("x-content-type-options"), SLICE("nosniff"));
-    if (exchange->secure)
+    if (exchange->peer->secure)
         exchange_header(exchange, SLICE("strict-transport-security"), SLICE("max-age=31536000"));
     exchange_add_cors(exchange);
 }

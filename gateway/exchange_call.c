@@ -41,6 +41,7 @@ void exchange_gather_metadata(struct exchange *exchange) {
     const struct exchange_known *known = &exchange->known;
     const struct transcode_header candidates[] = {
         {SLICE("authorization"), known->authorization},
+        {SLICE("x-forwarded-client-cert"), exchange->peer->identity},
         {SLICE("x-request-id"), exchange->request_id},
         {SLICE("traceparent"), known->traceparent},
         {SLICE("tracestate"), known->tracestate},

@@ -46,7 +46,7 @@ struct exchange {
     const struct exchange_sink *sink;
     void *context;
     struct exchange *spare_next;
-    bool secure;
+    const struct peer *peer;
     enum exchange_state state;
     struct arena arena;
     uint64_t begun_us;

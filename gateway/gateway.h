@@ -18,15 +18,17 @@ enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
 
 /* Times and bounds that the operator may set. */
 struct gateway_limits {
-    uint64_t header_timeout_us;   /* from a request's first byte to its head's end */
-    uint64_t idle_timeout_us;     /* of a connection without requests */
-    uint64_t call_timeout_us;     /* of a unary call */
-    uint64_t stream_timeout_us;   /* of a streamed answer */
-    uint64_t stream_heartbeat_us; /* between signs of life in streamed events */
-    uint64_t drain_timeout_us;    /* for what is in flight when the process ends */
-    unsigned connections_max;     /* in the process */
-    unsigned upstream_sessions;   /* per thread */
-    uint64_t buffered_bytes_max;  /* of request bodies, in the process */
+    uint64_t handshake_timeout_us; /* for TLS to be agreed on */
+    uint64_t header_timeout_us;    /* from a request's first byte to its head's end */
+    uint64_t idle_timeout_us;      /* of a connection without requests */
+    uint64_t call_timeout_us;      /* of a unary call */
+    uint64_t stream_timeout_us;    /* of a streamed answer */
+    uint64_t stream_heartbeat_us;  /* between signs of life in streamed events */
+    uint64_t drain_timeout_us;     /* for what is in flight when the process ends */
+    unsigned connections_max;      /* in the process */
+    unsigned handshakes_max;       /* TLS not yet agreed on, per thread */
+    unsigned upstream_sessions;    /* per thread */
+    uint64_t buffered_bytes_max;   /* of request bodies, in the process */
 };
 
 struct gateway {

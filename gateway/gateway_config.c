@@ -16,6 +16,12 @@ const struct config_program *gateway_program(void) {
         {"https", CONFIG_TEXT, NULL, "HOST:PORT", "Where to serve by TLS.", 0, 0},
         {"cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain for https, PEM.", 0, 0},
         {"key", CONFIG_TEXT, NULL, "FILE", "The certificate's private key, PEM.", 0, 0},
+        {"client-ca", CONFIG_TEXT, NULL, "FILE",
+         "Authorities whose certificates clients of https show, PEM.", 0, 0},
+        {"client-auth", CONFIG_TEXT, "required", "WHEN",
+         "With --client-ca: whether a certificate is required or optional.", 0, 0},
+        {"ticket-lifetime-s", CONFIG_INT, "43200", "S", "For a TLS session to be resumed in.", 1,
+         604800},
         {"allow-cleartext", CONFIG_FLAG, "false", NULL,
          "Serve in clear on an address that others can reach.", 0, 0},
         {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESS",
@@ -31,6 +37,10 @@ const struct config_program *gateway_program(void) {
          1000000},
         {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
          "Bytes of request bodies held at one time.", 1 << 20, INT64_C(1) << 40},
+        {"max-handshakes", CONFIG_INT, "1000", "N",
+         "TLS handshakes at one time; beyond it the oldest ends.", 1, 1000000},
+        {"handshake-timeout-ms", CONFIG_INT, "10000", "MS", "For TLS to be agreed on.", 100,
+         3600000},
         {"header-timeout-ms", CONFIG_INT, "10000", "MS", "For a request's head to come.", 100,
          3600000},
         {"idle-timeout-ms", CONFIG_INT, "60000", "MS", "For the next request to come.", 100,
@@ -100,6 +110,7 @@ static enum sync_status setup_log(struct gateway_setup *setup, struct sync_error
 static void setup_limits(struct gateway_setup *setup) {
     const struct config *config = setup->config;
     setup->gateway.limits = (struct gateway_limits){
+        .handshake_timeout_us = (uint64_t)config_int(config, "handshake-timeout-ms") * 1000,
         .header_timeout_us = (uint64_t)config_int(config, "header-timeout-ms") * 1000,
         .idle_timeout_us = (uint64_t)config_int(config, "idle-timeout-ms") * 1000,
         .call_timeout_us = (uint64_t)config_int(config, "call-timeout-ms") * 1000,
@@ -117,6 +128,8 @@ static void setup_limits(struct gateway_setup *setup) {
                          : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
                                                        : (unsigned)cores;
     }
+    unsigned handshakes_max = (unsigned)config_int(config, "max-handshakes");
+    setup->gateway.limits.handshakes_max = (handshakes_max + setup->threads - 1) / setup->threads;
     const char *ready_file = config_text(config, "ready-file");
     setup->ready_file = is_set(ready_file) ? ready_file : NULL;
 }
@@ -160,13 +173,28 @@ static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync
 }
 
 static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error *error) {
+    const struct config *config = setup->config;
+    const char *client_ca = config_text(config, "client-ca");
+    const char *when = config_text(config, "client-auth");
+    bool required = strcmp(when, "required") == 0;
+    if (!required && strcmp(when, "optional") != 0)
+        return bad_option(error, "client-auth", "expected required or optional");
+    if (is_set(client_ca) && !setup->has_https)
+        return bad_option(error, "client-ca", "it needs --https");
     if (!setup->has_https)
         return SYNC_OK;
-    const char *cert = config_text(setup->config, "cert");
-    const char *key = config_text(setup->config, "key");
-    if (!is_set(cert) || !is_set(key))
+    const struct tls_options options = {
+        .cert_path = config_text(config, "cert"),
+        .key_path = config_text(config, "key"),
+        .client_ca_path = is_set(client_ca) ? client_ca : NULL,
+        .client_required = required,
+        .ticket_lifetime_us = (uint64_t)config_int(config, "ticket-lifetime-s") * 1000000,
+        .clock = setup->gateway.clock,
+        .random = setup->gateway.random,
+    };
+    if (!is_set(options.cert_path) || !is_set(options.key_path))
         return bad_option(error, "https", "it needs --cert and --key");
-    return tls_open(cert, key, error, &setup->gateway.tls);
+    return tls_open(&options, error, &setup->gateway.tls);
 }
 
 static enum sync_status setup_schema(struct gateway_setup *setup, struct sync_error *error) {

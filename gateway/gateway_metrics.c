@@ -61,6 +61,19 @@ static void register_families(struct gateway_metrics *metrics) {
     series->connections_refused =
         single(metrics, METRIC_COUNTER, "gateway_connections_refused_total",
                "Client connections refused at the bound.");
+    series->handshakes =
+        single(metrics, METRIC_GAUGE, "gateway_tls_handshakes", "TLS handshakes under way.");
+    series->handshakes_dropped =
+        single(metrics, METRIC_COUNTER, "gateway_tls_handshakes_dropped_total",
+               "TLS handshakes ended at the bound, in favour of newer ones.");
+    series->certificate_end =
+        single(metrics, METRIC_GAUGE, "gateway_tls_certificate_not_after_seconds",
+               "When the certificate ends, in seconds since 1970.");
+    series->certificate_loads = single(metrics, METRIC_COUNTER, "gateway_tls_reloads_total",
+                                       "Certificates loaded while running.");
+    series->certificate_failures =
+        single(metrics, METRIC_COUNTER, "gateway_tls_reload_failures_total",
+               "Certificates that could not be loaded while running.");
     series->streams_reset = single(metrics, METRIC_COUNTER, "gateway_streams_reset_total",
                                    "HTTP/2 streams that the gateway reset.");
     series->upstream_up = single(metrics, METRIC_GAUGE, "gateway_upstream_up",

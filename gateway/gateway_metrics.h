@@ -24,11 +24,15 @@ void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out)
 
 /* Single series, for those who count for themselves. */
 struct gateway_series {
-    struct metric *connections;         /* gauge */
-    struct metric *connections_refused; /* counter */
-    struct metric *streams_reset;       /* counter: RST_STREAM that the gateway sent */
-    struct metric *upstream_up;         /* gauge */
-    struct metric *upstream_connects;   /* counter */
+    struct metric *connections;                              /* gauge */
+    struct metric *connections_refused;                      /* counter */
+    struct metric *handshakes;                               /* gauge: TLS not yet agreed on */
+    struct metric *handshakes_dropped;                       /* counter: for newer ones */
+    struct metric *certificate_end;                          /* gauge: seconds since 1970 */
+    struct metric *certificate_loads, *certificate_failures; /* counters: reloads */
+    struct metric *streams_reset;     /* counter: RST_STREAM that the gateway sent */
+    struct metric *upstream_up;       /* gauge */
+    struct metric *upstream_connects; /* counter */
 };
 const struct gateway_series *gateway_metrics_series(const struct gateway_metrics *metrics);
 

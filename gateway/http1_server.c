@@ -52,7 +52,7 @@ static const struct exchange_sink http1_sink = {on_answered, on_answered, on_bro
 
 static bool open_exchange(struct http1_server *server) {
     struct connection *connection = server->connection;
-    server->exchange = exchange_open(connection->worker, &http1_sink, server, connection->secure);
+    server->exchange = exchange_open(connection->worker, &http1_sink, server, &connection->peer);
     server->request_done = false;
     server->head_sent = false;
     server->broken = false;

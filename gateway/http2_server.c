@@ -81,7 +81,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     struct connection *connection = server->connection;
     struct exchange *exchange =
-        exchange_open(connection->worker, &http2_sink, NULL, connection->secure);
+        exchange_open(connection->worker, &http2_sink, NULL, &connection->peer);
     if (!exchange)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     struct http2_stream *stream = exchange_alloc(exchange, sizeof(*stream));

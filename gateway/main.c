@@ -110,14 +110,46 @@ static enum sync_status announce(const struct gateway_setup *setup, struct sync_
                                     setup->ready_file, strerror(errno));
 }
 
-/* Waits for a signal to end. What a burst took goes back to the system meanwhile. */
-static void wait_for_end(const sigset_t *signals, struct log *log) {
-    const struct timespec pause = {.tv_sec = TRIM_SECONDS};
-    int signal_number;
-    while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0)
+/* Loads the certificate again; one that is bad leaves the old one in force. */
+static void reload_tls(struct gateway *gateway) {
+    const struct gateway_series *series = gateway_metrics_series(gateway->metrics);
+    struct sync_error error = {.status = SYNC_OK};
+    if (tls_reload(gateway->tls, &error) != SYNC_OK) {
+        metric_add(series->certificate_failures, 1);
+        log_line(gateway->log, LOG_ERROR, "the certificate stays as it was",
+                 LOG_TEXT("reason", error.message));
+        return;
+    }
+    metric_add(series->certificate_loads, 1);
+    metric_set(series->certificate_end, (double)tls_not_after_s(gateway->tls));
+    log_line(gateway->log, LOG_INFO, "the certificate was loaded",
+             LOG_INT("not_after", tls_not_after_s(gateway->tls)));
+}
+
+/* What is to be done every second: a burst's memory goes back to the system, a new certificate is
+ * noticed. */
+static void tend(struct gateway *gateway, unsigned seconds) {
+    if (seconds % TRIM_SECONDS == 0)
         memory_trim();
+    if (gateway->tls && tls_files_changed(gateway->tls))
+        reload_tls(gateway);
+}
+
+/* Waits for a signal to end; SIGHUP loads what may change. */
+static void wait_for_end(const sigset_t *signals, struct gateway *gateway) {
+    struct log *log = gateway->log;
+    const struct timespec pause = {.tv_sec = 1};
+    int signal_number;
+    unsigned seconds = 0;
+    while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0 || signal_number == SIGHUP) {
+        if (signal_number != SIGHUP)
+            tend(gateway, ++seconds);
+        else if (gateway->tls)
+            reload_tls(gateway);
+    }
     log_line(log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
-    /* A second signal ends at once. */
+    /* A second signal ends at once; there is nothing left to load. */
+    signal(SIGHUP, SIG_IGN);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
@@ -136,16 +168,21 @@ static int serve(struct program *program, struct sync_error *error) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
     enum sync_status status = open_workers(program, error);
     if (status == SYNC_OK)
         status = start_workers(program, error);
+    const struct gateway *gateway = &program->setup.gateway;
+    if (gateway->tls)
+        metric_set(gateway_metrics_series(gateway->metrics)->certificate_end,
+                   (double)tls_not_after_s(gateway->tls));
     if (status == SYNC_OK)
         status = announce(&program->setup, error);
     if (status == SYNC_OK)
-        wait_for_end(&signals, program->setup.gateway.log);
+        wait_for_end(&signals, &program->setup.gateway);
     stop_workers(program);
     if (status == SYNC_OK) {
         log_line(program->setup.gateway.log, LOG_INFO, "stopped", LOG_INT("status", 0));

@@ -3,15 +3,31 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
+#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/memory.h"
+#include "gateway/tls_context.h"
+#include "gateway/tls_ticket.h"
+
+enum { TLS_FILES = 3, TLS_CHAIN_DEPTH_MAX = 4 };
+
+/* What a file was like when it was last read. */
+struct file_state {
+    struct timespec changed;
+    ino_t inode;
+    off_t size;
+};
 
 struct tls {
-    SSL_CTX *context;
+    struct tls_options options;
+    struct tls_tickets *tickets;
+    pthread_mutex_t lock; /* of what follows */
+    SSL_CTX *context;     /* connections keep theirs over a reload */
+    int64_t not_after_s;
+    struct file_state files[TLS_FILES];
 };
 
 static int tls_choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size,
@@ -36,42 +52,106 @@ static const char *tls_reason(void) {
     return reason ? reason : "unknown reason";
 }
 
-static enum sync_status tls_load(SSL_CTX *context, const char *cert_path, const char *key_path,
-                                 struct sync_error *error) {
-    if (SSL_CTX_use_certificate_chain_file(context, cert_path) != 1)
+static enum sync_status context_load(SSL_CTX *context, const struct tls_options *options,
+                                     struct sync_error *error) {
+    if (SSL_CTX_use_certificate_chain_file(context, options->cert_path) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "CERTIFICATE", NULL,
-                              "cannot read a certificate chain from %s: %s", cert_path,
+                              "cannot read a certificate chain from %s: %s", options->cert_path,
                               tls_reason());
-    if (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1)
+    if (SSL_CTX_use_PrivateKey_file(context, options->key_path, SSL_FILETYPE_PEM) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "KEY", NULL,
-                              "cannot read a private key from %s: %s", key_path, tls_reason());
+                              "cannot read a private key from %s: %s", options->key_path,
+                              tls_reason());
     if (SSL_CTX_check_private_key(context) != 1)
         return sync_error_set(error, SYNC_ERR_INVALID, "KEY", NULL,
-                              "the key in %s is not the certificate's", key_path);
+                              "the key in %s is not the certificate's", options->key_path);
     return SYNC_OK;
 }
 
-enum sync_status tls_open(const char *cert_path, const char *key_path, struct sync_error *error,
+/* Asks clients for certificates of the authorities in the file. */
+static enum sync_status context_load_clients(SSL_CTX *context, const struct tls_options *options,
+                                             struct sync_error *error) {
+    static const unsigned char session_context[] = "gateway";
+    const char *path = options->client_ca_path;
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+    if (!names || SSL_CTX_load_verify_locations(context, path, NULL) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return sync_error_set(error, SYNC_ERR_INVALID, "CLIENT_CA", NULL,
+                              "cannot read certificates of authorities from %s: %s", path,
+                              tls_reason());
+    }
+    SSL_CTX_set_client_CA_list(context, names);
+    SSL_CTX_set_verify_depth(context, TLS_CHAIN_DEPTH_MAX);
+    SSL_CTX_set_verify(
+        context, SSL_VERIFY_PEER | (options->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+        NULL);
+    SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1);
+    return SYNC_OK;
+}
+
+static enum sync_status context_make(const struct tls *tls, struct sync_error *error,
+                                     SSL_CTX **ret_context) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (!context)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for TLS");
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    SSL_CTX_set_alpn_select_cb(context, tls_choose_protocol, NULL);
+    /* Sessions live in tickets that clients keep, not in our memory. */
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 1);
+    tls_tickets_serve(tls->tickets, context);
+    ERR_clear_error();
+    enum sync_status status = context_load(context, &tls->options, error);
+    if (status == SYNC_OK && tls->options.client_ca_path)
+        status = context_load_clients(context, &tls->options, error);
+    if (status != SYNC_OK) {
+        SSL_CTX_free(context);
+        return status;
+    }
+    *ret_context = context;
+    return SYNC_OK;
+}
+
+/* When the certificate ends, in seconds since 1970; 0 when that cannot be told. */
+static int64_t context_not_after_s(SSL_CTX *context) {
+    struct tm parts;
+    const ASN1_TIME *time = X509_get0_notAfter(SSL_CTX_get0_certificate(context));
+    return time && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
+}
+
+static struct file_state file_look(const char *path) {
+    struct stat found;
+    if (!path || stat(path, &found) != 0)
+        return (struct file_state){.size = -1};
+    return (struct file_state){found.st_mtim, found.st_ino, found.st_size};
+}
+
+static void files_look(const struct tls_options *options, struct file_state files[TLS_FILES]) {
+    const char *const paths[TLS_FILES] = {options->cert_path, options->key_path,
+                                          options->client_ca_path};
+    for (size_t i = 0; i < TLS_FILES; i++)
+        files[i] = file_look(paths[i]);
+}
+
+enum sync_status tls_open(const struct tls_options *options, struct sync_error *error,
                           struct tls **ret_tls) {
-    assert(cert_path && key_path);
+    assert(options->cert_path && options->key_path);
     struct tls *tls = memory_zalloc(1, sizeof(*tls));
     if (!tls)
         return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for TLS");
-    tls->context = SSL_CTX_new(TLS_server_method());
-    if (!tls->context) {
-        tls_close(tls);
-        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for TLS");
-    }
-    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
-    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                          SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                       SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_cipher_list(tls->context, "ECDHE+AESGCM:ECDHE+CHACHA20");
-    SSL_CTX_set_alpn_select_cb(tls->context, tls_choose_protocol, NULL);
-    ERR_clear_error();
-    enum sync_status status = tls_load(tls->context, cert_path, key_path, error);
+    pthread_mutex_init(&tls->lock, NULL);
+    tls->options = *options;
+    enum sync_status status = tls_tickets_open(options->ticket_lifetime_us, options->clock,
+                                               options->random, &tls->tickets);
+    if (status != SYNC_OK)
+        sync_error_set(error, status, "MEMORY", NULL, "no memory for TLS");
+    else
+        status = tls_reload(tls, error);
     if (status != SYNC_OK) {
         tls_close(tls);
         return status;
@@ -84,99 +164,59 @@ struct tls *tls_close(struct tls *tls) {
     if (!tls)
         return NULL;
     SSL_CTX_free(tls->context);
+    tls_tickets_close(tls->tickets);
+    pthread_mutex_destroy(&tls->lock);
     memory_free(tls);
     return NULL;
 }
 
-enum sync_status transport_init(struct transport *transport, int fd, struct tls *tls) {
-    SSL *ssl = NULL;
-    if (tls) {
-        ssl = SSL_new(tls->context);
-        if (!ssl || SSL_set_fd(ssl, fd) != 1) {
-            SSL_free(ssl);
-            return SYNC_ERR_NO_MEMORY;
-        }
-        SSL_set_accept_state(ssl);
+enum sync_status tls_reload(struct tls *tls, struct sync_error *error) {
+    struct file_state files[TLS_FILES];
+    SSL_CTX *context = NULL;
+    files_look(&tls->options, files); /* before they are read: a later change is seen */
+    enum sync_status status = context_make(tls, error, &context);
+    pthread_mutex_lock(&tls->lock);
+    memcpy(tls->files, files, sizeof(files));
+    SSL_CTX *before = tls->context;
+    if (status == SYNC_OK) {
+        tls->context = context;
+        tls->not_after_s = context_not_after_s(context);
     }
-    *transport = (struct transport){.fd = fd, .ssl = ssl, .established = !ssl};
+    pthread_mutex_unlock(&tls->lock);
+    if (status != SYNC_OK)
+        return status;
+    /* A ticket vouches for a client whose authority may be gone. */
+    if (before && tls->options.client_ca_path)
+        tls_tickets_forget(tls->tickets);
+    SSL_CTX_free(before);
     return SYNC_OK;
 }
 
-void transport_done(struct transport *transport) {
-    if (transport->ssl) {
-        if (transport->established)
-            SSL_shutdown(transport->ssl);
-        ERR_clear_error();
-        SSL_free(transport->ssl);
+bool tls_files_changed(struct tls *tls) {
+    struct file_state files[TLS_FILES];
+    files_look(&tls->options, files);
+    bool changed = false;
+    pthread_mutex_lock(&tls->lock);
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        const struct file_state *old = &tls->files[i];
+        changed |= files[i].inode != old->inode || files[i].size != old->size ||
+                   files[i].changed.tv_sec != old->changed.tv_sec ||
+                   files[i].changed.tv_nsec != old->changed.tv_nsec;
     }
-    close(transport->fd);
-    transport->ssl = NULL;
-    transport->fd = -1;
+    pthread_mutex_unlock(&tls->lock);
+    return changed;
 }
 
-/* The reason an SSL call gave nothing. */
-static ssize_t transport_tls_result(struct transport *transport, int rc) {
-    switch (SSL_get_error(transport->ssl, rc)) {
-    case SSL_ERROR_WANT_READ:
-        return TRANSPORT_AGAIN;
-    case SSL_ERROR_WANT_WRITE:
-        transport->wants_write = true;
-        return TRANSPORT_AGAIN;
-    case SSL_ERROR_ZERO_RETURN:
-        return TRANSPORT_CLOSED;
-    default:
-        /* SSL_shutdown is not allowed after a fatal error. */
-        transport->established = false;
-        return TRANSPORT_FAILED;
-    }
+int64_t tls_not_after_s(struct tls *tls) {
+    pthread_mutex_lock(&tls->lock);
+    int64_t not_after_s = tls->not_after_s;
+    pthread_mutex_unlock(&tls->lock);
+    return not_after_s;
 }
 
-static ssize_t transport_socket_result(ssize_t rc) {
-    if (rc > 0)
-        return rc;
-    if (rc == 0)
-        return TRANSPORT_CLOSED;
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TRANSPORT_AGAIN
-                                                                     : TRANSPORT_FAILED;
-}
-
-ssize_t transport_read(struct transport *transport, uint8_t *bytes, size_t size) {
-    if (!transport->ssl)
-        return transport_socket_result(recv(transport->fd, bytes, size, 0));
-    ERR_clear_error();
-    transport->wants_write = false;
-    size_t got = 0;
-    int rc = SSL_read_ex(transport->ssl, bytes, size, &got);
-    if (SSL_is_init_finished(transport->ssl))
-        transport->established = true;
-    return rc == 1 ? (ssize_t)got : transport_tls_result(transport, rc);
-}
-
-ssize_t transport_write(struct transport *transport, struct slice bytes) {
-    assert(bytes.size > 0);
-    if (!transport->ssl)
-        return transport_socket_result(send(transport->fd, bytes.data, bytes.size, MSG_NOSIGNAL));
-    ERR_clear_error();
-    size_t sent = 0;
-    int rc = SSL_write_ex(transport->ssl, bytes.data, bytes.size, &sent);
-    return rc == 1 ? (ssize_t)sent : transport_tls_result(transport, rc);
-}
-
-bool transport_has_pending(const struct transport *transport) {
-    return transport->ssl && SSL_has_pending(transport->ssl);
-}
-
-void transport_end_writing(struct transport *transport) {
-    if (transport->ssl && transport->established)
-        SSL_shutdown(transport->ssl);
-    shutdown(transport->fd, SHUT_WR);
-}
-
-bool transport_chose_http2(const struct transport *transport) {
-    if (!transport->ssl)
-        return false;
-    const unsigned char *chosen = NULL;
-    unsigned size = 0;
-    SSL_get0_alpn_selected(transport->ssl, &chosen, &size);
-    return slice_equal(slice_of(chosen, size), SLICE("h2"));
+SSL *tls_connection(struct tls *tls) {
+    pthread_mutex_lock(&tls->lock);
+    SSL *ssl = SSL_new(tls->context);
+    pthread_mutex_unlock(&tls->lock);
+    return ssl;
 }

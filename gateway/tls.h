@@ -8,14 +8,36 @@
 #include <sys/types.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "base/status.h"
 
 struct tls;
 
-/* Loads a certificate chain and its key, both PEM. TLS 1.2 or newer, forward secrecy only, ALPN h2
- * and http/1.1. SYNC_ERR_INVALID with one clear line in `error`. Shared by all threads. */
-enum sync_status tls_open(const char *cert_path, const char *key_path, struct sync_error *error,
+/* Paths, which outlive the TLS, are of PEM files. */
+struct tls_options {
+    const char *cert_path, *key_path; /* a certificate chain and its key */
+    const char *client_ca_path;       /* whose certificates clients may show; NULL: none */
+    bool client_required;             /* and must */
+    uint64_t ticket_lifetime_us;      /* for a session to be resumed in, at least a second */
+    const struct clock *clock;
+    const struct random_source *random;
+};
+
+/* Loads the files. TLS 1.2 or newer, forward secrecy only, ALPN h2 and http/1.1, sessions resumed
+ * by tickets. SYNC_ERR_INVALID with one clear line in `error`. Shared by all threads. */
+enum sync_status tls_open(const struct tls_options *options, struct sync_error *error,
                           struct tls **ret_tls);
+
+/* Loads the files again for the connections to come; those that are open keep what they have. On
+ * failure, told as tls_open does, everything stays. Thread-safe. */
+enum sync_status tls_reload(struct tls *tls, struct sync_error *error);
+
+/* Tells whether a file is not what it was when it was last loaded, well or not. Thread-safe. */
+bool tls_files_changed(struct tls *tls);
+
+/* When the certificate ends, in seconds since 1970; 0 when it does not tell. Thread-safe. */
+int64_t tls_not_after_s(struct tls *tls);
 
 /* Closes once no transport uses it; returns NULL. */
 struct tls *tls_close(struct tls *tls);
@@ -58,5 +80,14 @@ void transport_end_writing(struct transport *transport);
 
 /* Tells whether ALPN chose HTTP/2. Known once established. */
 bool transport_chose_http2(const struct transport *transport);
+
+/* Appends who the client's verified certificate names, as one element of the header
+ * X-Forwarded-Client-Cert that Envoy defined: Hash (SHA-256), Subject (RFC 2253), and each URI and
+ * DNS name. Nothing where the client showed none. SYNC_ERR_TOO_LARGE beyond the buffer's bound.
+ * Known once established. */
+enum sync_status transport_identity(const struct transport *transport, struct buffer *out);
+
+/* The TLS version, such as "TLSv1.3"; NULL in clear. Static. */
+const char *transport_version(const struct transport *transport);
 
 #endif

@@ -122,6 +122,7 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
     if (self) {
         self->wake.fd = -1;
         self->worker.gateway = gateway;
+        self->worker.handshakes_tail = &self->worker.handshakes;
         status = worker_setup(self, &http_fd, &https_fd);
     }
     if (status == SYNC_OK) {

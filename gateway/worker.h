@@ -21,6 +21,8 @@ struct worker {
     struct compressor *compressor;
     struct listener *http, *https; /* NULL where not listening */
     struct connection *connections;
+    struct connection *handshakes, **handshakes_tail; /* TLS not yet agreed on, oldest first */
+    unsigned handshake_count;
     struct exchange *spare_exchanges; /* for the next requests */
     unsigned spare_exchange_count;
     bool draining;

@@ -130,7 +130,8 @@ static void on_broken(struct exchange *exchange, void *context) {
 /* Uploads this body; the status of the answer must be `status`, and its body have the text. */
 static void expect(const char *json, int status, const char *text) {
     static const struct exchange_sink sink = {on_answered, on_more, on_broken};
-    struct exchange *exchange = exchange_open(&worker, &sink, NULL, false);
+    static const struct peer peer;
+    struct exchange *exchange = exchange_open(&worker, &sink, NULL, &peer);
     assert_non_null(exchange);
     exchange_begin(exchange, &(struct exchange_head){.method = SLICE("POST"),
                                                      .path = SLICE("/api/offline/changes"),
