@@ -49,7 +49,7 @@ enum {
     HTTP_HEADERS_BYTES_MAX = 32 << 10,
     HTTP_HEADERS_COUNT_MAX = 100,
     HTTP_BODY_MAX = 32 << 20,
-    HTTP2_IDLE_FRAMES_MAX = 2000,    /* at once, that carry nothing of a request */
+    HTTP2_IDLE_FRAMES_MAX = 500,     /* at once, that carry nothing of a request */
     HTTP2_PROVOKED_RESETS_MAX = 100, /* streams that a client makes us reset, within 10 s */
     GRPC_METADATA_MAX = 8 << 10,
     GRPC_MESSAGE_MAX = 64 << 20,

@@ -10,12 +10,13 @@
 
 enum {
     CONNECTION_OUT_MAX = 8 << 20,
-    CONNECTION_OUT_FILL = 256 << 10,
-    CONNECTION_OUT_KEEP = 64 << 10, /* more is given back when all is sent */
-    CONNECTION_READS_MAX = 4,       /* in one turn: others wait too */
+    CONNECTION_OUT_FILL = 64 << 10,   /* held for a client that does not read */
+    CONNECTION_OUT_KEEP = 64 << 10,   /* more is given back when all is sent */
+    CONNECTION_TURN_BYTES = 16 << 10, /* read in one turn: others wait too */
     CONNECTION_LINGER_US = 2000000,
-    CONNECTION_IDENTITY_MAX = 2 << 10, /* of a certificate: it goes with every call */
-    CONNECTION_STALL_US = 60000000,    /* a client that takes nothing for so long is gone */
+    CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */
+    CONNECTION_STALL_US = 60000000,        /* a client that takes nothing for so long is gone */
+    CONNECTION_STALL_PRESSED_US = 2000000, /* the same while answers fill the gateway's memory */
 };
 
 #define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -106,7 +107,8 @@ static uint64_t connection_limit_us(const struct connection *connection) {
     case CONNECTION_HEAD:
         return limits->header_timeout_us;
     default:
-        return CONNECTION_STALL_US;
+        return gateway_is_pressed(connection->worker->gateway) ? CONNECTION_STALL_PRESSED_US
+                                                               : CONNECTION_STALL_US;
     }
 }
 
@@ -266,9 +268,10 @@ static bool connection_establish(struct connection *connection) {
 
 static void connection_read(struct connection *connection) {
     struct worker *worker = connection->worker;
-    for (int i = 0; i < CONNECTION_READS_MAX || transport_has_pending(&connection->transport);
-         i++) {
-        ssize_t got = transport_read(&connection->transport, worker->scratch, WORKER_SCRATCH_SIZE);
+    size_t taken = 0;
+    while (taken < CONNECTION_TURN_BYTES || transport_has_pending(&connection->transport)) {
+        ssize_t got =
+            transport_read(&connection->transport, worker->scratch, CONNECTION_TURN_BYTES);
         if (connection->handshake_link && connection->transport.established &&
             !connection_establish(connection))
             return;
@@ -284,10 +287,11 @@ static void connection_read(struct connection *connection) {
             connection->protocol->end_of_input(connection);
             break;
         }
+        taken += (size_t)got;
         connection_receive(connection, slice_of(worker->scratch, (size_t)got));
         /* A short read has emptied the socket; TLS may hold more. */
         if (connection->input_paused ||
-            (!connection->peer.secure && (size_t)got < WORKER_SCRATCH_SIZE))
+            (!connection->peer.secure && (size_t)got < CONNECTION_TURN_BYTES))
             break;
     }
     if (connection->closed)

@@ -8,6 +8,7 @@ enum {
     COMPRESS_BYTES_MIN = 256,      /* a delta of one field already shrinks by a third */
     STREAM_HOLD_BYTES = 256 << 10, /* waiting for a slow client: the service pauses */
     STREAM_RESUME_BYTES = 128 << 10,
+    ANSWER_SMALL = 4 << 10,
 };
 
 void exchange_header(struct exchange *exchange, struct slice name, struct slice value) {
@@ -65,10 +66,28 @@ static void exchange_answer_head(struct exchange *exchange, int status, struct s
     exchange->sink->answered(exchange, exchange->context);
 }
 
+/* Counts an answer that its client has yet to take among what the gateway holds; false when that is
+ * full. Small ones, errors among them, always pass. */
+static bool exchange_hold(struct exchange *exchange) {
+    size_t size = exchange->out.size;
+    if (size <= ANSWER_SMALL || exchange->head_only)
+        return true;
+    struct gateway *gateway = exchange->worker->gateway;
+    uint64_t all = atomic_fetch_add_explicit(&gateway->buffered_bytes, size, memory_order_relaxed);
+    exchange->buffered_bytes += size;
+    return all + size <= gateway->limits.buffered_bytes_max;
+}
+
 void exchange_answer_whole(struct exchange *exchange, int status, struct slice type) {
     if (exchange->out.failed) {
         buffer_clear(&exchange->out);
         exchange_fail_memory(exchange);
+        return;
+    }
+    if (!exchange_hold(exchange)) {
+        buffer_done(&exchange->out);
+        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"),
+                           "the gateway holds as many answers as it may; try again");
         return;
     }
     if (status != 204 && status != 304) {

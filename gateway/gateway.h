@@ -4,6 +4,7 @@
 #define GATEWAY_GATEWAY_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -28,7 +29,7 @@ struct gateway_limits {
     unsigned connections_max;      /* in the process */
     unsigned handshakes_max;       /* TLS not yet agreed on, per thread */
     unsigned upstream_sessions;    /* per thread */
-    uint64_t buffered_bytes_max;   /* of request bodies, in the process */
+    uint64_t buffered_bytes_max;   /* of request bodies and answers, in the process */
 };
 
 struct gateway {
@@ -49,5 +50,12 @@ struct gateway {
     atomic_ullong buffered_bytes;
     atomic_bool draining;
 };
+
+/* Tells whether bodies and answers hold more than half of the memory they may: who holds it without
+ * need must go sooner. */
+static inline bool gateway_is_pressed(struct gateway *gateway) {
+    return atomic_load_explicit(&gateway->buffered_bytes, memory_order_relaxed) >
+           gateway->limits.buffered_bytes_max / 2;
+}
 
 #endif

@@ -36,7 +36,7 @@ const struct config_program *gateway_program(void) {
         {"max-connections", CONFIG_INT, "10000", "N", "Client connections at one time.", 1,
          1000000},
         {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
-         "Bytes of request bodies held at one time.", 1 << 20, INT64_C(1) << 40},
+         "Bytes of request bodies and answers held at one time.", 1 << 20, INT64_C(1) << 40},
         {"max-handshakes", CONFIG_INT, "1000", "N",
          "TLS handshakes at one time; beyond it the oldest ends.", 1, 1000000},
         {"handshake-timeout-ms", CONFIG_INT, "10000", "MS", "For TLS to be agreed on.", 100,

@@ -13,7 +13,7 @@
 enum {
     HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
     HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
-    HTTP1_CHUNK_MAX = 128 << 10,
+    HTTP1_CHUNK_MAX = 32 << 10,
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
 

@@ -23,6 +23,8 @@ void http2_guard_init(struct http2_guard *guard, const struct loop *loop) {
         .allowance = HTTP2_IDLE_FRAMES_MAX,
         .allowance_us = loop_now_us(loop),
         .left = NGHTTP2_CLIENT_MAGIC_LEN,
+        .kind = NGHTTP2_SETTINGS, /* the preface is as small */
+        .begun_us = loop_now_us(loop),
     };
 }
 
@@ -115,13 +117,27 @@ static bool guard_next(struct http2_guard *guard, struct slice bytes, size_t *at
     return guard->head_size == sizeof(guard->head);
 }
 
+static void guard_note(struct http2_guard *guard, const nghttp2_frame_hd *head) {
+    guard->left = head->length;
+    guard->kind = head->type;
+    if (head->type != NGHTTP2_CONTINUATION)
+        guard->begun_us = loop_now_us(guard->loop);
+    if (head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_CONTINUATION)
+        guard->block_open = !(head->flags & NGHTTP2_FLAG_END_HEADERS);
+}
+
+bool http2_guard_is_partial(const struct http2_guard *guard) {
+    return guard->head_size > 0 || guard->block_open ||
+           (guard->left > 0 && guard->kind != NGHTTP2_DATA);
+}
+
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                             struct slice bytes) {
     size_t at = 0, fed = 0;
     while (guard_next(guard, bytes, &at)) {
         const nghttp2_frame_hd head = head_read(guard->head);
         guard->head_size = 0;
-        guard->left = head.length;
+        guard_note(guard, &head);
         if (head_is_homeless(session, &head)) {
             /* A frame before this one may open its stream, or end it. */
             size_t before = at > sizeof(guard->head) ? at - sizeof(guard->head) : 0;

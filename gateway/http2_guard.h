@@ -7,6 +7,7 @@
 #define GATEWAY_HTTP2_GUARD_H
 
 #include <nghttp2/nghttp2.h>
+#include <stdbool.h>
 
 #include "base/bytes.h"
 #include "gateway/loop.h"
@@ -20,6 +21,9 @@ struct http2_guard {
     uint64_t resets_us;
     int32_t reset_up_to; /* the highest stream that we reset or refused */
     size_t left;         /* bytes until the next frame's head */
+    uint8_t kind;        /* of the frame that they are */
+    bool block_open;     /* the last block of headers is not complete */
+    uint64_t begun_us;   /* when the last frame began that continues none */
     size_t head_size;    /* of which so much is in `head` */
     uint8_t head[9];
 };
@@ -34,6 +38,10 @@ void http2_guard_options(nghttp2_option *option);
  * connection must end, as of nghttp2_session_mem_recv. */
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                             struct slice bytes);
+
+/* Tells whether something small has come in part: the preface, a frame other than DATA, a block of
+ * headers. `begun_us` says when it began. */
+bool http2_guard_is_partial(const struct http2_guard *guard);
 
 /* A frame was refused: nghttp2 resets its stream, if it is one. */
 void http2_guard_invalid(struct http2_guard *guard, const nghttp2_frame_hd *head);

@@ -18,7 +18,10 @@ enum {
     HTTP2_CONNECTION_WINDOW = 4 << 20,
     HTTP2_ANSWER_HEADERS_MAX = 64,
     HTTP2_SWEEP_US = 3000000,
-    HTTP2_STALL_US = 60000000, /* a client that opens no window for so long is gone */
+    HTTP2_STALL_US = 60000000,        /* a client that opens no window for so long is gone */
+    HTTP2_STALL_PRESSED_US = 2000000, /* the same while answers fill the gateway's memory */
+    /* Headers beyond the bound that are read all the same, to answer that they are too large. */
+    HTTP2_HEADERS_BYTES_ENDURED = 4 * (HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX),
 };
 
 struct http2_server {
@@ -136,6 +139,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0; /* trailers say nothing to us */
     struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
     stream->header_bytes += name_size + size + 32;
+    if (stream->header_bytes > HTTP2_HEADERS_BYTES_ENDURED) {
+        /* A few bytes that refer to a large entry are as good as a flood (HPACK bomb). */
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     if (stream->header_bytes > HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX ||
         stream->too_large) {
         stream->too_large = true;
@@ -253,9 +261,12 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
  * rest of the request is read for a while. */
 static uint32_t sweep_stream(struct http2_stream *stream, uint64_t now_us) {
     uint64_t still_us = now_us - stream->moved_us;
+    uint64_t stall_us = gateway_is_pressed(stream->server->connection->worker->gateway)
+                            ? HTTP2_STALL_PRESSED_US
+                            : HTTP2_STALL_US;
     if (exchange_is_over(stream->exchange))
         return still_us >= HTTP2_SWEEP_US ? NGHTTP2_NO_ERROR : UINT32_MAX;
-    bool stalled = exchange_ready(stream->exchange).size > 0 && still_us >= HTTP2_STALL_US;
+    bool stalled = exchange_ready(stream->exchange).size > 0 && still_us >= stall_us;
     return stalled ? NGHTTP2_CANCEL : UINT32_MAX;
 }
 
@@ -375,8 +386,12 @@ static void http2_receive(struct connection *connection, struct slice bytes) {
     struct http2_server *server = server_of(connection);
     if (server->failed)
         return;
-    if (http2_guard_receive(&server->guard, server->session, bytes) >= 0)
+    if (http2_guard_receive(&server->guard, server->session, bytes) >= 0) {
+        /* Frame may follow on frame without a moment between: the last one's time counts. */
+        if (connection->phase == CONNECTION_HEAD)
+            connection->phase_us = server->guard.begun_us;
         return;
+    }
     /* A GOAWAY that says why may be waiting to be sent. */
     server->failed = true;
     connection->over = true;
@@ -404,7 +419,10 @@ static void http2_fill(struct connection *connection) {
 }
 
 static enum connection_phase http2_phase(const struct connection *connection) {
-    return server_of(connection)->streams ? CONNECTION_BUSY : CONNECTION_IDLE;
+    const struct http2_server *server = server_of(connection);
+    if (http2_guard_is_partial(&server->guard))
+        return CONNECTION_HEAD;
+    return server->streams ? CONNECTION_BUSY : CONNECTION_IDLE;
 }
 
 static void http2_drain(struct connection *connection) {

