@@ -4,8 +4,9 @@
 #include <pthread.h>
 
 #include "base/memory.h"
+#include "service/store/thin_set.h"
 
-enum { INDEX_BUCKETS_MIN = 256, INDEX_SLOTS_MIN = 16, INDEX_CANDIDATES = 2 };
+enum { INDEX_BUCKETS_MIN = 256, INDEX_SLOTS_MIN = 16 };
 
 /* A slot is the upper half of the fingerprint over the lower half of the revision; 0 is free. Eight
  * bytes a change, because there are many; who finds one compares what is stored anyway. */
@@ -14,30 +15,33 @@ static uint64_t slot_of(uint64_t fingerprint, uint64_t revision) {
     return (tag ? tag : 1) << 32 | (uint32_t)revision;
 }
 
-static size_t slot_home(uint64_t slot) {
-    return (size_t)(slot >> 32);
+static uint32_t slot_tag(uint64_t slot) {
+    return (uint32_t)(slot >> 32);
 }
 
-/* A user's part: an open-addressed table, filled to three quarters at most. */
+/* A user's part: an open-addressed table, filled to three quarters at most; or, when that was given
+ * up, a thin set of what was in it and has come since, beside a table of only the latter. */
 struct change_index_user {
-    struct change_index_user *next; /* in its bucket */
+    struct change_index_user *next;            /* in its bucket */
+    struct change_index_user *older, *younger; /* among those with a table, by last use */
     uint64_t hash;
-    uint64_t used_at;  /* the index's count of uses */
     struct slice name; /* behind this struct */
     unsigned pins;
-    bool complete;
+    bool complete; /* the table has all that is stored */
     size_t used, reserved, slot_count;
     uint64_t *slots;
+    struct thin_set *thin; /* has all that is stored; NULL: there is none */
 };
 
 struct change_index {
     pthread_mutex_t lock;
     uint64_t seed;
-    size_t bytes, bytes_max;
+    size_t bytes, idle_bytes, idle_bytes_max; /* idle: of unpinned users */
     size_t user_count, bucket_count;
     struct change_index_user **buckets;
     struct change_index_user *newest; /* the one used last; NULL only when there is none */
-    uint64_t uses, lot;
+    struct change_index_user *oldest_table, *youngest_table;
+    uint64_t lot;
 };
 
 struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
@@ -50,7 +54,7 @@ struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
         memory_free(index);
         return NULL;
     }
-    index->bytes_max = bytes_max;
+    index->idle_bytes_max = bytes_max;
     index->seed = seed;
     index->lot = seed | 1;
     pthread_mutex_init(&index->lock, NULL);
@@ -58,11 +62,35 @@ struct change_index *change_index_open(size_t bytes_max, uint64_t seed) {
 }
 
 static size_t user_bytes(const struct change_index_user *user) {
-    return sizeof *user + user->name.size + user->slot_count * sizeof *user->slots;
+    return sizeof *user + user->name.size + user->slot_count * sizeof *user->slots +
+           thin_set_bytes(user->thin);
+}
+
+/* Takes a user's bytes out of the counts, before they change, and into them. */
+static void bytes_leave(struct change_index *index, const struct change_index_user *user) {
+    index->bytes -= user_bytes(user);
+    index->idle_bytes -= user->pins == 0 ? user_bytes(user) : 0;
+}
+static void bytes_enter(struct change_index *index, const struct change_index_user *user) {
+    index->bytes += user_bytes(user);
+    index->idle_bytes += user->pins == 0 ? user_bytes(user) : 0;
 }
 
 static struct change_index_user **index_bucket(struct change_index *index, uint64_t hash) {
     return &index->buckets[hash & (index->bucket_count - 1)];
+}
+
+/* Takes a user out of those with a table, if he is there. */
+static void tables_leave(struct change_index *index, struct change_index_user *user) {
+    if (user->older)
+        user->older->younger = user->younger;
+    else if (index->oldest_table == user)
+        index->oldest_table = user->younger;
+    if (user->younger)
+        user->younger->older = user->older;
+    else if (index->youngest_table == user)
+        index->youngest_table = user->older;
+    user->older = user->younger = NULL;
 }
 
 static void index_drop(struct change_index *index, struct change_index_user *user) {
@@ -71,8 +99,10 @@ static void index_drop(struct change_index *index, struct change_index_user *use
     while (*at != user)
         at = &(*at)->next;
     *at = user->next;
-    index->bytes -= user_bytes(user);
+    tables_leave(index, user);
+    bytes_leave(index, user);
     index->user_count--;
+    thin_set_close(user->thin);
     memory_free(user->slots);
     memory_free(user);
 }
@@ -87,6 +117,35 @@ struct change_index *change_index_close(struct change_index *index) {
     memory_free(index->buckets);
     memory_free(index);
     return NULL;
+}
+
+/* Makes a user with a table the youngest of them. */
+static void tables_enter(struct change_index *index, struct change_index_user *user) {
+    tables_leave(index, user);
+    if (user->slot_count == 0)
+        return;
+    user->older = index->youngest_table;
+    *(user->older ? &user->older->younger : &index->oldest_table) = user;
+    index->youngest_table = user;
+}
+
+/* Gives a user's table up; what it had is in the thin set, where there is memory for one. Nobody
+ * commits for him, so nothing that is in no row yet gets lost. */
+static void index_make_thin(struct change_index *index, struct change_index_user *user) {
+    assert(user->pins == 0);
+    bytes_leave(index, user);
+    if (user->complete) {
+        user->thin = thin_set_open(user->used);
+        for (size_t i = 0; user->thin && i < user->slot_count; i++)
+            if (user->slots[i])
+                thin_set_add(user->thin, slot_tag(user->slots[i]));
+    }
+    memory_free(user->slots);
+    user->slots = NULL;
+    user->slot_count = user->used = 0;
+    user->complete = false;
+    tables_leave(index, user);
+    bytes_enter(index, user);
 }
 
 /* An unpinned user by lot, never the newest; NULL when there is none. */
@@ -104,17 +163,18 @@ static struct change_index_user *index_draw(struct change_index *index) {
     return NULL;
 }
 
-/* Drops users until the bound holds: each time the longer unused one of some drawn by lot. Always
- * the longest unused of all would be the worst choice where a few more users than fit come in
- * turns: every one would be dropped just before he comes again. */
+/* Makes users thin, then drops some, until the bound holds. The drops go by lot: always the longest
+ * unused would be the worst choice where a few more users than fit come in turns, since every one
+ * would be dropped just before he comes again. */
 static void index_shrink(struct change_index *index) {
-    while (index->bytes > index->bytes_max) {
+    for (struct change_index_user *user = index->oldest_table, *younger;
+         user && index->idle_bytes > index->idle_bytes_max; user = younger) {
+        younger = user->younger;
+        if (user->pins == 0 && user != index->newest)
+            index_make_thin(index, user);
+    }
+    while (index->idle_bytes > index->idle_bytes_max) {
         struct change_index_user *drop = index_draw(index);
-        for (int i = 1; drop && i < INDEX_CANDIDATES; i++) {
-            struct change_index_user *other = index_draw(index);
-            if (other->used_at < drop->used_at)
-                drop = other;
-        }
         if (!drop)
             return;
         index_drop(index, drop);
@@ -157,7 +217,7 @@ static struct change_index_user *index_make_user(struct change_index *index, str
     struct change_index_user **bucket = index_bucket(index, hash);
     user->next = *bucket;
     *bucket = user;
-    index->bytes += user_bytes(user);
+    bytes_enter(index, user);
     index->user_count++;
     index_grow_buckets(index);
     return user;
@@ -165,7 +225,7 @@ static struct change_index_user *index_make_user(struct change_index *index, str
 
 /* Puts a slot into the table, which has a free one. False when the same was there. */
 static bool slots_put(uint64_t *slots, size_t count, uint64_t slot) {
-    for (size_t i = slot_home(slot) & (count - 1);; i = (i + 1) & (count - 1)) {
+    for (size_t i = slot_tag(slot) & (count - 1);; i = (i + 1) & (count - 1)) {
         if (slots[i] == 0) {
             slots[i] = slot;
             return true;
@@ -185,7 +245,7 @@ static bool user_rebuild(struct change_index *index, struct change_index_user *u
     uint64_t *slots = memory_zalloc(count, sizeof *slots);
     if (!slots)
         return false;
-    index->bytes -= user_bytes(user);
+    bytes_leave(index, user);
     size_t used = 0;
     for (size_t i = 0; i < user->slot_count; i++)
         if (user->slots[i] && !(trim && (int32_t)((uint32_t)user->slots[i] - (uint32_t)*trim) <= 0))
@@ -194,7 +254,7 @@ static bool user_rebuild(struct change_index *index, struct change_index_user *u
     user->slots = slots;
     user->slot_count = count;
     user->used = used;
-    index->bytes += user_bytes(user);
+    bytes_enter(index, user);
     return true;
 }
 
@@ -214,7 +274,6 @@ static struct change_index_user *index_user(struct change_index *index, struct s
         user = index_make_user(index, name, hash);
     if (!user)
         return NULL;
-    user->used_at = ++index->uses;
     index->newest = user;
     return user;
 }
@@ -226,8 +285,11 @@ struct change_index_user *change_index_pin(struct change_index *index, struct sl
     if (user && room > 0 && !user_reserve(index, user, room))
         user = NULL;
     if (user) {
+        bytes_leave(index, user);
         user->pins++;
         user->reserved += room;
+        bytes_enter(index, user);
+        tables_enter(index, user);
         index_shrink(index);
     }
     pthread_mutex_unlock(&index->lock);
@@ -238,11 +300,19 @@ void change_index_unpin(struct change_index *index, struct change_index_user *us
     pthread_mutex_lock(&index->lock);
     assert(user->pins > 0);
     assert(user->reserved >= room);
+    bytes_leave(index, user);
     user->pins--;
     user->reserved -= room;
+    bytes_enter(index, user);
     if (user->pins == 0)
         index_shrink(index);
     pthread_mutex_unlock(&index->lock);
+}
+
+static void user_drop_thin(struct change_index *index, struct change_index_user *user) {
+    bytes_leave(index, user);
+    user->thin = thin_set_close(user->thin);
+    bytes_enter(index, user);
 }
 
 void change_index_add(struct change_index *index, struct change_index_user *user,
@@ -252,6 +322,8 @@ void change_index_add(struct change_index *index, struct change_index_user *user
     assert(user->reserved > 0);
     user->reserved--;
     user->used += slots_put(user->slots, user->slot_count, slot_of(fingerprint, revision));
+    if (user->thin && !thin_set_add(user->thin, slot_tag(slot_of(fingerprint, revision))))
+        user_drop_thin(index, user); /* it is full: what is stored must be read again */
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -266,17 +338,22 @@ bool change_index_add_stored(struct change_index *index, struct change_index_use
     return well;
 }
 
-bool change_index_is_complete(struct change_index *index, struct change_index_user *user) {
+bool change_index_excludes(struct change_index *index, struct change_index_user *user,
+                           uint64_t fingerprint) {
     pthread_mutex_lock(&index->lock);
-    bool complete = user->complete;
+    bool excludes = user->complete;
+    if (!excludes && user->thin)
+        excludes = !thin_set_has(user->thin, slot_tag(slot_of(fingerprint, 0)));
     pthread_mutex_unlock(&index->lock);
-    return complete;
+    return excludes;
 }
 
 void change_index_set_complete(struct change_index *index, struct change_index_user *user) {
     pthread_mutex_lock(&index->lock);
     assert(user->pins > 0);
     user->complete = true;
+    user_drop_thin(index, user);
+    tables_enter(index, user);
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -286,9 +363,9 @@ size_t change_index_find(struct change_index *index, struct change_index_user *u
     size_t found = 0;
     pthread_mutex_lock(&index->lock);
     size_t mask = user->slot_count - 1;
-    for (size_t i = slot_home(wanted) & mask; user->slot_count > 0 && user->slots[i];
+    for (size_t i = slot_tag(wanted) & mask; user->slot_count > 0 && user->slots[i];
          i = (i + 1) & mask)
-        if (slot_home(user->slots[i]) == slot_home(wanted) && found < max)
+        if (slot_tag(user->slots[i]) == slot_tag(wanted) && found < max)
             revisions[found++] = newest - (uint32_t)((uint32_t)newest - (uint32_t)user->slots[i]);
     pthread_mutex_unlock(&index->lock);
     return found;

@@ -2,8 +2,10 @@
  * was settled by. A change whose fingerprint is not there is certainly new, so the common case
  * reads nothing from the disk.
  *
- * A user's part is complete only after the caller has added all that is stored; users not in use
- * are dropped, rather those long unused, to stay within the bound. Thread-safe.
+ * A user's part is complete only after the caller has added all that is stored. To stay within the
+ * bound, parts not in use are made thin, those longest unused first: of each fingerprint 16 bits
+ * stay, which still tell most new changes from the settled ones but name no revision. When all are
+ * thin, users are dropped by lot. Thread-safe.
  *
  * The order that keeps a part complete while others commit: a committer pins the user, with room
  * for what it settles, before its write can be seen, adds before the write, and unpins after it. So
@@ -43,9 +45,13 @@ void change_index_add(struct change_index *index, struct change_index_user *user
 bool change_index_add_stored(struct change_index *index, struct change_index_user *user,
                              uint64_t fingerprint, uint64_t revision);
 
-/* Whether the part holds all that is stored; and says so. */
-bool change_index_is_complete(struct change_index *index, struct change_index_user *user);
+/* Says that the part holds all that is stored. */
 void change_index_set_complete(struct change_index *index, struct change_index_user *user);
+
+/* Whether a change that change_index_find does not lead to is certainly new. Where it is not, the
+ * caller adds all that is stored. */
+bool change_index_excludes(struct change_index *index, struct change_index_user *user,
+                           uint64_t fingerprint);
 
 /* The revisions for a fingerprint, at most `max` of them; returns how many. Two changes may share a
  * fingerprint: compare the stored ones. Only the lower half of a revision is kept: each is widened
@@ -57,7 +63,7 @@ size_t change_index_find(struct change_index *index, struct change_index_user *u
 void change_index_trim(struct change_index *index, struct change_index_user *user,
                        uint64_t revision);
 
-/* Bytes in use, and users held. */
+/* Bytes in use, and users held, thin ones included. */
 void change_index_stats(struct change_index *index, size_t *ret_bytes, size_t *ret_users);
 
 #endif

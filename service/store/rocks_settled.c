@@ -36,6 +36,7 @@ static enum sync_status index_build(struct settled_search *search) {
     struct rocks_key key;
     struct rocks_cursor cursor;
     enum sync_status status = SYNC_OK;
+    search->revision = 0; /* the body is used for all */
     rocks_key_numbered(&key, search->user, UINT64_MAX);
     rocks_cursor_open(&cursor, search->store, NULL, ROCKS_SETTLED, &key);
     rocks_key_numbered(&key, search->user, 0);
@@ -103,12 +104,11 @@ static enum sync_status search_body(struct settled_search *search, const struct 
     return SYNC_OK;
 }
 
-static enum sync_status search_one(struct settled_search *search, const struct change_want *want,
-                                   struct settled_view *view) {
-    struct change_index *index = search->store->index;
+/* Reads the rows that the index names for the change, until one has it. */
+static enum sync_status search_rows(struct settled_search *search, const struct change_want *want,
+                                    uint64_t fingerprint, struct settled_view *view) {
     uint64_t revisions[SETTLED_REVISIONS_MAX];
-    size_t count = change_index_find(index, search->part,
-                                     change_index_fingerprint(index, want->device, want->change_id),
+    size_t count = change_index_find(search->store->index, search->part, fingerprint,
                                      search->newest, revisions, SETTLED_REVISIONS_MAX);
     enum sync_status status = SYNC_OK;
     for (size_t i = 0; i < count && status == SYNC_OK && !view->found; i++) {
@@ -117,6 +117,17 @@ static enum sync_status search_one(struct settled_search *search, const struct c
             status = search_body(search, want, view);
     }
     return status;
+}
+
+static enum sync_status search_one(struct settled_search *search, const struct change_want *want,
+                                   struct settled_view *view) {
+    struct change_index *index = search->store->index;
+    uint64_t fingerprint = change_index_fingerprint(index, want->device, want->change_id);
+    enum sync_status status = search_rows(search, want, fingerprint, view);
+    if (status != SYNC_OK || view->found || change_index_excludes(index, search->part, fingerprint))
+        return status;
+    status = index_build(search);
+    return status == SYNC_OK ? search_rows(search, want, fingerprint, view) : status;
 }
 
 enum sync_status rocks_find_settled(struct rocks_store *store, const struct store_reader *reader,
@@ -129,8 +140,6 @@ enum sync_status rocks_find_settled(struct rocks_store *store, const struct stor
     if (!search.part)
         return SYNC_ERR_NO_MEMORY;
     buffer_init(&search.body, ROCKS_VALUE_MAX);
-    if (!change_index_is_complete(store->index, search.part))
-        status = index_build(&search);
     for (size_t i = 0; i < want->change_count && status == SYNC_OK; i++)
         status = search_one(&search, &want->changes[i], &views[i]);
     buffer_done(&search.body);

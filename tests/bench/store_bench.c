@@ -1,7 +1,11 @@
 /* Store bench: changes a second and CPU per change through store_load and store_commit of the
  * embedded store, as the service uses it: users at once, each in a loop of its own.
  *
- * store_bench [--dir DIR] [--seconds S] [--users N] [--batch N] [--loads] */
+ * store_bench [--dir DIR] [--seconds S] [--users N] [--batch N] [--loads]
+ *             [--history CHANGES] [--index BYTES]
+ *
+ * With --history each user has so many changes before the measuring begins; with --index the store
+ * has so much memory for the index of settled changes. */
 #include <dirent.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -14,11 +18,11 @@
 #include "service/store/rocks_store.h"
 #include "service/store/store_waiter.h"
 
-enum { BENCH_BATCH_MAX = 1000, BENCH_USERS_MAX = 256, DOCUMENT_BYTES = 520 };
+enum { BENCH_BATCH_MAX = 1000, BENCH_USERS_MAX = 256, DOCUMENT_BYTES = 520, FILL_BATCH = 100 };
 
 struct bench {
     struct store *store;
-    unsigned users, batch;
+    unsigned users, batch, history;
     bool loads;
     volatile bool stop;
 };
@@ -102,6 +106,32 @@ static void check(enum sync_status status) {
     }
 }
 
+/* Commits the first `count` of the changes made. */
+static void user_commit(struct bench_user *user, unsigned count) {
+    user->set = (struct write_set){.user = user->name,
+                                   .expected_revision = user->head.revision,
+                                   .head = user->head,
+                                   .records = user->records,
+                                   .record_count = count,
+                                   .log = user->log,
+                                   .log_count = count,
+                                   .settled = user->settled,
+                                   .settled_count = count};
+    user->set.head.sequence += count;
+    check(store_commit_wait(user->bench->store, &user->set, &user->head));
+}
+
+/* Commits the changes that lie before the measuring. */
+static void user_fill(struct bench_user *user) {
+    for (unsigned left = user->bench->history, count; left > 0; left -= count) {
+        count = left < FILL_BATCH ? left : FILL_BATCH;
+        arena_reset(&user->arena);
+        for (size_t i = 0; i < count; i++)
+            make_change(user, i);
+        user_commit(user, count);
+    }
+}
+
 static void *user_run(void *context) {
     struct bench_user *user = context;
     struct bench *bench = user->bench;
@@ -119,17 +149,7 @@ static void *user_run(void *context) {
                                    .change_count = bench->batch};
             check(store_load(bench->store, NULL, &want, &user->arena, &view));
         }
-        user->set = (struct write_set){.user = user->name,
-                                       .expected_revision = user->head.revision,
-                                       .head = user->head,
-                                       .records = user->records,
-                                       .record_count = bench->batch,
-                                       .log = user->log,
-                                       .log_count = bench->batch,
-                                       .settled = user->settled,
-                                       .settled_count = bench->batch};
-        user->set.head.sequence += bench->batch;
-        check(store_commit_wait(bench->store, &user->set, &user->head));
+        user_commit(user, bench->batch);
         uint64_t took_us = clock_monotonic_us(clock_system()) - begun_us;
         user->took_us += took_us;
         user->took_max_us = took_us > user->took_max_us ? took_us : user->took_max_us;
@@ -171,6 +191,7 @@ static struct bench_user *users_make(struct bench *bench) {
         check(store_load(bench->store, NULL, &(struct touched){.user = users[i].name},
                          &users[i].arena, &view));
         users[i].head = view.head;
+        user_fill(&users[i]);
     }
     return users;
 }
@@ -208,11 +229,13 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         {"dir", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},
         {"users", required_argument, NULL, 'u'}, {"batch", required_argument, NULL, 'b'},
-        {"loads", no_argument, NULL, 'l'},       {0}};
+        {"loads", no_argument, NULL, 'l'},       {"history", required_argument, NULL, 'h'},
+        {"index", required_argument, NULL, 'i'}, {0}};
     char made[] = "/var/tmp/store_bench.XXXXXX";
     const char *folder = NULL;
     unsigned seconds = 5, batch = 0;
     struct bench bench = {.users = 16};
+    struct rocks_store_options wish = {.random = random_system()};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'd')
             folder = optarg;
@@ -224,6 +247,10 @@ int main(int argc, char **argv) {
             batch = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'l')
             bench.loads = true;
+        else if (option == 'h')
+            bench.history = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'i')
+            wish.change_index_bytes = strtoul(optarg, NULL, 10);
         else
             return 2;
     }
@@ -232,8 +259,8 @@ int main(int argc, char **argv) {
     if (!folder)
         folder = mkdtemp(made);
     struct sync_error error;
-    if (rocks_store_open(&(struct rocks_store_options){.path = folder, .random = random_system()},
-                         &error, &bench.store) != SYNC_OK) {
+    wish.path = folder;
+    if (rocks_store_open(&wish, &error, &bench.store) != SYNC_OK) {
         fprintf(stderr, "store_bench: %s\n", error.message);
         return 1;
     }

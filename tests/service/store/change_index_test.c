@@ -78,54 +78,130 @@ static void device_and_change_do_not_run_together(void **state) {
     change_index_close(index);
 }
 
-static void long_unused_user_is_dropped_and_pinned_ones_stay(void **state) {
-    (void)state;
-    struct change_index *index = change_index_open(8 << 10, 7);
-    struct change_index_user *held = pin(index, SLICE("held"), 100);
+/* What lies in the upper half of a fingerprint counts. */
+static uint64_t fingerprint(uint64_t number) {
+    return (number * UINT64_C(0x9e3779b97f4a7c15) >> 32 | 1) << 32;
+}
+
+/* A user who has settled the changes 1 to `count`, complete and not in use. */
+static void add_user(struct change_index *index, struct slice name, size_t count) {
+    struct change_index_user *part = pin(index, name, count);
+    for (uint64_t i = 1; i <= count; i++)
+        change_index_add(index, part, fingerprint(i), i);
+    change_index_set_complete(index, part);
+    change_index_unpin(index, part, 0);
+}
+
+/* The bytes of one such user, with his table. */
+static size_t user_bytes(size_t count) {
+    struct change_index *index = change_index_open(1 << 20, 7);
     size_t bytes, users;
-    change_index_set_complete(index, held);
-    for (int i = 0; i < 20; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "user%d", i);
-        struct change_index_user *part = pin(index, slice_text(name), 100);
-        assert_false(change_index_is_complete(index, part));
-        change_index_set_complete(index, part);
-        change_index_unpin(index, part, 100);
-    }
+    add_user(index, SLICE("user00"), count);
     change_index_stats(index, &bytes, &users);
-    assert_true(bytes <= 8 << 10);
-    assert_int_equal(users, 3);
-    assert_ptr_equal(pin(index, SLICE("held"), 0), held);
-    struct change_index_user *newest = pin(index, SLICE("user19"), 0);
-    assert_true(change_index_is_complete(index, newest));
-    struct change_index_user *oldest = pin(index, SLICE("user0"), 0);
-    assert_false(change_index_is_complete(index, oldest));
-    change_index_unpin(index, oldest, 0);
+    change_index_close(index);
+    return bytes;
+}
+
+static struct slice user_name(char name[16], int number) {
+    snprintf(name, 16, "user%02d", number);
+    return slice_text(name);
+}
+
+static void a_user_without_all_that_is_stored_excludes_nothing(void **state) {
+    (void)state;
+    struct change_index *index = change_index_open(1 << 20, 7);
+    struct change_index_user *part = pin(index, SLICE("ann"), 1);
+    change_index_add(index, part, fingerprint(1), 1);
+    assert_false(change_index_excludes(index, part, fingerprint(2)));
+    change_index_set_complete(index, part);
+    assert_true(change_index_excludes(index, part, fingerprint(2)));
+    change_index_unpin(index, part, 0);
+    change_index_close(index);
+}
+
+static void users_beyond_the_bound_become_thin_and_pinned_ones_stay(void **state) {
+    (void)state;
+    enum { USERS = 8, COUNT = 100 };
+    struct change_index *index = change_index_open(user_bytes(COUNT) * USERS / 2, 7);
+    char name[16];
+    size_t bytes, users;
+    uint64_t revisions[2];
+    struct change_index_user *held = pin(index, SLICE("held"), COUNT);
+    change_index_add(index, held, fingerprint(1), 7);
+    for (int i = 0; i < USERS; i++)
+        add_user(index, user_name(name, i), COUNT);
+    change_index_stats(index, &bytes, &users);
+    assert_true(bytes <= user_bytes(COUNT) * (USERS / 2 + 1)); /* the held one beside the bound */
+    assert_int_equal(users, USERS + 1);
+    assert_int_equal(change_index_find(index, held, fingerprint(1), NEWEST, revisions, 2), 1);
+    struct change_index_user *newest = pin(index, user_name(name, USERS - 1), 0);
+    assert_int_equal(change_index_find(index, newest, fingerprint(1), NEWEST, revisions, 2), 1);
     change_index_unpin(index, newest, 0);
-    change_index_unpin(index, held, 0);
-    change_index_unpin(index, held, 100);
+    struct change_index_user *oldest = pin(index, user_name(name, 0), 0);
+    assert_int_equal(change_index_find(index, oldest, fingerprint(1), NEWEST, revisions, 2), 0);
+    change_index_unpin(index, oldest, 0);
+    change_index_unpin(index, held, COUNT - 1);
+    change_index_close(index);
+}
+
+static void a_thin_user_knows_new_changes_from_settled_ones(void **state) {
+    (void)state;
+    enum { COUNT = 20000 };
+    struct change_index *index = change_index_open(user_bytes(COUNT) + 5 * COUNT, 7);
+    size_t wrong = 0;
+    uint64_t revisions[2];
+    add_user(index, SLICE("thin"), COUNT);
+    add_user(index, SLICE("other"), COUNT);
+    struct change_index_user *part = pin(index, SLICE("thin"), 1);
+    for (uint64_t i = 1; i <= COUNT; i++)
+        assert_false(change_index_excludes(index, part, fingerprint(i)));
+    for (uint64_t i = COUNT + 1; i <= 6 * COUNT; i++)
+        wrong += !change_index_excludes(index, part, fingerprint(i));
+    assert_in_range(wrong, 0, 5 * COUNT / 5000);
+    change_index_add(index, part, fingerprint(COUNT + 1), COUNT + 1);
+    assert_false(change_index_excludes(index, part, fingerprint(COUNT + 1)));
+    assert_int_equal(
+        change_index_find(index, part, fingerprint(COUNT + 1), COUNT + 1, revisions, 2), 1);
+    assert_int_equal(revisions[0], COUNT + 1);
+    change_index_unpin(index, part, 0);
+    change_index_close(index);
+}
+
+static void a_thin_user_who_settles_much_more_must_be_read_again(void **state) {
+    (void)state;
+    enum { COUNT = 100 };
+    struct change_index *index = change_index_open(user_bytes(COUNT) + 10 * COUNT, 7);
+    add_user(index, SLICE("thin"), COUNT);
+    add_user(index, SLICE("other"), COUNT);
+    struct change_index_user *part = pin(index, SLICE("thin"), COUNT);
+    assert_true(change_index_excludes(index, part, fingerprint(10 * COUNT)));
+    for (uint64_t i = COUNT + 1; i <= 2 * COUNT; i++)
+        change_index_add(index, part, fingerprint(i), i);
+    assert_false(change_index_excludes(index, part, fingerprint(10 * COUNT)));
+    for (uint64_t i = 1; i <= COUNT; i++)
+        assert_true(change_index_add_stored(index, part, fingerprint(i), i));
+    change_index_set_complete(index, part);
+    assert_true(change_index_excludes(index, part, fingerprint(10 * COUNT)));
+    change_index_unpin(index, part, 0);
     change_index_close(index);
 }
 
 static void users_beyond_the_bound_do_not_all_drop_each_other(void **state) {
     (void)state;
-    enum { USERS = 64, ROUNDS = 20 };
-    struct change_index *index = change_index_open(1 << 20, 7);
+    enum { USERS = 64, ROUNDS = 20, COUNT = 100 };
+    /* Room for the thin sets of some less than all, and for the table of the newest. */
+    struct change_index *index = change_index_open(user_bytes(COUNT) * USERS / 4, 7);
+    char name[16];
     size_t bytes, users, kept = 0;
-    change_index_unpin(index, pin(index, SLICE("user00"), 100), 100);
-    change_index_stats(index, &bytes, &users);
-    change_index_close(index);
-    index = change_index_open(bytes * (USERS - 4), 7);
     for (int i = 0; i < USERS * (1 + ROUNDS); i++) {
-        char name[16];
-        snprintf(name, sizeof name, "user%02d", i % USERS);
-        struct change_index_user *part = pin(index, slice_text(name), 100);
-        kept += change_index_is_complete(index, part);
-        change_index_set_complete(index, part);
-        change_index_unpin(index, part, 100);
+        struct change_index_user *part = pin(index, user_name(name, i % USERS), 0);
+        kept += change_index_excludes(index, part, fingerprint(2 * COUNT));
+        change_index_unpin(index, part, 0);
+        if (i < USERS)
+            add_user(index, slice_text(name), COUNT);
     }
     change_index_stats(index, &bytes, &users);
-    assert_int_equal(users, USERS - 4);
+    assert_true(bytes <= user_bytes(COUNT) * USERS / 4);
     assert_true(kept > USERS * ROUNDS / 2);
     change_index_close(index);
 }
@@ -188,6 +264,13 @@ static void refused_memory_refuses_the_pin_and_harms_nothing(void **state) {
     memory_fail_after(0);
     change_index_unpin(index, part, 0);
     change_index_close(index);
+    index = change_index_open(user_bytes(100), 7);
+    add_user(index, SLICE("ann"), 100);
+    memory_fail_after(2); /* the thin set's memory, where a user is made */
+    assert_null(change_index_pin(index, SLICE("bob"), 1000));
+    memory_fail_after(0);
+    add_user(index, SLICE("bob"), 100);
+    change_index_close(index);
 }
 
 int main(void) {
@@ -196,7 +279,10 @@ int main(void) {
         cmocka_unit_test(shared_fingerprint_gives_every_revision_once),
         cmocka_unit_test(revisions_beyond_32_bits_are_widened_by_the_newest),
         cmocka_unit_test(device_and_change_do_not_run_together),
-        cmocka_unit_test(long_unused_user_is_dropped_and_pinned_ones_stay),
+        cmocka_unit_test(a_user_without_all_that_is_stored_excludes_nothing),
+        cmocka_unit_test(users_beyond_the_bound_become_thin_and_pinned_ones_stay),
+        cmocka_unit_test(a_thin_user_knows_new_changes_from_settled_ones),
+        cmocka_unit_test(a_thin_user_who_settles_much_more_must_be_read_again),
         cmocka_unit_test(users_beyond_the_bound_do_not_all_drop_each_other),
         cmocka_unit_test(many_users_are_told_apart),
         cmocka_unit_test(trimmed_revisions_are_forgotten),
