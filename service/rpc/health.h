@@ -11,7 +11,8 @@ struct health {
     atomic_bool is_draining; /* set: no more calls are wanted */
 };
 
-/* Answers for the whole ("") and for each of our services; another name is NOT_FOUND. */
+/* Answers for the whole ("") and for each of our services; for "store", not serving from the first
+ * read on that meets damage. Another name is NOT_FOUND. */
 void health_check_handle(struct rpc_call *call);
 
 #endif

@@ -79,7 +79,7 @@ static enum sync_status group_check(struct rocks_group *group, struct rocks_comm
     else
         status = rocks_get_head(group->store, options, commit->user, &head);
     if (status != SYNC_OK)
-        return status;
+        return rocks_damage_tell(group->store, status, commit->user);
     if (head.revision != commit->expected_revision)
         return SYNC_ERR_HEAD_MOVED;
     *before = commit;

@@ -45,7 +45,7 @@ static enum sync_status load_keys_fill(const struct load *load, struct load_keys
 
 /* Decodes one answer, which it releases, and its error. */
 static enum sync_status load_record(struct load *load, const struct load_keys *keys, size_t i) {
-    enum sync_status status = rocks_take_error(keys->errors[i]);
+    enum sync_status status = rocks_take_error(load->store, keys->errors[i]);
     rocksdb_pinnableslice_t *pin = keys->pins[i];
     if (status == SYNC_OK && pin) {
         size_t size;
@@ -174,5 +174,5 @@ enum sync_status rocks_load(struct store *base, struct store_reader *reader,
         rocks_reader_done(&now);
     if (status == SYNC_OK)
         *ret_view = load.view;
-    return status;
+    return rocks_damage_tell(store, status, want->user);
 }

@@ -80,7 +80,16 @@ struct rocks_committer {
 
 /* What the store counts; all NULL without a registry. */
 struct rocks_metrics {
-    struct metric *commit_seconds, *group_sets, *commit_failures, *loads, *scans, *index_builds;
+    struct metric *commit_seconds, *group_sets, *commit_failures, *loads, *scans, *index_builds,
+        *damaged_reads;
+};
+
+/* What reads have found damaged on the disk. */
+struct rocks_damage {
+    pthread_mutex_t lock;
+    uint64_t reads;     /* that failed over it */
+    uint64_t logged_us; /* when it was last logged; 0: never */
+    char text[512];     /* what RocksDB said last; empty: nothing */
 };
 
 struct rocks_store {
@@ -93,6 +102,7 @@ struct rocks_store {
     struct rocks_committer committer;
     struct rocks_mark *mark; /* moved on by the committer */
     struct rocks_metrics metrics;
+    struct rocks_damage damage;
     struct log *log;
     uint64_t epoch;
     atomic_bool broken; /* a write failed: sticky */
@@ -108,8 +118,14 @@ static inline enum sync_status rocks_health(const struct rocks_store *store) {
     return atomic_load(&store->broken) ? SYNC_ERR_STORE_BROKEN : SYNC_OK;
 }
 
-/* The status of RocksDB's error text, which is released. NULL is SYNC_OK. */
-enum sync_status rocks_take_error(char *error);
+/* The status of RocksDB's error text, which is released. NULL is SYNC_OK. What it says of damage is
+ * kept for rocks_damage_tell. */
+enum sync_status rocks_take_error(struct rocks_store *store, char *error);
+
+/* Returns the status of a call that read; when that is SYNC_ERR_CORRUPT, counts it and logs what is
+ * damaged, at most once a minute. `user` may be empty. */
+enum sync_status rocks_damage_tell(struct rocks_store *store, enum sync_status status,
+                                   struct slice user);
 
 /* A snapshot and the options that read by it. */
 struct store_reader {
@@ -136,6 +152,7 @@ enum sync_status rocks_get_head(struct rocks_store *store, const rocksdb_readopt
 
 /* Walks a family from a key up to, not including, another. */
 struct rocks_cursor {
+    struct rocks_store *store;
     rocksdb_readoptions_t *options;
     rocksdb_iterator_t *iterator;
     struct rocks_key upper; /* lives as long as the iterator */

@@ -1,16 +1,43 @@
 /* Reading pieces: snapshots, single values, cursors. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/memory.h"
 #include "service/store/rocks_private.h"
 
-enum sync_status rocks_take_error(char *error) {
+/* Damage hits reads by the thousand: it is one thing to tell. */
+static const uint64_t damage_log_every_us = 60 * UINT64_C(1000000);
+
+enum sync_status rocks_take_error(struct rocks_store *store, char *error) {
     if (!error)
         return SYNC_OK;
-    struct slice text = slice_text(error);
-    enum sync_status status =
-        slice_starts_with(text, SLICE("Corruption")) ? SYNC_ERR_CORRUPT : SYNC_ERR_IO;
+    enum sync_status status = SYNC_ERR_IO;
+    if (slice_starts_with(slice_text(error), SLICE("Corruption"))) {
+        status = SYNC_ERR_CORRUPT;
+        pthread_mutex_lock(&store->damage.lock);
+        snprintf(store->damage.text, sizeof store->damage.text, "%s", error);
+        pthread_mutex_unlock(&store->damage.lock);
+    }
     rocksdb_free(error);
+    return status;
+}
+
+enum sync_status rocks_damage_tell(struct rocks_store *store, enum sync_status status,
+                                   struct slice user) {
+    struct rocks_damage *damage = &store->damage;
+    if (status != SYNC_ERR_CORRUPT)
+        return status;
+    metric_add(store->metrics.damaged_reads, 1);
+    uint64_t now_us = clock_monotonic_us(clock_system());
+    pthread_mutex_lock(&damage->lock);
+    damage->reads++;
+    if (damage->logged_us == 0 || now_us - damage->logged_us >= damage_log_every_us) {
+        damage->logged_us = now_us;
+        log_line(store->log, LOG_ERROR, "the store is damaged, what lies there cannot be read",
+                 LOG_TEXT("error", damage->text[0] ? damage->text : "a value fails its checksum"),
+                 LOG_SLICE("user", user), LOG_INT("reads", (int64_t)damage->reads));
+    }
+    pthread_mutex_unlock(&damage->lock);
     return status;
 }
 
@@ -52,7 +79,7 @@ enum sync_status rocks_get(struct rocks_store *store, const rocksdb_readoptions_
     char *error = NULL;
     rocksdb_pinnableslice_t *pin = rocksdb_get_pinned_cf(
         store->db, options, store->families[family], (const char *)key.data, key.size, &error);
-    enum sync_status status = rocks_take_error(error);
+    enum sync_status status = rocks_take_error(store, error);
     if (status != SYNC_OK)
         return status;
     *ret_pin = pin;
@@ -88,6 +115,7 @@ enum sync_status rocks_get_head(struct rocks_store *store, const rocksdb_readopt
 void rocks_cursor_open(struct rocks_cursor *cursor, struct rocks_store *store,
                        const struct store_reader *reader, enum rocks_family family,
                        const struct rocks_key *upper) {
+    cursor->store = store;
     cursor->upper = *upper;
     cursor->options = rocksdb_readoptions_create();
     if (reader)
@@ -131,5 +159,5 @@ struct slice rocks_cursor_value(const struct rocks_cursor *cursor) {
 enum sync_status rocks_cursor_status(const struct rocks_cursor *cursor) {
     char *error = NULL;
     rocksdb_iter_get_error(cursor->iterator, &error);
-    return rocks_take_error(error);
+    return rocks_take_error(cursor->store, error);
 }

@@ -156,5 +156,5 @@ enum sync_status rocks_scan(struct store *base, struct store_reader *reader,
     rocks_cursor_close(&cursor);
     buffer_done(&walk.body);
     arena_done(&walk.arena);
-    return status;
+    return rocks_damage_tell(store, status, what->user);
 }

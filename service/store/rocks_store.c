@@ -174,6 +174,9 @@ static void metrics_add_store(struct rocks_metrics *ours, struct metrics *metric
     ours->index_builds =
         STORE_METRIC(METRIC_COUNTER, "sync_store_index_builds_total",
                      "Times the settled changes of a user were read into memory.", NULL, 0);
+    ours->damaged_reads =
+        STORE_METRIC(METRIC_COUNTER, "sync_store_damaged_reads_total",
+                     "Reads that failed because what they read is damaged on the disk.", NULL, 0);
 #undef STORE_METRIC
 }
 
@@ -189,6 +192,7 @@ static struct store *rocks_close(struct store *base) {
     rocks_settings_done(&store->settings);
     change_index_close(store->index);
     watch_table_close(store->watches);
+    pthread_mutex_destroy(&store->damage.lock);
     memory_free(store);
     return NULL;
 }
@@ -227,6 +231,9 @@ static enum sync_status rocks_stats(struct store *base, struct store_stats *ret_
         stats.memory_bytes +=
             stats_number(store, (enum rocks_family)i, "rocksdb.size-all-mem-tables");
     }
+    pthread_mutex_lock(&store->damage.lock);
+    stats.damaged_reads = store->damage.reads;
+    pthread_mutex_unlock(&store->damage.lock);
     change_index_stats(store->index, &index_bytes, &index_users);
     stats.memory_bytes += index_bytes + rocksdb_cache_get_usage(store->settings.cache);
     *ret_stats = stats;
@@ -274,6 +281,7 @@ static struct rocks_store *store_make(const struct rocks_store_options *options)
         memory_free(store);
         return NULL;
     }
+    pthread_mutex_init(&store->damage.lock, NULL);
     rocks_settings_init(&store->settings, options);
     metrics_add_store(&store->metrics, options->metrics);
     return store;

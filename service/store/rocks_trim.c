@@ -108,5 +108,5 @@ enum sync_status rocks_trim(struct store *base, const struct store_trim *what) {
             moved++;
         }
     }
-    return status;
+    return rocks_damage_tell(store, status, what->user);
 }

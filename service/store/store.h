@@ -76,6 +76,7 @@ struct store_stats {
     uint64_t users, records, rows;
     uint64_t disk_bytes;
     uint64_t memory_bytes;
+    uint64_t damaged_reads; /* exact: answered SYNC_ERR_CORRUPT since the opening */
 };
 
 /* The calls of one kind of store; a store begins with a pointer to its table. */

@@ -23,10 +23,18 @@ static struct rpc_fixture *fixture_of(struct rpc_call *call) {
                                   offsetof(struct rpc_fixture, service));
 }
 
+static struct rpc_fixture *fixture_of_store(struct store *store) {
+    return (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+}
+
 static enum sync_status fixture_health(struct store *store) {
-    struct rpc_fixture *fixture =
-        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
-    return (enum sync_status)atomic_load(&fixture->store_health);
+    return (enum sync_status)atomic_load(&fixture_of_store(store)->store_health);
+}
+
+static enum sync_status fixture_stats(struct store *store, struct store_stats *ret_stats) {
+    *ret_stats =
+        (struct store_stats){.damaged_reads = atomic_load(&fixture_of_store(store)->damaged_reads)};
+    return SYNC_OK;
 }
 
 static void echo_handle(struct rpc_call *call) {
@@ -157,14 +165,12 @@ static void follow_handle(struct rpc_call *call) {
 }
 
 static void fixture_watch_add(struct store *store, struct store_watch *watch) {
-    struct rpc_fixture *fixture =
-        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+    struct rpc_fixture *fixture = fixture_of_store(store);
     watch_table_add(fixture->watches, watch);
 }
 
 static void fixture_watch_remove(struct store *store, struct store_watch *watch) {
-    struct rpc_fixture *fixture =
-        (struct rpc_fixture *)((uint8_t *)store - offsetof(struct rpc_fixture, store));
+    struct rpc_fixture *fixture = fixture_of_store(store);
     watch_table_remove(fixture->watches, watch);
 }
 
@@ -199,6 +205,7 @@ static void fixture_service(struct rpc_fixture *fixture, double burst) {
     struct sync_error error;
     struct service *service = &fixture->service;
     static const struct store_calls calls = {.health = fixture_health,
+                                             .stats = fixture_stats,
                                              .watch_add = fixture_watch_add,
                                              .watch_remove = fixture_watch_remove};
     fixture->watches = watch_table_open(1);

@@ -31,7 +31,8 @@ enum {
 struct rpc_fixture {
     char folder[64], socket[96], keys[96], target[128];
     struct store store;
-    _Atomic int store_health; /* an enum sync_status */
+    _Atomic int store_health;       /* an enum sync_status */
+    _Atomic uint64_t damaged_reads; /* what its stats tell */
     struct health health;
     struct service service;
     struct rpc_server *server;

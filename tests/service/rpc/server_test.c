@@ -268,11 +268,12 @@ static void fourth_call_of_three_is_refused_with_its_headers(void **state) {
 }
 
 /* The packed HealthCheckResponse for a state. */
-static void assert_health(struct rpc_fixture *fixture, uint8_t state) {
+static void assert_health(struct rpc_fixture *fixture, struct slice request, uint8_t state) {
     struct grpc_client_answer answer;
-    grpc_client_call(fixture->client,
-                     &(struct grpc_client_request){.path = "/grpc.health.v1.Health/Check"},
-                     &answer);
+    grpc_client_call(
+        fixture->client,
+        &(struct grpc_client_request){.path = "/grpc.health.v1.Health/Check", .message = request},
+        &answer);
     assert_int_equal(answer.code, 0);
     const uint8_t expected[] = {0x08, state};
     assert_true(slice_equal(buffer_slice(&answer.messages), slice_of(expected, 2)));
@@ -281,15 +282,26 @@ static void assert_health(struct rpc_fixture *fixture, uint8_t state) {
 
 static void health_follows_the_store_and_the_drain(void **state) {
     struct rpc_fixture *fixture = *state;
-    assert_health(fixture, 1);
+    assert_health(fixture, SLICE_EMPTY, 1);
     atomic_store(&fixture->store_health, SYNC_ERR_STORE_BROKEN);
-    assert_health(fixture, 2);
+    assert_health(fixture, SLICE_EMPTY, 2);
     atomic_store(&fixture->store_health, SYNC_OK);
     atomic_store(&fixture->health.is_draining, true);
-    assert_health(fixture, 2);
+    assert_health(fixture, SLICE_EMPTY, 2);
     assert_int_equal(
         grpc_client_code(fixture->client, "/grpc.health.v1.Health/Check", NULL, SLICE("\x0a\x01x")),
         5);
+}
+
+static void a_damaged_store_is_told_by_its_name_alone(void **state) {
+    struct rpc_fixture *fixture = *state;
+    const struct slice store = SLICE("\x0a\x05store");
+    assert_health(fixture, store, 1);
+    atomic_store(&fixture->damaged_reads, 1);
+    assert_health(fixture, store, 2);
+    assert_health(fixture, SLICE_EMPTY, 1);
+    atomic_store(&fixture->store_health, SYNC_ERR_STORE_BROKEN);
+    assert_health(fixture, store, 2);
 }
 
 static void reflection_lists_the_services(void **state) {
@@ -422,6 +434,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fourth_call_of_three_is_refused_with_its_headers,
                                         limited_up, rpc_fixture_down),
         WITH(health_follows_the_store_and_the_drain),
+        WITH(a_damaged_store_is_told_by_its_name_alone),
         WITH(reflection_lists_the_services),
         WITH(metrics_count_calls_by_code),
         WITH(many_clients_at_once_are_all_answered),

@@ -181,6 +181,38 @@ static void index_of_settled_changes_is_rebuilt_after_eviction(void **state) {
     store_close(store);
 }
 
+static void changes_settled_before_and_after_the_index_was_thinned_are_found(void **state) {
+    (void)state;
+    struct store *store = open_at(fresh_path());
+    struct arena arena;
+    struct user_view view;
+    arena_init(&arena, 64 << 20);
+    struct fixture_wish ann = wish_of(SLICE("ann"), (struct user_head){0}, 1000);
+    struct fixture_wish bob = wish_of(SLICE("bob"), (struct user_head){0}, 1000);
+    struct fixture_wish eve = wish_of(SLICE("eve"), (struct user_head){0}, 1000);
+    ann.head = fixture_commit_of(store, &ann);
+    struct change_want unknown = {SLICE("phone"), SLICE("change9999")};
+    struct touched want = {.user = ann.user, .changes = &unknown, .change_count = 1};
+    assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_OK); /* completes it */
+    fixture_commit_of(store, &bob);
+    fixture_commit_of(store, &eve); /* more than 64 KiB: ann is thin now */
+    ann.count = 2;
+    fixture_commit_of(store, &ann);
+    struct change_want changes[] = {{SLICE("phone"), SLICE("change1002")}, /* in the new table */
+                                    {SLICE("phone"), SLICE("change7")},    /* only in the rows */
+                                    unknown,
+                                    {SLICE("phone"), SLICE("change1001")}};
+    want = (struct touched){.user = ann.user, .changes = changes, .change_count = 4};
+    assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(view.changes[i].found, i != 2);
+        if (i != 2)
+            assert_true(slice_equal(view.changes[i].settled.change_id, changes[i].change_id));
+    }
+    arena_done(&arena);
+    store_close(store);
+}
+
 static void large_commit_is_split_in_the_log_and_read_back(void **state) {
     (void)state;
     struct store *store = open_at(fresh_path());
@@ -290,7 +322,13 @@ static void damaged_bytes_are_told_and_not_handed_out(void **state) {
     store_close(store);
     store_close(open_at(path)); /* moves the log of writes into tables */
     assert_true(damage_tables(path, SLICE("findme-document")) > 0);
-    store = open_at(path);
+    int pipe_ends[2];
+    char line[4096] = "";
+    struct store_stats stats;
+    assert_int_equal(pipe(pipe_ends), 0);
+    struct log *log = log_open(pipe_ends[1], LOG_ERROR, "test", clock_system());
+    struct rocks_store_options options = {.path = path, .random = random_system(), .log = log};
+    assert_int_equal(rocks_store_open(&options, &(struct sync_error){0}, &store), SYNC_OK);
     arena_init(&arena, 1 << 20);
     struct record_want record = {.key = {DATA_TYPE_TRIP, SLICE("t0")}};
     struct touched want = {.user = wish.user, .records = &record, .record_count = 1};
@@ -299,8 +337,18 @@ static void damaged_bytes_are_told_and_not_handed_out(void **state) {
     struct scan records = {.kind = SCAN_RECORDS, .user = wish.user, .type = DATA_TYPE_TRIP};
     assert_int_equal(store_scan(store, NULL, &records, count_visit, &count), SYNC_ERR_CORRUPT);
     assert_int_equal(count, 0);
+    assert_int_equal(store_stats(store, &stats), SYNC_OK);
+    assert_int_equal(stats.damaged_reads, 2);
+    /* One line for both, which names file and user. */
+    assert_true(read(pipe_ends[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line, ".sst"));
+    assert_non_null(strstr(line, "\"user\":\"u\""));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
     arena_done(&arena);
     store_close(store);
+    log_close(log);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
 }
 
 static enum sync_status open_fails(const char *path, struct sync_error *error) {
@@ -434,6 +482,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(reopened_store_has_everything),
         cmocka_unit_test(killed_store_keeps_every_acknowledged_commit),
         cmocka_unit_test(index_of_settled_changes_is_rebuilt_after_eviction),
+        cmocka_unit_test(changes_settled_before_and_after_the_index_was_thinned_are_found),
         cmocka_unit_test(large_commit_is_split_in_the_log_and_read_back),
         cmocka_unit_test(refused_memory_fails_the_call_and_harms_nothing),
         cmocka_unit_test(damaged_bytes_are_told_and_not_handed_out),
