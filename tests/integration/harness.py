@@ -317,11 +317,16 @@ class Case(unittest.TestCase):
     def configure(self, **settings):
         return self.expect(self.call("PATCH", "/api/offline/config", settings), 200)
 
-    def finished(self, sync_id):
-        """The operation once it has ended."""
+    def finished(self, sync_id, restarted=False):
+        """The operation once it has ended. When the service has restarted, the gateway may answer
+        503 until each of its loops has noticed and connected again."""
         deadline = time.monotonic() + START_SECONDS
         while True:
-            operation = self.expect(self.get("/api/offline/sync/" + sync_id), 200)
+            answer = self.get("/api/offline/sync/" + sync_id)
+            if restarted and answer.status == 503 and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            operation = self.expect(answer, 200)
             if operation["status"] in ("completed", "failed", "cancelled"):
                 return operation
             self.assertLess(time.monotonic(), deadline, operation)

@@ -116,7 +116,7 @@ class Operation(Case):
         self.stack.kill_service()
         self.stack.start_service()
         for sync_id in made:
-            self.assertEqual(self.finished(sync_id)["status"], "completed")
+            self.assertEqual(self.finished(sync_id, restarted=True)["status"], "completed")
 
 
 if __name__ == "__main__":
