@@ -118,6 +118,7 @@ int main(int argc, char **argv) {
     } else {
         result = run(&settings, &waited);
     }
+    settings_done(&settings);
     config_close(config);
     return result;
 }

@@ -152,7 +152,7 @@ enum sync_status parts_open(struct parts *parts, const struct settings *settings
     struct service *service = &parts->service;
     service->clock = clock_system();
     service->random = random_system();
-    service->policies = policy_set_default();
+    service->policies = settings->policies;
     service->retention = settings->retention;
     service->operations_max = USER_SYNC_OPERATIONS_MAX;
     service->health = &parts->health;

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/limits.h"
+#include "service/core/policy.h"
 #include "service/rpc/listen.h"
 
 #define VERSION "0.1.0"
 
 enum { THREADS_MAX = 256, RATE_MAX = 1000000000, STREAMS_LIMIT = 10000000 };
+enum { POLICIES_BYTES_MAX = 1 << 20 }; /* of memory */
 
 _Static_assert(STREAMS_MAX == 50000, "the default of --streams-max says so");
 _Static_assert(STREAMS_MEMORY_MAX == 256 << 20, "the default of --streams-memory says so");
@@ -91,6 +94,8 @@ static const struct config_option options[] = {
     BYTES("message-buffer", "256m",
           "Memory for messages that clients are sending, or that are being worked on."),
     INT("token-cache", "65536", 4, 1 << 24, "Verified tokens that are remembered."),
+    TEXT("policies", NULL, "FILE",
+         "Who wins a field that two sides changed; replaces the rules that are built in."),
     TEXT("log-level", "info", "LEVEL", "What is logged: debug, info, warn or error."),
     TEXT("ready-file", NULL, "FILE", "A file to write when the service is ready: what it serves."),
     TEXT("store-fault-file", NULL, "FILE", "For tests: a file that makes the store fail."),
@@ -222,6 +227,42 @@ static void sizes_read(const struct config *config, struct settings *settings) {
     };
 }
 
+/* Parses the policies file, or takes the rules that are built in. */
+static enum sync_status policies_read(const struct config *config, struct sync_error *error,
+                                      struct settings *settings) {
+    const char *path = config_text(config, "policies");
+    struct policy_set *policies = NULL;
+    struct sync_error fault = {0};
+    struct buffer text;
+    settings->policies = policy_set_default();
+    if (!path)
+        return SYNC_OK;
+    buffer_init(&text, POLICY_FILE_MAX);
+    arena_init(&settings->arena, POLICIES_BYTES_MAX);
+    enum sync_status status = file_read(
+        &(struct file_wish){
+            .path = path, .what = "policies file", .reason = "POLICY", .size_max = POLICY_FILE_MAX},
+        &text, error);
+    if (status == SYNC_OK) {
+        policies = arena_alloc(&settings->arena, sizeof *policies);
+        status = policies
+                     ? policy_set_parse(buffer_slice(&text), &settings->arena, &fault, policies)
+                     : SYNC_ERR_NO_MEMORY;
+        if (status != SYNC_OK)
+            sync_error_set(error, status, "POLICY", NULL, "the policies file %s: %s", path,
+                           status == SYNC_ERR_NO_MEMORY ? "no memory" : fault.message);
+    }
+    buffer_done(&text);
+    settings->policies = policies;
+    if (status != SYNC_OK)
+        arena_done(&settings->arena);
+    return status;
+}
+
+void settings_done(struct settings *settings) {
+    arena_done(&settings->arena);
+}
+
 enum sync_status settings_read(const struct config *config, struct sync_error *error,
                                struct settings *ret_settings) {
     struct settings settings = {.allow_remote = config_flag(config, "allow-remote")};
@@ -245,6 +286,8 @@ enum sync_status settings_read(const struct config *config, struct sync_error *e
     limits_read(config, &settings);
     streams_read(config, &settings);
     sizes_read(config, &settings);
-    *ret_settings = settings;
-    return SYNC_OK;
+    status = policies_read(config, error, &settings); /* last, since it takes memory */
+    if (status == SYNC_OK)
+        *ret_settings = settings;
+    return status;
 }

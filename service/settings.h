@@ -11,7 +11,7 @@
 
 enum { SETTINGS_PATH_MAX = 1024 };
 
-/* Texts live as long as the config they come from. */
+/* Texts live as long as the config they come from. End it with settings_done. */
 struct settings {
     char data[SETTINGS_PATH_MAX];
     char store_path[SETTINGS_PATH_MAX];
@@ -24,6 +24,8 @@ struct settings {
     const char *store_fault_file; /* NULL: none */
     bool allow_remote;
     unsigned threads, workers;
+    const struct policy_set *policies;
+    struct arena arena; /* of the policies */
     enum log_level log_level;
     struct limiter_options limits;
     struct sync_stream_options streams;
@@ -39,5 +41,8 @@ const struct config_program *settings_program(void);
 /* Reads the settings out of a config; `error` names what cannot be. */
 enum sync_status settings_read(const struct config *config, struct sync_error *error,
                                struct settings *ret_settings);
+
+/* Gives back what was read; zeroed settings are allowed. */
+void settings_done(struct settings *settings);
 
 #endif

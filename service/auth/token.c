@@ -1,11 +1,10 @@
 #include "service/auth/token.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "service/auth/jwk.h"
 #include "service/auth/jwt.h"
@@ -20,30 +19,15 @@ struct token_verifier {
     struct token_cache *cache;
 };
 
-/* Reads the whole key file. */
-static enum sync_status file_read(const char *path, struct buffer *out, struct sync_error *error) {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return sync_error_set(error, SYNC_ERR_IO, "JWKS", NULL, "cannot read the key file %s: %s",
-                              path, strerror(errno));
-    uint8_t *room = buffer_reserve(out, JWKS_FILE_MAX);
-    size_t size = room ? fread(room, 1, JWKS_FILE_MAX, file) : 0;
-    bool is_whole = room && !ferror(file) && feof(file);
-    fclose(file);
-    if (!is_whole)
-        return sync_error_set(error, SYNC_ERR_IO, "JWKS", NULL,
-                              "cannot read the key file %s, or it has more than %d bytes", path,
-                              JWKS_FILE_MAX);
-    buffer_advance(out, size);
-    return SYNC_OK;
-}
-
 static enum sync_status keys_load(const char *path, struct sync_error *error,
                                   struct jwk_set **ret_keys) {
     struct buffer text;
     struct sync_error fault;
     buffer_init(&text, JWKS_FILE_MAX);
-    enum sync_status status = file_read(path, &text, error);
+    enum sync_status status = file_read(
+        &(struct file_wish){
+            .path = path, .what = "key file", .reason = "JWKS", .size_max = JWKS_FILE_MAX},
+        &text, error);
     if (status == SYNC_OK) {
         status = jwk_set_parse(buffer_slice(&text), &fault, ret_keys);
         if (status != SYNC_OK)

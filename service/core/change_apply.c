@@ -139,6 +139,58 @@ static enum sync_status last_image(struct change_work *work, const struct change
     return delta_apply(SLICE_EMPTY, view->history[0].undo, work->arena, ret_document);
 }
 
+/* Which side a dispute goes to. */
+enum side { SIDE_NONE, SIDE_CLIENT, SIDE_SERVER };
+
+/* What the user's strategy says where one side deleted. The merge keeps the record: a deletion is
+ * soon done again, a change is not. */
+static enum side delete_side_by_strategy(const struct change_work *work, bool client_deletes) {
+    switch (work->context->strategy) {
+    case STRATEGY_SERVER:
+        return SIDE_SERVER;
+    case STRATEGY_CLIENT:
+        return SIDE_CLIENT;
+    case STRATEGY_MERGE:
+        return client_deletes ? SIDE_SERVER : SIDE_CLIENT;
+    case STRATEGY_MANUAL:
+        break;
+    }
+    return SIDE_NONE;
+}
+
+/* Whose deletion, or change against one, counts. */
+static enum side delete_side(const struct change_work *work, const struct change_record *record,
+                             const struct change *change) {
+    const struct batch_context *context = work->context;
+    const struct log_entry *others = record->others_entry;
+    bool client_deletes = change->kind == CHANGE_DELETE;
+    int64_t theirs_us =
+        hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us);
+    switch (context->policies->deletes[change->type]) {
+    case DELETE_POLICY_CLIENT:
+        return SIDE_CLIENT;
+    case DELETE_POLICY_SERVER:
+        return SIDE_SERVER;
+    case DELETE_POLICY_SERVICE:
+        if (others && others->device.size == 0)
+            return SIDE_SERVER;
+        break;
+    case DELETE_POLICY_LATEST:
+        return theirs_us > (others ? others->corrected_us : record->state.record.updated_us)
+                   ? SIDE_CLIENT
+                   : SIDE_SERVER;
+    case DELETE_POLICY_KEEP:
+        return client_deletes ? SIDE_SERVER : SIDE_CLIENT;
+    case DELETE_POLICY_DELETE:
+        return client_deletes ? SIDE_CLIENT : SIDE_SERVER;
+    case DELETE_POLICY_MANUAL:
+        return SIDE_NONE;
+    case DELETE_POLICY_NONE:
+        break;
+    }
+    return delete_side_by_strategy(work, client_deletes);
+}
+
 /* An update of what others deleted. */
 static enum sync_status update_deleted(struct change_work *work, struct change_record *record,
                                        const struct change *change, struct change_result *result) {
@@ -147,7 +199,8 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
         change_reject(result, "GONE", SLICE("dataId"), SLICE("The record is deleted."));
         return SYNC_OK;
     }
-    if (work->context->strategy == STRATEGY_SERVER) {
+    enum side side = delete_side(work, record, change);
+    if (side == SIDE_SERVER) {
         result_take(result, OUTCOME_MERGED, record);
         return SYNC_OK;
     }
@@ -161,7 +214,7 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
         status = document_merge_patch(image, change->data, work->arena, &client);
     if (status)
         return status;
-    if (work->context->strategy == STRATEGY_CLIENT)
+    if (side == SIDE_CLIENT)
         return write_document(work, record, change, client, OUTCOME_MERGED, result);
     struct conflict_draft draft = {
         .type = CONFLICT_UPDATE_DELETE,
@@ -203,11 +256,12 @@ static enum sync_status delete_changed(struct change_work *work, struct change_r
                                        const struct change *change, struct change_result *result) {
     struct base_image base;
     enum sync_status status = SYNC_OK;
-    if (work->context->strategy == STRATEGY_SERVER) {
+    enum side side = delete_side(work, record, change);
+    if (side == SIDE_SERVER) {
         result_take(result, OUTCOME_MERGED, record);
         return SYNC_OK;
     }
-    if (work->context->strategy == STRATEGY_CLIENT) {
+    if (side == SIDE_CLIENT) {
         status = change_write(work, record, change, true, SLICE_EMPTY);
         if (!status)
             result_take(result, OUTCOME_MERGED, record);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "service/core/merge_text.h"
 #include "service/core/merge_walk.h"
 
 static bool value_equal(const struct value *a, const struct value *b) {
@@ -101,6 +102,8 @@ static bool policy_decide(const struct merge_walk *walk, enum field_policy polic
         decision->undecided = true;
         return true;
     case FIELD_POLICY_UNION:
+    case FIELD_POLICY_KEYED:
+    case FIELD_POLICY_TEXT:
     case FIELD_POLICY_NONE:
         break;
     }
@@ -138,6 +141,28 @@ static enum sync_status decide_field(struct merge_walk *walk, enum field_policy 
     return note_decision(walk, decision);
 }
 
+/* Merges a text that both sides changed, word by word; where that has no answer, the strategy has.
+ */
+static enum sync_status merge_text_field(struct merge_walk *walk, const struct sides *sides,
+                                         bool *ret_present) {
+    struct merge_decision decision = {.policy = FIELD_POLICY_TEXT};
+    struct merged_text merged;
+    strategy_decide(walk, &decision);
+    struct slice base = is_kind(sides->base, VALUE_STRING) ? sides->base->text : SLICE_EMPTY;
+    enum sync_status status = merge_text(base, sides->ours->text, sides->theirs->text,
+                                         decision.took_theirs, walk->arena, &merged);
+    if (status)
+        return status;
+    if (!merged.is_merged || (merged.is_disputed && decision.undecided))
+        return decide_field(walk, FIELD_POLICY_NONE, sides, ret_present);
+    size_t mark = document_writer_mark(&walk->writer);
+    document_writer_put(&walk->writer, merged.text);
+    document_writer_wrap(&walk->writer, mark, TAG_STRING);
+    *ret_present = true;
+    walk->took_ours = walk->took_theirs = true;
+    return note_decision(walk, (struct merge_decision){.policy = FIELD_POLICY_TEXT});
+}
+
 static enum sync_status merge_objects(struct merge_walk *walk, struct slice base, struct slice ours,
                                       struct slice theirs);
 
@@ -161,18 +186,23 @@ static enum sync_status merge_disputed(struct merge_walk *walk, const struct sid
         policy_find(walk->policies, walk->input->type, walk->path, walk->path_size);
     bool lists = is_kind(sides->ours, VALUE_LIST) && is_kind(sides->theirs, VALUE_LIST);
     bool nested = is_kind(sides->ours, VALUE_OBJECT) && is_kind(sides->theirs, VALUE_OBJECT);
-    if (policy == FIELD_POLICY_UNION && lists) {
+    bool goes_in = policy == FIELD_POLICY_NONE || policy == FIELD_POLICY_KEYED;
+    if (lists && (goes_in || policy == FIELD_POLICY_UNION)) {
+        enum sync_status status = merge_list_has_ids(walk->arena, sides, &nested);
+        if (status)
+            return status;
+        goes_in |= nested;
+    }
+    if (policy == FIELD_POLICY_UNION && lists && !nested) {
         *ret_present = true;
         walk->took_ours = walk->took_theirs = true;
         enum sync_status status = merge_list_union(walk, sides);
         return status ? status : note_decision(walk, (struct merge_decision){.policy = policy});
     }
-    if (lists && policy == FIELD_POLICY_NONE) {
-        enum sync_status status = merge_list_has_ids(walk->arena, sides, &nested);
-        if (status)
-            return status;
-    }
-    if (!nested || policy != FIELD_POLICY_NONE)
+    if (policy == FIELD_POLICY_TEXT && is_kind(sides->ours, VALUE_STRING) &&
+        is_kind(sides->theirs, VALUE_STRING))
+        return merge_text_field(walk, sides, ret_present);
+    if (!nested || !goes_in)
         return decide_field(walk, policy, sides, ret_present);
     *ret_present = true;
     return merge_nested(walk, sides);

@@ -37,8 +37,9 @@ struct merge_result {
 
 /* Merges: a field that one side changed, or both to the same value, is taken; one that both changed
  * goes to its policy, then to the strategy (server, client; merge: the later wins; manual:
- * undecided). Objects merge by member, arrays of objects that carry an "id" by that id, other
- * arrays are one value unless the policy is union. */
+ * undecided). Objects merge by member, arrays of objects that carry an "id" by that id, unless a
+ * policy takes them as one; other arrays are one value unless the policy is union. A text merges by
+ * words where the policy says so. */
 enum sync_status conflict_merge(const struct merge_input *input, const struct policy_set *policies,
                                 enum conflict_strategy strategy, struct arena *arena,
                                 struct merge_result *ret_result);

@@ -1,4 +1,5 @@
-/* Policies: who wins a field that both sides changed, as data. Pure. */
+/* Policies: who wins a field that both sides changed, and a record that one side deleted, as data.
+ * Pure. */
 #ifndef SERVICE_CORE_POLICY_H
 #define SERVICE_CORE_POLICY_H
 
@@ -12,8 +13,25 @@ enum field_policy {
     FIELD_POLICY_LATEST, /* by corrected time */
     FIELD_POLICY_MAX,
     FIELD_POLICY_MIN,
-    FIELD_POLICY_UNION, /* arrays of scalars as sets */
+    FIELD_POLICY_UNION, /* arrays as sets: what either added, without what either removed; arrays of
+                           objects by id */
+    FIELD_POLICY_KEYED, /* what is inside by itself: objects by member, arrays of objects by id */
+    FIELD_POLICY_TEXT,  /* word by word; where both changed the same words, the strategy */
     FIELD_POLICY_MANUAL,
+    FIELD_POLICY_LAST = FIELD_POLICY_MANUAL,
+};
+
+/* What becomes of a record that one side deleted and the other changed. */
+enum delete_policy {
+    DELETE_POLICY_NONE = 0, /* the user's strategy decides */
+    DELETE_POLICY_CLIENT,
+    DELETE_POLICY_SERVER,
+    DELETE_POLICY_SERVICE, /* what a service or a resolution did; between devices, the strategy */
+    DELETE_POLICY_LATEST,  /* by corrected time */
+    DELETE_POLICY_KEEP,    /* the change: the record lives */
+    DELETE_POLICY_DELETE,
+    DELETE_POLICY_MANUAL,
+    DELETE_POLICY_LAST = DELETE_POLICY_MANUAL,
 };
 
 /* The user's setting; the numbers are those of travelsense.sync.v1.ConflictStrategy. */
@@ -25,17 +43,18 @@ enum conflict_strategy {
 };
 
 /* One rule: the first that matches a path counts. `path` is dotted; "*" is any one segment, a final
- * "**" any rest. */
+ * "**" any rest, of at least one. */
 struct policy_rule {
     enum data_type type;
     const char *path;
     enum field_policy policy;
 };
 
-/* Rules in order. Borrowed. */
+/* Rules in order, and a policy of deletions by type. Borrowed. */
 struct policy_set {
     const struct policy_rule *rules;
     size_t count;
+    enum delete_policy deletes[DATA_TYPE_LAST + 1];
 };
 
 /* The rules that ship with the service. Static. */
@@ -44,5 +63,20 @@ const struct policy_set *policy_set_default(void);
 /* The policy of a field. */
 enum field_policy policy_find(const struct policy_set *policies, enum data_type type,
                               const struct slice *path, size_t path_size);
+
+/* Names as in a policies file; "open" is NONE. Static. */
+const char *field_policy_name(enum field_policy policy);
+const char *delete_policy_name(enum delete_policy policy);
+
+enum { POLICY_FILE_MAX = 64 << 10, POLICY_RULES_MAX = 1000 };
+
+/* Reads a policies file. A line is one of
+ *     field TYPE PATH POLICY
+ *     delete TYPE POLICY
+ * or empty; "#" begins a comment. TYPE is trip, profile, preference, booking, or "*" for all. What
+ * is not named is open. `error` names the line and what is wrong with it. The set lives in the
+ * arena. */
+enum sync_status policy_set_parse(struct slice text, struct arena *arena, struct sync_error *error,
+                                  struct policy_set *ret_policies);
 
 #endif

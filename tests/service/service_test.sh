@@ -78,6 +78,12 @@ check "unknown option is refused" refuses 2 "no-such" --no-such
 check "address without a port is refused" refuses 2 "grpc" --data "$data" --grpc nowhere
 check "remote address is refused" refuses 2 "allow-remote" --data "$data" --grpc 0.0.0.0:0
 check "log level is checked" refuses 2 "log-level" --data "$data" --log-level loud
+printf 'field booking seat client\n' >"$work/policies"
+check "policies file is read" grep -q "policies = $work/policies" \
+    <("$service" --data "$data" --policies "$work/policies" --check-config)
+printf 'field booking seat client\nfield booking seat mine\n' >"$work/policies"
+check "wrong policies are named" refuses 2 "line 2" --data "$data" --policies "$work/policies"
+check "missing policies file is named" refuses 2 "$work/none" --data "$data" --policies "$work/none"
 check "configuration is shown" \
     grep -q "workers = 3" <("$service" --data "$data" --workers 3 --check-config)
 check "version is shown" grep -q sync_service <("$service" --version)

@@ -5,7 +5,10 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "service/core/policy.h"
 
 /* Reads settings from arguments; the texts in them live as long as the config. */
 static enum sync_status read_arguments(const char *const *arguments, struct config **ret_config,
@@ -120,8 +123,35 @@ static void remote_address_can_be_allowed(void **state) {
     config_close(config);
 }
 
+static void policies_file_replaces_the_built_in_rules(void **state) {
+    (void)state;
+    struct config *config = NULL;
+    struct sync_error error;
+    struct settings settings = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/policies.conf", getenv("TEST_TMPDIR"));
+    assert_int_equal(read_arguments(ARGUMENTS("--data", "/d"), &config, &error, &settings),
+                     SYNC_OK);
+    assert_ptr_equal(settings.policies, policy_set_default());
+    settings_done(&settings);
+    config_close(config);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("field trip notes server\n", file);
+    fclose(file);
+    assert_int_equal(
+        read_arguments(ARGUMENTS("--data", "/d", "--policies", path), &config, &error, &settings),
+        SYNC_OK);
+    assert_int_equal(settings.policies->count, 1);
+    assert_int_equal(policy_find(settings.policies, DATA_TYPE_TRIP, &SLICE("notes"), 1),
+                     FIELD_POLICY_SERVER);
+    settings_done(&settings);
+    config_close(config);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policies_file_replaces_the_built_in_rules),
         cmocka_unit_test(folders_follow_the_data_folder),
         cmocka_unit_test(data_folder_follows_the_users_state),
         cmocka_unit_test(defaults_are_those_of_the_manual),

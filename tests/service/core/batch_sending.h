@@ -52,6 +52,7 @@ struct sending {
     enum conflict_strategy strategy;
     int64_t clock_offset_us;
     int64_t now_us;
+    const struct policy_set *policies; /* NULL: the built-in ones */
 };
 
 /* Applies a batch, commits it unless nothing is to be written, and returns the results. */
@@ -62,12 +63,12 @@ static inline struct change_result *send(struct sending sending, const struct ch
                                  .changes = changes,
                                  .count = count,
                                  .acknowledged = sending.acknowledged};
-    struct batch_context context = {.now_us = sending.now_us ? sending.now_us : NOW,
-                                    .clock_offset_us = sending.clock_offset_us,
-                                    .random = &RANDOM,
-                                    .policies = policy_set_default(),
-                                    .strategy =
-                                        sending.strategy ? sending.strategy : STRATEGY_MANUAL};
+    struct batch_context context = {
+        .now_us = sending.now_us ? sending.now_us : NOW,
+        .clock_offset_us = sending.clock_offset_us,
+        .random = &RANDOM,
+        .policies = sending.policies ? sending.policies : policy_set_default(),
+        .strategy = sending.strategy ? sending.strategy : STRATEGY_MANUAL};
     struct touched want;
     struct user_view view;
     struct write_set set;

@@ -229,7 +229,7 @@ static void updating_what_others_deleted_follows_the_strategy(void **state) {
     } CASES[] = {
         {STRATEGY_SERVER, OUTCOME_MERGED, NULL, 2},
         {STRATEGY_CLIENT, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 3},
-        {STRATEGY_MERGE, OUTCOME_CONFLICT, NULL, 2},
+        {STRATEGY_MERGE, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 3},
         {STRATEGY_MANUAL, OUTCOME_CONFLICT, NULL, 2},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -264,7 +264,7 @@ static void deleting_what_others_changed_follows_the_strategy(void **state) {
     } CASES[] = {
         {STRATEGY_SERVER, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 2},
         {STRATEGY_CLIENT, OUTCOME_MERGED, NULL, 3},
-        {STRATEGY_MERGE, OUTCOME_CONFLICT, "{\"a\":1,\"b\":2}", 2},
+        {STRATEGY_MERGE, OUTCOME_MERGED, "{\"a\":1,\"b\":2}", 2},
         {STRATEGY_MANUAL, OUTCOME_CONFLICT, "{\"a\":1,\"b\":2}", 2},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -284,6 +284,52 @@ static void deleting_what_others_changed_follows_the_strategy(void **state) {
         assert_true(conflict.has_base && !conflict.has_client && conflict.has_server);
         assert_document(conflict.server, "{\"a\":1,\"b\":2}");
         assert_true(slice_equal(conflict.fields[0], SLICE("b")));
+    }
+}
+
+/* What becomes of the trip when the tablet updates it, or deletes it, against the other of the
+ * phone (or of a service, with `device` empty), under a policy of deletions. */
+static void expect_deletion(enum delete_policy policy, const char *device, bool tablet_deletes,
+                            bool is_tablet_later, enum change_outcome outcome, bool lives) {
+    struct policy_set policies = {.deletes = {[DATA_TYPE_TRIP] = policy}};
+    memory_user_done(&user);
+    memory_user_init(&user);
+    start("{\"a\":1,\"b\":1}");
+    struct change deletion = change_of("d", CHANGE_DELETE, NULL);
+    struct change update = change_of("u", CHANGE_UPDATE, "{\"b\":2}");
+    struct change *first = tablet_deletes ? &update : &deletion;
+    struct change *second = tablet_deletes ? &deletion : &update;
+    (is_tablet_later ? first : second)->device_us -= 1000;
+    send_one((struct sending){.device = device, .acknowledged = 1}, *first, OUTCOME_APPLIED);
+    send_one((struct sending){.device = "tablet",
+                              .acknowledged = 1,
+                              .strategy = STRATEGY_MANUAL,
+                              .policies = &policies},
+             *second, outcome);
+    assert_int_equal(!memory_user_find(&user, DATA_TYPE_TRIP, "t")->deleted, lives);
+}
+
+static void a_policy_of_deletions_goes_before_the_strategy(void **state) {
+    (void)state;
+    const enum change_outcome merged = OUTCOME_MERGED, waits = OUTCOME_CONFLICT;
+    for (int later = 0; later < 2; later++) {
+        expect_deletion(DELETE_POLICY_CLIENT, "phone", true, later, merged, false);
+        expect_deletion(DELETE_POLICY_CLIENT, "phone", false, later, merged, true);
+        expect_deletion(DELETE_POLICY_SERVER, "phone", true, later, merged, true);
+        expect_deletion(DELETE_POLICY_SERVER, "phone", false, later, merged, false);
+        expect_deletion(DELETE_POLICY_KEEP, "phone", true, later, merged, true);
+        expect_deletion(DELETE_POLICY_KEEP, "phone", false, later, merged, true);
+        expect_deletion(DELETE_POLICY_DELETE, "phone", true, later, merged, false);
+        expect_deletion(DELETE_POLICY_DELETE, "phone", false, later, merged, false);
+        expect_deletion(DELETE_POLICY_LATEST, "phone", true, later, merged, !later);
+        expect_deletion(DELETE_POLICY_LATEST, "phone", false, later, merged, later);
+        expect_deletion(DELETE_POLICY_SERVICE, "", true, later, merged, true);
+        expect_deletion(DELETE_POLICY_SERVICE, "", false, later, merged, false);
+        expect_deletion(DELETE_POLICY_SERVICE, "phone", true, later, waits, true);
+        expect_deletion(DELETE_POLICY_SERVICE, "phone", false, later, waits, false);
+        expect_deletion(DELETE_POLICY_MANUAL, "phone", true, later, waits, true);
+        expect_deletion(DELETE_POLICY_MANUAL, "phone", false, later, waits, false);
+        expect_deletion(DELETE_POLICY_NONE, "phone", false, later, waits, false);
     }
 }
 
@@ -356,6 +402,7 @@ int main(void) {
         USER_TEST(creating_what_exists_merges_as_an_update),
         USER_TEST(updating_what_others_deleted_follows_the_strategy),
         USER_TEST(deleting_what_others_changed_follows_the_strategy),
+        USER_TEST(a_policy_of_deletions_goes_before_the_strategy),
         USER_TEST(many_conflicting_changes_of_one_record_stay_cheap),
         USER_TEST(a_field_that_was_changed_long_ago_yields_to_a_later_change),
         USER_TEST(the_inbox_has_a_bound_and_the_change_may_come_again),

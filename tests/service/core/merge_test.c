@@ -13,8 +13,10 @@ static const struct policy_rule RULES[] = {
     {DATA_TYPE_TRIP, "union", FIELD_POLICY_UNION},
     {DATA_TYPE_TRIP, "manual", FIELD_POLICY_MANUAL},
     {DATA_TYPE_TRIP, "o.*.w", FIELD_POLICY_CLIENT},
+    {DATA_TYPE_TRIP, "text", FIELD_POLICY_TEXT},
+    {DATA_TYPE_TRIP, "keyed", FIELD_POLICY_KEYED},
 };
-static const struct policy_set POLICIES = {RULES, sizeof RULES / sizeof *RULES};
+static const struct policy_set POLICIES = {.rules = RULES, .count = sizeof RULES / sizeof *RULES};
 
 static struct merge_result merge_by(enum conflict_strategy strategy, const char *base,
                                     const char *ours, const char *theirs) {
@@ -231,8 +233,48 @@ static void refused_memory_is_told(void **state) {
     fail();
 }
 
+static void a_text_merges_by_words(void **state) {
+    (void)state;
+    struct merge_result result = merge("{\"text\":\"one two\"}", "{\"text\":\"one two three\"}",
+                                       "{\"text\":\"zero one two\"}");
+    assert_document(result.document, "{\"text\":\"zero one two three\"}");
+    assert_int_equal(result.decision_count, 1);
+    assert_int_equal(result.decisions[0].policy, FIELD_POLICY_TEXT);
+    assert_int_equal(result.undecided_count, 0);
+    /* Both wrote it for the first time. */
+    result = merge("{}", "{\"text\":\"ours\"}", "{\"text\":\"theirs\"}");
+    assert_document(result.document, "{\"text\":\"ours theirs\"}");
+    /* The same words: the strategy's, and with manual the user's. */
+    result = merge_by(STRATEGY_MERGE, "{\"text\":\"a b\"}", "{\"text\":\"a c\"}",
+                      "{\"text\":\"z a d\"}");
+    assert_document(result.document, "{\"text\":\"z a d\"}");
+    result = merge("{\"text\":\"a b\"}", "{\"text\":\"a c\"}", "{\"text\":\"z a d\"}");
+    assert_document(result.document, "{\"text\":\"a c\"}");
+    assert_int_equal(result.undecided_count, 1);
+    /* No text any more. */
+    result = merge_by(STRATEGY_SERVER, "{\"text\":\"a\"}", "{\"text\":1}", "{\"text\":\"b\"}");
+    assert_document(result.document, "{\"text\":1}");
+}
+
+static void a_union_of_objects_with_ids_and_keyed_lists_merge_inside(void **state) {
+    (void)state;
+    static const char *const NAMES[] = {"union", "keyed"};
+    for (size_t i = 0; i < 2; i++) {
+        struct merge_result result = merge(
+            arena_format(&arena, "{\"%s\":[{\"id\":1,\"a\":1,\"b\":1},{\"id\":2}]}", NAMES[i]),
+            arena_format(&arena, "{\"%s\":[{\"id\":1,\"a\":2,\"b\":1},{\"id\":2}]}", NAMES[i]),
+            arena_format(&arena, "{\"%s\":[{\"id\":1,\"a\":1,\"b\":2},{\"id\":3}]}", NAMES[i]));
+        assert_document(
+            result.document,
+            arena_format(&arena, "{\"%s\":[{\"a\":2,\"b\":2,\"id\":1},{\"id\":3}]}", NAMES[i]));
+        assert_int_equal(result.decision_count, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        ARENA_TEST(a_text_merges_by_words),
+        ARENA_TEST(a_union_of_objects_with_ids_and_keyed_lists_merge_inside),
         ARENA_TEST(what_one_side_changed_is_taken),
         ARENA_TEST(equal_sides_need_no_decision),
         ARENA_TEST(objects_merge_by_member),

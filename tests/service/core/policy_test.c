@@ -1,5 +1,6 @@
 #include "service/core/policy.h"
 
+#include "base/file.h"
 #include "tests/service/core/test_arena.h"
 
 /* The policy of a dotted path. */
@@ -27,7 +28,7 @@ static void rules_match_by_segment(void **state) {
         {DATA_TYPE_TRIP, "**", FIELD_POLICY_MIN},
         {DATA_TYPE_BOOKING, "a.**.c", FIELD_POLICY_MAX},
     };
-    const struct policy_set policies = {RULES, sizeof RULES / sizeof *RULES};
+    const struct policy_set policies = {.rules = RULES, .count = sizeof RULES / sizeof *RULES};
     assert_int_equal(find(&policies, DATA_TYPE_TRIP, "a.b"), FIELD_POLICY_SERVER);
     assert_int_equal(find(&policies, DATA_TYPE_TRIP, "a.b.c"), FIELD_POLICY_CLIENT);
     assert_int_equal(find(&policies, DATA_TYPE_TRIP, "a.x.c"), FIELD_POLICY_CLIENT);
@@ -48,18 +49,128 @@ static void the_defaults_leave_the_carrier_its_fields(void **state) {
                      FIELD_POLICY_SERVER);
     assert_int_equal(find(policies, DATA_TYPE_BOOKING, "reservationFor.departureTime.@value"),
                      FIELD_POLICY_SERVER);
-    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "reservationFor.departureTimeZone"),
-                     FIELD_POLICY_NONE);
+    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "totalPrice"), FIELD_POLICY_SERVER);
+    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "reservationFor"), FIELD_POLICY_NONE);
+    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "reservedTicket.ticketToken"),
+                     FIELD_POLICY_SERVER);
     assert_int_equal(find(policies, DATA_TYPE_TRIP, "tags"), FIELD_POLICY_UNION);
     assert_int_equal(find(policies, DATA_TYPE_PROFILE, "contact.email"), FIELD_POLICY_LATEST);
-    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "airplaneSeat"), FIELD_POLICY_NONE);
-    assert_int_equal(find(policies, DATA_TYPE_TRIP, "notes"), FIELD_POLICY_NONE);
+    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "airplaneSeat"), FIELD_POLICY_CLIENT);
+    assert_int_equal(find(policies, DATA_TYPE_BOOKING, "reservedTicket.ticketedSeat.seatNumber"),
+                     FIELD_POLICY_CLIENT);
+    assert_int_equal(find(policies, DATA_TYPE_TRIP, "notes"), FIELD_POLICY_TEXT);
+    assert_int_equal(find(policies, DATA_TYPE_PROFILE, "passport.number"), FIELD_POLICY_MANUAL);
+    assert_int_equal(policies->deletes[DATA_TYPE_BOOKING], DELETE_POLICY_SERVICE);
+    assert_int_equal(policies->deletes[DATA_TYPE_TRIP], DELETE_POLICY_NONE);
+}
+
+static enum sync_status parse(const char *text, struct sync_error *error,
+                              struct policy_set *policies) {
+    *error = (struct sync_error){0};
+    return policy_set_parse(slice_text(text), &arena, error, policies);
+}
+
+static void a_file_says_policies_by_line(void **state) {
+    (void)state;
+    struct policy_set policies;
+    struct sync_error error;
+    assert_int_equal(parse("# ours\n\n"
+                           "field booking seat client\r\n"
+                           "\tfield  *  notes.** text # for all\n"
+                           "field trip ** open\n"
+                           "delete * keep\n",
+                           &error, &policies),
+                     SYNC_OK);
+    assert_int_equal(policies.count, 6);
+    assert_int_equal(find(&policies, DATA_TYPE_BOOKING, "seat"), FIELD_POLICY_CLIENT);
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++) {
+        assert_int_equal(find(&policies, (enum data_type)type, "notes.a"), FIELD_POLICY_TEXT);
+        assert_int_equal(policies.deletes[type], DELETE_POLICY_KEEP);
+    }
+    assert_int_equal(find(&policies, DATA_TYPE_TRIP, "seat"), FIELD_POLICY_NONE);
+    assert_int_equal(parse("", &error, &policies), SYNC_OK);
+    assert_int_equal(policies.count, 0);
+}
+
+static void a_fault_in_a_file_is_named_with_its_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *named;
+    } CASES[] = {
+        {"field booking seat", "line 1"},
+        {"\n\nfield booking seat client now", "line 3"},
+        {"fields booking seat client", "field TYPE PATH POLICY"},
+        {"field plane seat client", "\"plane\""},
+        {"field booking seat mine", "\"mine\""},
+        {"field booking a..b client", "\"a..b\""},
+        {"field booking .a client", "\".a\""},
+        {"field booking a. client", "\"a.\""},
+        {"field booking a.**.b client", "\"a.**.b\""},
+        {"field booking a client\nfield * a server", "line 2"},
+        {"delete booking union", "\"union\""},
+        {"delete booking keep\ndelete * server", "already"},
+        {"delete booking", "line 1"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct policy_set policies = {.count = 77};
+        struct sync_error error;
+        assert_int_equal(parse(CASES[i].text, &error, &policies), SYNC_ERR_INVALID);
+        assert_non_null(strstr(error.message, CASES[i].named));
+        assert_int_equal(policies.count, 77);
+    }
+}
+
+static void a_file_has_bounds(void **state) {
+    (void)state;
+    struct policy_set policies;
+    struct sync_error error;
+    struct buffer text;
+    buffer_init(&text, 2 * POLICY_FILE_MAX);
+    for (int i = 0; i <= POLICY_RULES_MAX; i++)
+        buffer_append_format(&text, "field trip f%d min\n", i);
+    assert_int_equal(policy_set_parse(buffer_slice(&text), &arena, &error, &policies),
+                     SYNC_ERR_INVALID);
+    assert_non_null(strstr(error.message, "line 1001"));
+    while (text.size <= POLICY_FILE_MAX)
+        buffer_append_byte(&text, '#');
+    assert_int_equal(policy_set_parse(buffer_slice(&text), &arena, &error, &policies),
+                     SYNC_ERR_TOO_LARGE);
+    buffer_done(&text);
+}
+
+/* The file in docs/, for operators to start from, says what is built in. */
+static void the_documented_file_is_the_default(void **state) {
+    (void)state;
+    const struct policy_set *built_in = policy_set_default();
+    struct policy_set policies;
+    struct sync_error error = {0};
+    struct buffer text;
+    buffer_init(&text, POLICY_FILE_MAX);
+    assert_int_equal(file_read(&(struct file_wish){.path = "docs/policies.conf",
+                                                   .what = "file",
+                                                   .reason = "FILE",
+                                                   .size_max = POLICY_FILE_MAX},
+                               &text, &error),
+                     SYNC_OK);
+    assert_int_equal(policy_set_parse(buffer_slice(&text), &arena, &error, &policies), SYNC_OK);
+    assert_int_equal(policies.count, built_in->count);
+    for (size_t i = 0; i < policies.count; i++) {
+        assert_int_equal(policies.rules[i].type, built_in->rules[i].type);
+        assert_string_equal(policies.rules[i].path, built_in->rules[i].path);
+        assert_int_equal(policies.rules[i].policy, built_in->rules[i].policy);
+    }
+    assert_memory_equal(policies.deletes, built_in->deletes, sizeof policies.deletes);
+    buffer_done(&text);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(rules_match_by_segment),
         ARENA_TEST(the_defaults_leave_the_carrier_its_fields),
+        ARENA_TEST(a_file_says_policies_by_line),
+        ARENA_TEST(a_fault_in_a_file_is_named_with_its_line),
+        ARENA_TEST(a_file_has_bounds),
+        ARENA_TEST(the_documented_file_is_the_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
