@@ -153,11 +153,16 @@ static enum sync_status change_recall(struct change_work *work, size_t i, bool *
     return status;
 }
 
+/* Tells whether a rejection may be another the next time. */
+static bool result_is_passing(const struct change_result *result) {
+    return result->outcome == OUTCOME_REJECTED &&
+           strcmp(result->reason, REASON_CONFLICTS_EXHAUSTED) == 0;
+}
+
 /* Keeps the outcome for when the change is sent again, unless it is a passing one. */
 static enum sync_status change_settle(struct change_work *work, const struct change *change,
                                       const struct change_result *result) {
-    if (result->outcome == OUTCOME_REJECTED &&
-        strcmp(result->reason, REASON_CONFLICTS_EXHAUSTED) == 0)
+    if (result_is_passing(result))
         return SYNC_OK;
     struct settled settled = {.device = work->batch->device, .change_id = change->id};
     memcpy(settled.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE);
@@ -180,10 +185,28 @@ static enum sync_status result_block(struct change_work *work, const struct chan
     return SYNC_OK;
 }
 
-/* Tells whether later changes of the same record cannot go before this one is dealt with. */
-static bool result_blocks(const struct change *change, const struct change_result *result) {
-    return result->outcome == OUTCOME_CONFLICT ||
-           (result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE);
+/* A change of a record that a rejected one was to make. */
+static enum sync_status result_reject_dependent(struct change_work *work,
+                                                const struct change_record *record,
+                                                struct change_result *result) {
+    const struct slice id = record->blocked_by;
+    const char *message = arena_format(
+        work->arena, "The change \"%.*s\", which was to make the record, was rejected.",
+        (int)id.size, (const char *)id.data);
+    if (!message)
+        return SYNC_ERR_NO_MEMORY;
+    change_reject(result, "CREATE_REJECTED", SLICE_EMPTY, slice_text(message));
+    return SYNC_OK;
+}
+
+/* Holds later changes of the same record up, when they cannot go before this one is dealt with. */
+static void record_block(struct change_record *record, const struct change *change,
+                         const struct change_result *result) {
+    bool is_unmade = result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE;
+    if (record->blocked_by.size > 0 || (!is_unmade && result->outcome != OUTCOME_CONFLICT))
+        return;
+    record->blocked_by = change->id;
+    record->is_unmade = is_unmade && !result_is_passing(result);
 }
 
 /* Finds the outcome of the batch's change `i`. */
@@ -196,14 +219,15 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
         .change_id = change->id, .type = change->type, .data_id = change->data_id};
     enum sync_status status = change_recall(work, i, &known);
     if (!status && !known) {
-        if (record->blocked_by.size > 0)
+        if (record->blocked_by.size > 0 && !record->is_unmade)
             return result_block(work, record, result);
-        status = change_apply(work, record, change, result);
+        status = record->is_unmade ? result_reject_dependent(work, record, result)
+                                   : change_apply(work, record, change, result);
         if (!status)
             status = change_settle(work, change, result);
     }
-    if (!status && record->blocked_by.size == 0 && result_blocks(change, result))
-        record->blocked_by = change->id;
+    if (!status)
+        record_block(record, change, result);
     return status;
 }
 

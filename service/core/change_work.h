@@ -22,6 +22,7 @@ struct change_record {
     const struct log_entry *others_entry; /* that change */
     size_t own_last;         /* 1 + the log index of this batch's latest change; 0: none */
     struct slice blocked_by; /* the change that later ones wait behind; empty: none */
+    bool is_unmade;          /* that one was to make the record, and never will */
     bool has_base;           /* `base` is right for base_sequence */
     uint64_t base_sequence;
     struct base_image base;

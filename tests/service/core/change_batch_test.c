@@ -217,15 +217,25 @@ static void a_record_cannot_grow_beyond_its_bound(void **state) {
     assert_int_equal(results[2].outcome, OUTCOME_APPLIED);
 }
 
-static void a_rejected_create_blocks_what_follows(void **state) {
+static void a_rejected_create_rejects_what_depends_on_it(void **state) {
     (void)state;
-    struct change changes[] = {change_of("1", CHANGE_CREATE, "{}"),
-                               change_of("2", CHANGE_UPDATE, "{\"b\":1}")};
+    struct change changes[] = {
+        change_of("1", CHANGE_CREATE, "{}"), change_of("2", CHANGE_UPDATE, "{\"b\":1}"),
+        change_of("3", CHANGE_CREATE, "{\"b\":1}"), change_of("4", CHANGE_DELETE, NULL)};
     changes[0].data = large_document("a", CHANGE_DATA_MAX + 1);
-    struct change_result *results = send(PHONE, changes, 2, NULL);
-    assert_int_equal(results[0].outcome, OUTCOME_REJECTED);
-    assert_int_equal(results[1].outcome, OUTCOME_BLOCKED);
-    assert_int_equal(user.settled_count, 1);
+    changes[2].data_id = SLICE("another");
+    struct change_result *results = NULL;
+    for (int time = 0; time < 2; time++) { /* sent again the answer is the same */
+        results = send(PHONE, changes, 4, NULL);
+        assert_int_equal(results[0].outcome, OUTCOME_REJECTED);
+        assert_string_equal(results[0].reason, "TOO_LARGE");
+        assert_int_equal(results[1].outcome, OUTCOME_REJECTED);
+        assert_string_equal(results[1].reason, "CREATE_REJECTED");
+        assert_true(memmem(results[1].message.data, results[1].message.size, "\"1\"", 3));
+        assert_int_equal(results[2].outcome, OUTCOME_APPLIED);
+        assert_string_equal(results[3].reason, "CREATE_REJECTED");
+        assert_int_equal(user.settled_count, 4);
+    }
 }
 
 static void times_are_corrected_and_grow(void **state) {
@@ -365,7 +375,7 @@ int main(void) {
         USER_TEST(an_update_that_changes_nothing_takes_no_sequence),
         USER_TEST(updating_what_the_device_knows_deleted_is_rejected),
         USER_TEST(a_record_cannot_grow_beyond_its_bound),
-        USER_TEST(a_rejected_create_blocks_what_follows),
+        USER_TEST(a_rejected_create_rejects_what_depends_on_it),
         USER_TEST(times_are_corrected_and_grow),
         USER_TEST(history_is_asked_for_once_a_record_from_the_lowest_base),
         USER_TEST(one_bad_change_in_a_thousand_settles_the_rest),
