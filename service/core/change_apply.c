@@ -53,6 +53,65 @@ static enum sync_status undecided_fields(struct change_work *work,
     return SYNC_OK;
 }
 
+static const char *strategy_name(enum conflict_strategy strategy) {
+    switch (strategy) {
+    case STRATEGY_SERVER:
+        return "strategy server";
+    case STRATEGY_CLIENT:
+        return "strategy client";
+    case STRATEGY_MERGE:
+        return "strategy merge";
+    case STRATEGY_MANUAL:
+        break;
+    }
+    return "strategy manual";
+}
+
+/* The fields of a merge that nobody was asked about, and why they are so. */
+static enum sync_status decided_fields(struct change_work *work, const struct merge_result *merged,
+                                       struct conflict_draft *draft) {
+    size_t count = merged->decision_count;
+    draft->fields = arena_alloc(work->arena, count * sizeof *draft->fields);
+    draft->decisions = arena_alloc(work->arena, count * sizeof *draft->decisions);
+    if (!draft->fields || !draft->decisions)
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct merge_decision *decision = &merged->decisions[i];
+        bool is_joined =
+            decision->policy == FIELD_POLICY_UNION || decision->policy == FIELD_POLICY_TEXT;
+        const char *reason =
+            decision->policy == FIELD_POLICY_NONE
+                ? strategy_name(work->context->strategy)
+                : arena_format(work->arena, "policy %s", field_policy_name(decision->policy));
+        if (!reason)
+            return SYNC_ERR_NO_MEMORY;
+        draft->fields[i] = decision->path;
+        draft->decisions[i] = (struct conflict_decision){
+            .field = decision->path,
+            .reason = slice_text(reason),
+            .taken = is_joined               ? RESOLUTION_MERGE
+                     : decision->took_theirs ? RESOLUTION_CLIENT
+                                             : RESOLUTION_SERVER,
+        };
+    }
+    draft->field_count = draft->decision_count = count;
+    return SYNC_OK;
+}
+
+/* Writes a merge that was decided without the user, and keeps the decisions. */
+static enum sync_status merge_decided(struct change_work *work, struct change_record *record,
+                                      const struct change *change,
+                                      const struct merge_result *merged,
+                                      struct conflict_draft *draft, struct change_result *result) {
+    struct conflict decided;
+    enum sync_status status = decided_fields(work, merged, draft);
+    if (!status)
+        status = change_decide_begin(work, record, change, draft, &decided);
+    if (!status)
+        status = write_document(work, record, change, merged->document, OUTCOME_MERGED, result);
+    return status ? status : change_decide_end(work, record, &decided, result);
+}
+
 /* Changes by others after the base, newest first: for the times of the server's fields. A field
  * that none of those looked at touches was changed before them all. */
 static enum sync_status ours_log_collect(const struct change_work *work,
@@ -95,11 +154,9 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
         status = conflict_merge(&input, context->policies, context->strategy, work->arena, &merged);
     if (status)
         return status;
-    if (merged.undecided_count == 0) {
-        bool alone = !merged.took_ours && merged.decision_count == 0;
+    if (merged.decision_count == 0)
         return write_document(work, record, change, merged.document,
-                              alone ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
-    }
+                              merged.took_ours ? OUTCOME_MERGED : OUTCOME_APPLIED, result);
     struct conflict_draft draft = {
         .type = CONFLICT_UPDATE_UPDATE,
         .base = base,
@@ -107,6 +164,8 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
         .client = theirs,
         .suggested = merged.document,
     };
+    if (merged.undecided_count == 0)
+        return merge_decided(work, record, change, &merged, &draft, result);
     status = undecided_fields(work, &merged, &draft);
     return status ? status : change_conflict(work, record, change, &draft, result);
 }
@@ -158,9 +217,10 @@ static enum side delete_side_by_strategy(const struct change_work *work, bool cl
     return SIDE_NONE;
 }
 
-/* Whose deletion, or change against one, counts. */
-static enum side delete_side(const struct change_work *work, const struct change_record *record,
-                             const struct change *change) {
+/* Whose deletion, or change against one, counts by the type's policy. */
+static enum side delete_side_by_policy(const struct change_work *work,
+                                       const struct change_record *record,
+                                       const struct change *change, bool *ret_is_open) {
     const struct batch_context *context = work->context;
     const struct log_entry *others = record->others_entry;
     bool client_deletes = change->kind == CHANGE_DELETE;
@@ -188,7 +248,61 @@ static enum side delete_side(const struct change_work *work, const struct change
     case DELETE_POLICY_NONE:
         break;
     }
-    return delete_side_by_strategy(work, client_deletes);
+    *ret_is_open = true;
+    return SIDE_NONE;
+}
+
+/* Why the change of a deleted record, or the deletion of a changed one, was decided so. */
+static enum sync_status deletion_reason(struct change_work *work, const struct change *change,
+                                        enum side side, bool by_strategy,
+                                        struct conflict_draft *draft) {
+    enum delete_policy policy = work->context->policies->deletes[change->type];
+    const char *reason = by_strategy
+                             ? strategy_name(work->context->strategy)
+                             : arena_format(work->arena, "policy %s", delete_policy_name(policy));
+    draft->decisions = arena_alloc(work->arena, sizeof *draft->decisions);
+    if (!reason || !draft->decisions)
+        return SYNC_ERR_NO_MEMORY;
+    draft->decisions[0] = (struct conflict_decision){
+        .reason = slice_text(reason),
+        .taken = side == SIDE_CLIENT ? RESOLUTION_CLIENT : RESOLUTION_SERVER,
+    };
+    draft->decision_count = 1;
+    return SYNC_OK;
+}
+
+/* Does what the side wants, the client's as in the draft. */
+static enum sync_status deletion_write(struct change_work *work, struct change_record *record,
+                                       const struct change *change,
+                                       const struct conflict_draft *draft, enum side side,
+                                       struct change_result *result) {
+    enum sync_status status = SYNC_OK;
+    if (side == SIDE_CLIENT && draft->has_client)
+        return write_document(work, record, change, draft->client, OUTCOME_MERGED, result);
+    if (side == SIDE_CLIENT)
+        status = change_write(work, record, change, true, SLICE_EMPTY);
+    if (!status)
+        result_take(result, OUTCOME_MERGED, record);
+    return status;
+}
+
+/* Decides a change against a deletion, or leaves it to the user; keeps either. */
+static enum sync_status deletion_settle(struct change_work *work, struct change_record *record,
+                                        const struct change *change, struct conflict_draft *draft,
+                                        struct change_result *result) {
+    bool is_open = false;
+    struct conflict decided;
+    enum side side = delete_side_by_policy(work, record, change, &is_open);
+    if (is_open)
+        side = delete_side_by_strategy(work, change->kind == CHANGE_DELETE);
+    if (side == SIDE_NONE)
+        return change_conflict(work, record, change, draft, result);
+    enum sync_status status = deletion_reason(work, change, side, is_open, draft);
+    if (!status)
+        status = change_decide_begin(work, record, change, draft, &decided);
+    if (!status)
+        status = deletion_write(work, record, change, draft, side, result);
+    return status ? status : change_decide_end(work, record, &decided, result);
 }
 
 /* An update of what others deleted. */
@@ -197,11 +311,6 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
     uint64_t base_sequence = change_base_sequence(work, change);
     if (deletion_is_known(work, record, base_sequence)) {
         change_reject(result, "GONE", SLICE("dataId"), SLICE("The record is deleted."));
-        return SYNC_OK;
-    }
-    enum side side = delete_side(work, record, change);
-    if (side == SIDE_SERVER) {
-        result_take(result, OUTCOME_MERGED, record);
         return SYNC_OK;
     }
     struct base_image base;
@@ -214,8 +323,6 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
         status = document_merge_patch(image, change->data, work->arena, &client);
     if (status)
         return status;
-    if (side == SIDE_CLIENT)
-        return write_document(work, record, change, client, OUTCOME_MERGED, result);
     struct conflict_draft draft = {
         .type = CONFLICT_UPDATE_DELETE,
         .base = &base,
@@ -224,7 +331,7 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
         .suggested = client,
     };
     status = change_differing_fields(work, image, client, &draft);
-    return status ? status : change_conflict(work, record, change, &draft, result);
+    return status ? status : deletion_settle(work, record, change, &draft, result);
 }
 
 static enum sync_status apply_update(struct change_work *work, struct change_record *record,
@@ -255,19 +362,8 @@ static enum sync_status apply_update(struct change_work *work, struct change_rec
 static enum sync_status delete_changed(struct change_work *work, struct change_record *record,
                                        const struct change *change, struct change_result *result) {
     struct base_image base;
-    enum sync_status status = SYNC_OK;
-    enum side side = delete_side(work, record, change);
-    if (side == SIDE_SERVER) {
-        result_take(result, OUTCOME_MERGED, record);
-        return SYNC_OK;
-    }
-    if (side == SIDE_CLIENT) {
-        status = change_write(work, record, change, true, SLICE_EMPTY);
-        if (!status)
-            result_take(result, OUTCOME_MERGED, record);
-        return status;
-    }
-    status = change_base_find(work, record, change_base_sequence(work, change), &base);
+    enum sync_status status =
+        change_base_find(work, record, change_base_sequence(work, change), &base);
     if (status)
         return status;
     struct conflict_draft draft = {
@@ -276,7 +372,7 @@ static enum sync_status delete_changed(struct change_work *work, struct change_r
         .suggested = record->state.record.data,
     };
     status = change_differing_fields(work, base.document, record->state.record.data, &draft);
-    return status ? status : change_conflict(work, record, change, &draft, result);
+    return status ? status : deletion_settle(work, record, change, &draft, result);
 }
 
 static enum sync_status apply_delete(struct change_work *work, struct change_record *record,

@@ -58,8 +58,9 @@ struct change_result {
     enum data_type type;
     struct slice data_id;
     uint64_t version;
-    struct slice conflict_id;
-    const char *reason; /* NULL, or of a rejection: stable; of a duplicate in the arena */
+    struct slice conflict_id; /* waits for the user */
+    struct slice decision_id; /* what was decided without him; empty: nothing */
+    const char *reason;       /* NULL, or of a rejection: stable; of a duplicate in the arena */
     struct slice field, message;
 };
 

@@ -28,35 +28,18 @@ enum sync_status change_differing_fields(struct change_work *work, struct slice 
     return SYNC_OK;
 }
 
-/* The rows of an open conflict: itself, and its place among the user's. */
-static enum sync_status conflict_rows(struct change_work *work, const struct conflict *conflict) {
-    struct row_write row = {.table = TABLE_CONFLICT, .key = conflict->id};
-    struct row_write index = {.table = TABLE_CONFLICT_BY_USER};
-    enum sync_status status = conflict_pack(conflict, work->arena, &row.value);
-    if (!status)
-        status = conflict_index_key(conflict->user, false, conflict->id, work->arena, &index.key);
-    if (!status)
-        status = write_build_row(&work->build, row);
-    if (!status)
-        status = write_build_row(&work->build, index);
-    return status;
-}
-
-enum sync_status change_conflict(struct change_work *work, struct change_record *record,
-                                 const struct change *change, const struct conflict_draft *draft,
-                                 struct change_result *result) {
+/* A conflict of the change, with an id of its own and open. */
+static enum sync_status conflict_begin(struct change_work *work, const struct change_record *record,
+                                       const struct change *change,
+                                       const struct conflict_draft *draft,
+                                       struct conflict *ret_conflict) {
     const struct record_state *state = &record->state;
     const struct batch_context *context = work->context;
-    if (work->build.head.conflicts_open >= USER_CONFLICTS_OPEN_MAX) {
-        change_reject(result, REASON_CONFLICTS_EXHAUSTED, SLICE_EMPTY,
-                      SLICE("10000 conflicts wait already; resolve some, then send this again."));
-        return SYNC_OK;
-    }
     char *id = arena_alloc(work->arena, UUID_TEXT_SIZE + 1);
     if (!id)
         return SYNC_ERR_NO_MEMORY;
     uuid_v7((uint64_t)context->now_us, context->random, id);
-    struct conflict conflict = {
+    *ret_conflict = (struct conflict){
         .id = slice_of(id, UUID_TEXT_SIZE),
         .user = work->batch->user,
         .device = work->batch->device,
@@ -67,7 +50,7 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
         .base = draft->base->document,
         .has_client = draft->has_client,
         .client = draft->client,
-        .has_server = !state->record.deleted,
+        .has_server = record_state_lives(state),
         .server = state->record.data,
         .suggested = draft->suggested,
         .fields = draft->fields,
@@ -75,12 +58,64 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
         .server_version = state->record.version,
         .detected_us = context->now_us,
     };
-    enum sync_status status = conflict_rows(work, &conflict);
+    return SYNC_OK;
+}
+
+enum sync_status change_conflict(struct change_work *work, struct change_record *record,
+                                 const struct change *change, const struct conflict_draft *draft,
+                                 struct change_result *result) {
+    struct conflict conflict;
+    if (work->build.head.conflicts_open >= USER_CONFLICTS_OPEN_MAX) {
+        change_reject(result, REASON_CONFLICTS_EXHAUSTED, SLICE_EMPTY,
+                      SLICE("10000 conflicts wait already; resolve some, then send this again."));
+        return SYNC_OK;
+    }
+    enum sync_status status = conflict_begin(work, record, change, draft, &conflict);
+    if (!status)
+        status = conflict_put(&work->build, &conflict);
     if (status)
         return status;
     work->build.head.conflicts_open++;
     result->outcome = OUTCOME_CONFLICT;
-    result->version = state->record.version;
+    result->version = record->state.record.version;
     result->conflict_id = conflict.id;
     return SYNC_OK;
+}
+
+enum sync_status change_decide_begin(struct change_work *work, const struct change_record *record,
+                                     const struct change *change,
+                                     const struct conflict_draft *draft,
+                                     struct conflict *ret_decided) {
+    enum sync_status status = conflict_begin(work, record, change, draft, ret_decided);
+    if (!status) {
+        ret_decided->decisions = draft->decisions;
+        ret_decided->decision_count = draft->decision_count;
+    }
+    return status;
+}
+
+/* Which side's the record became. */
+static enum resolution decided_resolution(const struct conflict *decided,
+                                          const struct record *record) {
+    bool is_server = decided->has_server == !record->deleted &&
+                     (record->deleted || slice_equal(record->data, decided->server));
+    bool is_client = decided->has_client == !record->deleted &&
+                     (record->deleted || slice_equal(record->data, decided->client));
+    return is_server ? RESOLUTION_SERVER : is_client ? RESOLUTION_CLIENT : RESOLUTION_MERGE;
+}
+
+enum sync_status change_decide_end(struct change_work *work, const struct change_record *record,
+                                   struct conflict *decided, struct change_result *result) {
+    const struct record *after = &record->state.record;
+    if (result->outcome == OUTCOME_REJECTED)
+        return SYNC_OK; /* nothing came of it */
+    decided->resolved_us = work->context->now_us;
+    decided->resolved_version = after->version;
+    decided->resolution = decided_resolution(decided, after);
+    if (decided->resolution == RESOLUTION_MERGE)
+        decided->merged = after->data;
+    enum sync_status status = conflict_put(&work->build, decided);
+    if (!status)
+        result->decision_id = decided->id;
+    return status;
 }

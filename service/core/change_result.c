@@ -12,6 +12,7 @@ enum {
     RESULT_VERSION = 6,
     RESULT_CONFLICT_ID = 7,
     RESULT_ERROR = 8,
+    RESULT_DECISION_ID = 9,
 };
 enum { ERROR_REASON = 1, ERROR_FIELD = 2, ERROR_MESSAGE = 3 };
 
@@ -42,15 +43,17 @@ enum sync_status change_result_pack(const struct change_result *result, struct a
     enum { FIELD_COST = 1 + WIRE_VARINT_MAX };
     struct document_writer writer;
     struct slice reason = slice_text(result->reason);
-    size_t room = result->data_id.size + result->conflict_id.size + reason.size +
-                  result->field.size + result->message.size + 9 * FIELD_COST;
+    size_t room = result->data_id.size + result->conflict_id.size + result->decision_id.size +
+                  reason.size + result->field.size + result->message.size + 10 * FIELD_COST;
     if (!document_writer_open(&writer, arena, room))
         return SYNC_ERR_NO_MEMORY;
+    put_text(&writer, RESULT_DECISION_ID, result->decision_id);
+    size_t mark = document_writer_mark(&writer);
     if (result->reason) {
         put_text(&writer, ERROR_MESSAGE, result->message);
         put_text(&writer, ERROR_FIELD, result->field);
         put_text(&writer, ERROR_REASON, reason);
-        document_writer_wrap(&writer, 0, TAG_OF(RESULT_ERROR, WIRE_LEN));
+        document_writer_wrap(&writer, mark, TAG_OF(RESULT_ERROR, WIRE_LEN));
     }
     put_text(&writer, RESULT_CONFLICT_ID, result->conflict_id);
     put_uint(&writer, RESULT_VERSION, result->version);
@@ -102,6 +105,8 @@ enum sync_status change_result_unpack(struct slice outcome, struct arena *arena,
             result.version = field.bits;
         else if (field.number == RESULT_CONFLICT_ID)
             result.conflict_id = field.bytes;
+        else if (field.number == RESULT_DECISION_ID)
+            result.decision_id = field.bytes;
         else if (field.number == RESULT_ERROR)
             status = error_unpack(field.bytes, arena, &result);
     }

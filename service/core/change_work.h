@@ -86,6 +86,8 @@ struct conflict_draft {
     struct slice client, suggested;
     struct slice *fields;
     size_t field_count;
+    struct conflict_decision *decisions; /* of one that is decided without the user */
+    size_t decision_count;
 };
 
 enum { CONFLICT_FIELDS_MAX = 1000 };
@@ -94,6 +96,15 @@ enum { CONFLICT_FIELDS_MAX = 1000 };
 enum sync_status change_conflict(struct change_work *work, struct change_record *record,
                                  const struct change *change, const struct conflict_draft *draft,
                                  struct change_result *result);
+
+/* Keeps what was decided without the user, so that it can be seen and undone: begin before the
+ * record is written, with the sides as they are, and end when it is; the result then tells it. */
+enum sync_status change_decide_begin(struct change_work *work, const struct change_record *record,
+                                     const struct change *change,
+                                     const struct conflict_draft *draft,
+                                     struct conflict *ret_decided);
+enum sync_status change_decide_end(struct change_work *work, const struct change_record *record,
+                                   struct conflict *decided, struct change_result *result);
 
 /* The paths in which two documents differ, at most CONFLICT_FIELDS_MAX. */
 enum sync_status change_differing_fields(struct change_work *work, struct slice before,

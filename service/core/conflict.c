@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/wire.h"
+#include "service/core/write_build.h"
 
 /* Fields of a conflict as stored. */
 enum {
@@ -24,7 +25,29 @@ enum {
     CONFLICT_RESOLUTION = 16,
     CONFLICT_MERGED = 17,
     CONFLICT_RESOLVED_VERSION = 18,
+    CONFLICT_DECISION = 19,
 };
+enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
+
+static void decision_write(const struct conflict_decision *decision, struct buffer *out,
+                           struct buffer *scratch) {
+    buffer_clear(scratch);
+    wire_write_bytes(scratch, DECISION_FIELD, decision->field);
+    wire_write_bytes(scratch, DECISION_REASON, decision->reason);
+    wire_write_uint(scratch, DECISION_TAKEN, decision->taken);
+    if (buffer_status(scratch) == SYNC_OK)
+        wire_write_bytes(out, CONFLICT_DECISION, buffer_slice(scratch));
+    else
+        out->failed = true;
+}
+
+static void decisions_write(const struct conflict *conflict, struct buffer *out) {
+    struct buffer scratch;
+    buffer_init(&scratch, SIZE_MAX / 2);
+    for (size_t i = 0; i < conflict->decision_count; i++)
+        decision_write(&conflict->decisions[i], out, &scratch);
+    buffer_done(&scratch);
+}
 
 static void conflict_write(const struct conflict *conflict, struct buffer *out) {
     wire_write_bytes(out, CONFLICT_ID, conflict->id);
@@ -51,6 +74,7 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
     wire_write_uint(out, CONFLICT_RESOLUTION, conflict->resolution);
     wire_write_bytes(out, CONFLICT_MERGED, conflict->merged);
     wire_write_uint(out, CONFLICT_RESOLVED_VERSION, conflict->resolved_version);
+    decisions_write(conflict, out);
 }
 
 enum sync_status conflict_pack(const struct conflict *conflict, struct arena *arena,
@@ -96,6 +120,21 @@ static void conflict_take_number(const struct wire_field *field, struct conflict
     }
 }
 
+static struct conflict_decision decision_read(struct slice bytes) {
+    struct conflict_decision decision = {.taken = RESOLUTION_MERGE};
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field field;
+    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
+        if (field.number == DECISION_FIELD && field.type == WIRE_LEN)
+            decision.field = field.bytes;
+        else if (field.number == DECISION_REASON && field.type == WIRE_LEN)
+            decision.reason = field.bytes;
+        else if (field.number == DECISION_TAKEN && field.type == WIRE_VARINT)
+            decision.taken = (enum resolution)field.bits;
+    }
+    return decision;
+}
+
 /* Takes a field that is bytes. `fields` has room. */
 static void conflict_take_bytes(const struct wire_field *field, struct conflict *conflict) {
     struct slice *const places[] = {
@@ -115,19 +154,21 @@ static void conflict_take_bytes(const struct wire_field *field, struct conflict 
     conflict->has_server |= field->number == CONFLICT_SERVER;
     if (field->number == CONFLICT_FIELDS)
         conflict->fields[conflict->field_count++] = field->bytes;
+    else if (field->number == CONFLICT_DECISION)
+        conflict->decisions[conflict->decision_count++] = decision_read(field->bytes);
     else if (field->number < sizeof places / sizeof *places && places[field->number])
         *places[field->number] = field->bytes;
 }
 
-/* Counts the paths in dispute; -1 when the value does not parse. */
-static ptrdiff_t count_fields(struct slice value) {
+/* Counts the fields of a number; -1 when the value does not parse. */
+static ptrdiff_t count_fields(struct slice value, uint32_t number) {
     struct wire_reader reader = wire_reader_of(value);
     struct wire_field field;
     ptrdiff_t count = 0;
     while (!wire_at_end(&reader)) {
         if (!wire_read(&reader, &field))
             return -1;
-        count += field.number == CONFLICT_FIELDS && field.type == WIRE_LEN;
+        count += field.number == number && field.type == WIRE_LEN;
     }
     return count;
 }
@@ -139,11 +180,13 @@ enum sync_status conflict_unpack(struct slice value, struct arena *arena,
     struct conflict conflict = {.field_count = 0};
     struct wire_field field;
     struct slice copy;
-    ptrdiff_t count = count_fields(value);
-    if (count < 0)
+    ptrdiff_t fields = count_fields(value, CONFLICT_FIELDS);
+    ptrdiff_t decisions = count_fields(value, CONFLICT_DECISION);
+    if (fields < 0)
         return SYNC_ERR_CORRUPT;
-    conflict.fields = arena_alloc(arena, (size_t)count * sizeof *conflict.fields);
-    if (!conflict.fields || !arena_copy(arena, value, &copy))
+    conflict.fields = arena_alloc(arena, (size_t)fields * sizeof *conflict.fields);
+    conflict.decisions = arena_alloc(arena, (size_t)decisions * sizeof *conflict.decisions);
+    if (!conflict.fields || !conflict.decisions || !arena_copy(arena, value, &copy))
         return SYNC_ERR_NO_MEMORY;
     struct wire_reader reader = wire_reader_of(copy);
     while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
@@ -176,4 +219,34 @@ enum sync_status conflict_index_key(struct slice user, bool resolved, struct sli
         memcpy(key + user.size + 2, conflict_id.data, conflict_id.size);
     *ret_key = slice_of(key, size);
     return SYNC_OK;
+}
+
+/* The conflict itself, and its place among the user's. */
+static enum sync_status conflict_rows(const struct conflict *conflict, struct arena *arena,
+                                      struct row_write rows[2]) {
+    rows[0] = (struct row_write){.table = TABLE_CONFLICT, .key = conflict->id};
+    rows[1] = (struct row_write){.table = TABLE_CONFLICT_BY_USER};
+    enum sync_status status = conflict_pack(conflict, arena, &rows[0].value);
+    return status ? status
+                  : conflict_index_key(conflict->user, conflict->resolved_us != 0, conflict->id,
+                                       arena, &rows[1].key);
+}
+
+enum sync_status conflict_put(struct write_build *build, const struct conflict *conflict) {
+    assert(build && conflict);
+    struct row_write rows[2];
+    enum sync_status status = conflict_rows(conflict, build->arena, rows);
+    for (int i = 0; !status && i < 2; i++)
+        status = write_build_row(build, rows[i]);
+    return status;
+}
+
+enum sync_status conflict_move(struct write_build *build, const struct conflict *conflict) {
+    assert(build && conflict);
+    struct row_write before = {.table = TABLE_CONFLICT_BY_USER, .remove = true};
+    enum sync_status status = conflict_index_key(conflict->user, conflict->resolved_us == 0,
+                                                 conflict->id, build->arena, &before.key);
+    if (!status)
+        status = write_build_row(build, before);
+    return status ? status : conflict_put(build, conflict);
 }

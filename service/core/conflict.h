@@ -13,7 +13,15 @@ enum conflict_type { /* numbers of travelsense.sync.v1.ConflictType; the client'
 /* How a conflict is resolved; numbers of travelsense.sync.v1.Resolution. */
 enum resolution { RESOLUTION_CLIENT = 1, RESOLUTION_SERVER = 2, RESOLUTION_MERGE = 3 };
 
-/* A conflict. Documents are canonical; `has_` tells an empty one from none. */
+/* How one field was decided without the user; slices are text. */
+struct conflict_decision {
+    struct slice field;    /* dotted path; empty: the whole record */
+    struct slice reason;   /* "policy latest", "strategy merge" */
+    enum resolution taken; /* RESOLUTION_MERGE: of both sides */
+};
+
+/* A conflict. Documents are canonical; `has_` tells an empty one from none. One that was decided
+ * without the user is resolved from the beginning, and has the decisions. */
 struct conflict {
     struct slice id, user, device, change_id;
     struct record_key key;
@@ -26,7 +34,9 @@ struct conflict {
     int64_t detected_us, resolved_us; /* resolved_us 0: open */
     enum resolution resolution;       /* when resolved */
     struct slice merged;              /* when resolved by merge */
-    uint64_t resolved_version;        /* the record's version that the resolution made */
+    uint64_t resolved_version;        /* the record's version after the resolution */
+    struct conflict_decision *decisions;
+    size_t decision_count; /* 0: the user resolved it, or has to */
 };
 
 /* Packs a conflict for TABLE_CONFLICT, and reads it back; both live in the arena. */
@@ -39,6 +49,13 @@ enum sync_status conflict_unpack(struct slice value, struct arena *arena,
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
                                     struct arena *arena, struct slice *ret_key);
 
+/* Adds the rows of a conflict: itself, and its place among the user's, open or resolved. */
+struct write_build;
+enum sync_status conflict_put(struct write_build *build, const struct conflict *conflict);
+
+/* The same, of one that was in the other place. */
+enum sync_status conflict_move(struct write_build *build, const struct conflict *conflict);
+
 /* A resolution that a user asks for. */
 struct resolution_request {
     enum resolution resolution;
@@ -49,11 +66,23 @@ struct resolution_request {
 
 /* Resolves. `view` holds the record (view->records[0], of conflict->key). The same resolution of a
  * resolved conflict changes nothing (`ret_set` empty); another is SYNC_ERR_PRECONDITION, as is a
- * record that moved past expected_version. `ret_conflict` and `ret_record` are as after it. A
- * resolution is a change of the user's without device in the log. */
+ * record that is not at expected_version. `ret_conflict` and `ret_record` are as after it. A
+ * resolution is a change of the user's without device in the log.
+ *
+ * Without expected_version a record that moved on since the conflict showed it is not overwritten:
+ * the conflict, still open, then shows it as it is now. */
 enum sync_status conflict_resolve(const struct user_view *view, const struct conflict *conflict,
                                   const struct resolution_request *request, struct arena *arena,
                                   struct sync_error *error, struct write_set *ret_set,
                                   struct conflict *ret_conflict, struct record *ret_record);
+
+/* Takes a resolution, the user's or an automatic one, back: the record becomes what it was before,
+ * and the conflict is open. An open one changes nothing (`ret_set` empty). SYNC_ERR_PRECONDITION
+ * (VERSION_MISMATCH) when the record has changed since, SYNC_ERR_EXHAUSTED when too many conflicts
+ * are open. */
+enum sync_status conflict_undo(const struct user_view *view, const struct conflict *conflict,
+                               int64_t now_us, struct arena *arena, struct sync_error *error,
+                               struct write_set *ret_set, struct conflict *ret_conflict,
+                               struct record *ret_record);
 
 #endif

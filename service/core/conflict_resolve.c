@@ -51,24 +51,6 @@ static enum sync_status resolution_write(struct write_build *build, struct recor
     return write_build_change(build, state, &change);
 }
 
-/* The conflict's rows: itself as resolved, and its place among the user's. */
-static enum sync_status resolution_rows(struct write_build *build,
-                                        const struct conflict *conflict) {
-    struct row_write row = {.table = TABLE_CONFLICT, .key = conflict->id};
-    struct row_write open = {.table = TABLE_CONFLICT_BY_USER, .remove = true};
-    struct row_write resolved = {.table = TABLE_CONFLICT_BY_USER};
-    enum sync_status status = conflict_pack(conflict, build->arena, &row.value);
-    if (!status)
-        status = conflict_index_key(conflict->user, false, conflict->id, build->arena, &open.key);
-    if (!status)
-        status =
-            conflict_index_key(conflict->user, true, conflict->id, build->arena, &resolved.key);
-    const struct row_write rows[] = {row, open, resolved};
-    for (size_t i = 0; !status && i < 3; i++)
-        status = write_build_row(build, rows[i]);
-    return status;
-}
-
 /* Checks that the request may be done on the record as it is. */
 static enum sync_status resolution_check(const struct record_state *state,
                                          const struct conflict *conflict,
@@ -87,18 +69,38 @@ static enum sync_status resolution_check(const struct record_state *state,
     return SYNC_OK;
 }
 
+/* Makes the conflict show the record as it is. */
+static void conflict_see(struct conflict *conflict, const struct record_state *state) {
+    conflict->has_server = record_state_lives(state);
+    conflict->server = conflict->has_server ? state->record.data : SLICE_EMPTY;
+    conflict->server_version = state->record.version;
+}
+
+/* Whether the user decides on something that he has not seen. To leave the record as it is, is
+ * always possible. */
+static bool resolution_is_blind(const struct record_state *state, const struct conflict *conflict,
+                                const struct resolution_request *request) {
+    return request->expected_version == 0 && request->resolution != RESOLUTION_SERVER &&
+           state->record.version != conflict->server_version;
+}
+
 /* Resolves an open conflict. */
 static enum sync_status resolution_do(struct write_build *build, struct record_state *state,
-                                      struct conflict *conflict,
+                                      const struct conflict *before,
                                       const struct resolution_request *request,
-                                      struct write_set *ret_set) {
+                                      struct conflict *conflict, struct write_set *ret_set) {
+    conflict_see(conflict, state);
+    if (resolution_is_blind(state, before, request)) {
+        enum sync_status status = conflict_put(build, conflict);
+        return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
+    }
     enum sync_status status = resolution_write(build, state, conflict, request);
     conflict->resolution = request->resolution;
     conflict->resolved_us = request->now_us;
     conflict->merged = request->resolution == RESOLUTION_MERGE ? request->merged : SLICE_EMPTY;
     conflict->resolved_version = state->record.version;
     if (!status)
-        status = resolution_rows(build, conflict);
+        status = conflict_move(build, conflict);
     build->head.conflicts_open -= build->head.conflicts_open > 0;
     return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
 }
@@ -128,7 +130,7 @@ enum sync_status conflict_resolve(const struct user_view *view, const struct con
             return status;
         status = write_build_init(&build, conflict->user, &view->head, 1, arena);
         if (!status)
-            status = resolution_do(&build, &state, &resolved, request, &set);
+            status = resolution_do(&build, &state, conflict, request, &resolved, &set);
         write_build_done(&build);
         if (status)
             return status;

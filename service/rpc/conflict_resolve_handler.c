@@ -11,6 +11,7 @@ struct conflict_resolution {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
     struct slice conflict_id;
+    bool is_undo; /* of the request only the time counts */
     struct resolution_request request;
     struct conflict conflict;
     struct record record;
@@ -32,31 +33,80 @@ static enum sync_status resolution_apply(struct lane_write *write, struct write_
     if (status != SYNC_OK)
         return status;
     resolution->request.now_us = (int64_t)clock_now_us(write->service->clock);
+    if (resolution->is_undo)
+        return conflict_undo(&view, &before, resolution->request.now_us, arena, &resolution->error,
+                             ret_set, &resolution->conflict, &resolution->record);
     return conflict_resolve(&view, &before, &resolution->request, arena, &resolution->error,
                             ret_set, &resolution->conflict, &resolution->record);
 }
 
+/* The record has moved on: the conflict, which stays open, has just been made to show it. */
+static enum sync_status resolution_refuse_blind(struct conflict_resolution *resolution) {
+    return sync_error_set(
+        &resolution->error, SYNC_ERR_PRECONDITION, "VERSION_MISMATCH", "baseVersion",
+        "The record has moved on to version %llu; the conflict shows it now: look "
+        "again, then resolve.",
+        (unsigned long long)resolution->conflict.server_version);
+}
+
+static void resolution_fail(struct conflict_resolution *resolution, enum sync_status status) {
+    if (resolution->error.status == status)
+        rpc_call_fail(resolution->call, &resolution->error);
+    else
+        call_fail_status(resolution->call, status);
+}
+
 static void resolution_finish(struct lane_write *write, enum sync_status status) {
     struct conflict_resolution *resolution = (struct conflict_resolution *)write;
-    struct rpc_call *call = resolution->call;
-    struct arena *arena = rpc_call_arena(call);
+    struct arena *arena = rpc_call_arena(resolution->call);
     PB(ResolveConflictResponse) response = PB_INIT(RESOLVE_CONFLICT_RESPONSE);
+    if (status == SYNC_OK && resolution->conflict.resolved_us == 0)
+        status = resolution_refuse_blind(resolution);
     if (status == SYNC_OK) {
         response.conflict = conflict_message(&resolution->conflict, arena);
         response.record = message_record(arena, &resolution->record, true);
         if (!response.conflict || !response.record)
             status = SYNC_ERR_NO_MEMORY;
     }
-    if (status == SYNC_OK) {
-        const struct sync_metrics *metrics = write->service->sync_metrics;
-        if (metrics && write->set.row_count > 0)
-            metric_add(metrics->resolutions[resolution->request.resolution], 1);
-        sync_service_resolve_conflict_reply(call, &response);
-    } else if (resolution->error.status == status) {
-        rpc_call_fail(call, &resolution->error);
-    } else {
-        call_fail_status(call, status);
+    if (status != SYNC_OK) {
+        resolution_fail(resolution, status);
+        return;
     }
+    const struct sync_metrics *metrics = write->service->sync_metrics;
+    if (metrics && write->set.row_count > 0)
+        metric_add(metrics->resolutions[resolution->request.resolution], 1);
+    sync_service_resolve_conflict_reply(resolution->call, &response);
+}
+
+static void undo_finish(struct lane_write *write, enum sync_status status) {
+    struct conflict_resolution *resolution = (struct conflict_resolution *)write;
+    struct arena *arena = rpc_call_arena(resolution->call);
+    PB(UndoResolutionResponse) response = PB_INIT(UNDO_RESOLUTION_RESPONSE);
+    if (status == SYNC_OK) {
+        response.conflict = conflict_message(&resolution->conflict, arena);
+        response.record = message_record(arena, &resolution->record, true);
+        if (!response.conflict || !response.record)
+            status = SYNC_ERR_NO_MEMORY;
+    }
+    if (status != SYNC_OK) {
+        resolution_fail(resolution, status);
+        return;
+    }
+    const struct sync_metrics *metrics = write->service->sync_metrics;
+    if (metrics && write->set.row_count > 0)
+        metric_add(metrics->undone, 1);
+    sync_service_undo_resolution_reply(resolution->call, &response);
+}
+
+/* Goes into the user's lane. */
+static void resolution_start(struct conflict_resolution *resolution,
+                             void (*finish)(struct lane_write *, enum sync_status)) {
+    struct rpc_call *call = resolution->call;
+    resolution->write = (struct lane_write){.service = rpc_call_service(call),
+                                            .lane = slice_text(rpc_call_identity(call)->user),
+                                            .apply = resolution_apply,
+                                            .finish = finish};
+    lane_write_start(&resolution->write);
 }
 
 /* Makes the merged data canonical, or adds a violation. */
@@ -118,9 +168,25 @@ void conflict_resolve_handle(struct rpc_call *call) {
     resolution_take_merged(resolution, request, &violations);
     if (violations_end(&violations, call) || !device_guard(call))
         return;
-    resolution->write = (struct lane_write){.service = rpc_call_service(call),
-                                            .lane = slice_text(rpc_call_identity(call)->user),
-                                            .apply = resolution_apply,
-                                            .finish = resolution_finish};
-    lane_write_start(&resolution->write);
+    resolution_start(resolution, resolution_finish);
+}
+
+void conflict_undo_handle(struct rpc_call *call) {
+    const PB(UndoResolutionRequest) *request = sync_service_undo_resolution_unpack(call);
+    if (!request)
+        return;
+    struct conflict_resolution *resolution =
+        arena_zalloc(rpc_call_arena(call), 1, sizeof *resolution);
+    if (!resolution) {
+        call_fail_status(call, SYNC_ERR_NO_MEMORY);
+        return;
+    }
+    struct violations violations;
+    violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
+    violations_check_uuid(&violations, "conflictId", request->conflict_id);
+    resolution->call = call;
+    resolution->is_undo = true;
+    resolution->conflict_id = slice_text(request->conflict_id);
+    if (!violations_end(&violations, call) && device_guard(call))
+        resolution_start(resolution, undo_finish);
 }

@@ -24,6 +24,26 @@ static bool put_fields(PB(Conflict) *message, const struct conflict *conflict,
     return true;
 }
 
+static bool put_decisions(PB(Conflict) *message, const struct conflict *conflict,
+                          struct arena *arena) {
+    size_t count = conflict->decision_count;
+    PB(ConflictDecision) *decisions = arena_alloc(arena, count * sizeof *decisions);
+    message->decisions = arena_alloc(arena, count * sizeof *message->decisions);
+    if (!decisions || !message->decisions)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        travelsense__sync__v1__conflict_decision__init(&decisions[i]);
+        decisions[i].field = arena_copy_text(arena, conflict->decisions[i].field);
+        decisions[i].reason = arena_copy_text(arena, conflict->decisions[i].reason);
+        decisions[i].taken = (PB(Resolution))conflict->decisions[i].taken;
+        message->decisions[i] = &decisions[i];
+        if (!decisions[i].field || !decisions[i].reason)
+            return false;
+    }
+    message->n_decisions = count;
+    return true;
+}
+
 PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *arena) {
     PB(Conflict) *message = arena_alloc(arena, sizeof *message);
     if (!message)
@@ -53,7 +73,8 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *ar
     }
     bool is_whole = message->conflict_id && message->user_id && message->device_id &&
                     message->change_id && message->data_id && message->detected_at &&
-                    message->updated_at && put_fields(message, conflict, arena);
+                    message->updated_at && put_fields(message, conflict, arena) &&
+                    put_decisions(message, conflict, arena);
     return is_whole ? message : NULL;
 }
 

@@ -29,6 +29,7 @@ void changes_upload_handle(struct rpc_call *call);
 void conflict_list_handle(struct rpc_call *call);
 void conflict_get_handle(struct rpc_call *call);
 void conflict_resolve_handle(struct rpc_call *call);
+void conflict_undo_handle(struct rpc_call *call);
 
 /* SyncService: devices. */
 void device_register_handle(struct rpc_call *call);

@@ -62,10 +62,15 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
                   label_outcome, outcomes, SYNC_METRICS_OUTCOMES, sync->changes);
     counters_init(metrics, "sync_conflicts_total", "Conflicts that wait for a user, by type.",
                   label_type, conflicts, SYNC_METRICS_CONFLICTS, sync->conflicts);
+    counters_init(metrics, "sync_decisions_total",
+                  "Conflicts that were decided without the user, by type.", label_type, conflicts,
+                  SYNC_METRICS_CONFLICTS, sync->decisions);
     counters_init(metrics, "sync_resolutions_total", "Conflicts that users resolved, by how.",
                   label_resolution, resolutions, SYNC_METRICS_CONFLICTS, sync->resolutions);
     counters_init(metrics, "sync_operations_total", "Synchronizations that came to a state.",
                   label_status, states, SYNC_METRICS_STATES, sync->operations);
+    sync->undone = counter_init(metrics, "sync_resolutions_undone_total",
+                                "Resolutions, of users or without them, taken back.");
     sync->duplicates =
         counter_init(metrics, "sync_duplicates_total", "Changes that had been uploaded before.");
     sync->upload_bytes =

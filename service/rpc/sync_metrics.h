@@ -17,7 +17,9 @@ struct sync_metrics {
     struct metric *changes[SYNC_METRICS_OUTCOMES];
     struct metric *duplicates;
     struct metric *conflicts[SYNC_METRICS_CONFLICTS];
+    struct metric *decisions[SYNC_METRICS_CONFLICTS];   /* by ConflictType */
     struct metric *resolutions[SYNC_METRICS_CONFLICTS]; /* by Resolution */
+    struct metric *undone;
     struct metric *upload_bytes, *bundle_bytes, *download_bytes;
     struct metric *bundle_records;
     struct metric *operations[SYNC_METRICS_STATES];

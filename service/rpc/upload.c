@@ -76,7 +76,8 @@ static PB(ChangeResult) *result_message(const struct change_result *result, stru
     message->data_id = arena_copy_text(arena, result->data_id);
     message->version = (int64_t)result->version;
     message->conflict_id = arena_copy_text(arena, result->conflict_id);
-    if (!message->change_id || !message->data_id || !message->conflict_id)
+    message->decision_id = arena_copy_text(arena, result->decision_id);
+    if (!message->change_id || !message->data_id || !message->conflict_id || !message->decision_id)
         return NULL;
     if (!result->reason)
         return message;
@@ -264,7 +265,9 @@ static void upload_count_conflicts(const struct upload *upload,
         struct conflict conflict;
         if (row->table == TABLE_CONFLICT && !row->remove &&
             conflict_unpack(row->value, upload->arena, &conflict) == SYNC_OK)
-            metric_add(metrics->conflicts[conflict.type], 1);
+            metric_add(conflict.decision_count > 0 ? metrics->decisions[conflict.type]
+                                                   : metrics->conflicts[conflict.type],
+                       1);
     }
 }
 

@@ -96,6 +96,61 @@ class Conflicts(Case):
         self.assertEqual(pulled["records"][0]["data"]["title"], "Rom")
         self.assertEqual(pulled["checksum"], container.checksum(self.records()))
 
+    def undo(self, conflict_id):
+        return self.post(PATH + "/%s:undo" % conflict_id, {})
+
+    def test_what_was_decided_without_the_user_is_listed_with_its_reason_and_undone(self):
+        self.start("client")
+        self.patch(self.tablet, {"title": "Roma", "notes": "ours"})
+        result = self.patch(self.phone, {"title": "Rom", "notes": "theirs"})
+        self.assertEqual(result["outcome"], "merged")
+        self.assertEqual(self.trip(), dict(BASE, title="Rom", notes="ours theirs"))
+        self.assertEqual(self.expect(self.get(PATH), 200)["conflicts"], [])
+        shown = self.expect(self.get(PATH, includeResolved="true"), 200)["conflicts"]
+        self.assertEqual([c["conflictId"] for c in shown], [result["decisionId"]])
+        self.assertEqual(shown[0]["decisions"],
+                         [{"field": "notes", "reason": "policy text", "taken": "merge"},
+                          {"field": "title", "reason": "strategy client", "taken": "client"}])
+        self.assertEqual((shown[0]["resolved"], shown[0]["resolution"]), (True, "merge"))
+        answer = self.expect(self.undo(result["decisionId"]), 200)
+        self.assertIs(answer["conflict"]["resolved"], False)
+        self.assertEqual(self.trip(), dict(BASE, title="Roma", notes="ours"))
+        self.assertEqual(len(self.expect(self.get(PATH), 200)["conflicts"]), 1)
+        answer = self.expect(self.resolve(result["decisionId"], "client"), 200)
+        self.assertEqual(answer["record"]["data"], dict(BASE, title="Rom", notes="theirs"))
+
+    def test_a_resolution_is_undone_until_the_record_changes_again(self):
+        conflict_id = self.conflict()
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        answer = self.expect(self.undo(conflict_id), 200)
+        self.assertEqual(answer["record"]["data"]["title"], "Roma")
+        again = self.expect(self.undo(conflict_id), 200)
+        self.assertEqual(again["record"]["version"], answer["record"]["version"])
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        self.patch(self.tablet, {"nights": 9}, number=7)
+        self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
+
+    def test_undo_names_what_is_wrong(self):
+        conflict_id = self.conflict()
+        self.expect_error(self.undo("nonsense"), 400, "INVALID_ARGUMENT", "conflictId")
+        unknown = "0192f3c0-0000-7000-8000-000000000000"
+        self.expect_error(self.undo(unknown), 404, "NOT_FOUND")
+        answer = self.stack.call("POST", PATH + "/%s:undo" % conflict_id, {},
+                                 bearer=harness.token("other-" + self.user))
+        self.expect_error(answer, 403, "PERMISSION_DENIED")
+
+    def test_a_record_that_moved_on_unseen_is_not_overwritten(self):
+        conflict_id = self.conflict()
+        self.patch(self.tablet, {"title": "Roma aeterna"}, number=8)
+        self.expect_error(self.resolve(conflict_id, "client"), 400, "FAILED_PRECONDITION",
+                          "VERSION_MISMATCH")
+        self.assertEqual(self.trip()["title"], "Roma aeterna")
+        conflict = self.expect(self.get(PATH + "/" + conflict_id), 200)
+        self.assertEqual(conflict["serverData"]["title"], "Roma aeterna")
+        self.assertIs(conflict["resolved"], False)
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        self.assertEqual(self.trip()["title"], "Rom")
+
     def test_the_same_resolution_again_changes_nothing(self):
         conflict_id = self.conflict()
         first = self.expect(self.resolve(conflict_id, "client"), 200)

@@ -1,5 +1,6 @@
 #include "service/core/conflict.h"
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "service/core/checksum.h"
 #include "tests/service/core/memory_user.h"
@@ -105,6 +106,11 @@ static void a_conflict_reads_back(void **state) {
             conflict.merged = doc("{\"m\":1}");
             conflict.resolved_version = 9;
             conflict.has_base = false;
+            static struct conflict_decision decisions[] = {
+                {SLICE("a.b"), SLICE("policy latest"), RESOLUTION_CLIENT},
+                {SLICE(""), SLICE("strategy merge"), RESOLUTION_SERVER}};
+            conflict.decisions = decisions;
+            conflict.decision_count = 2;
         }
         assert_int_equal(conflict_pack(&conflict, &arena, &value), SYNC_OK);
         assert_int_equal(conflict_unpack(value, &arena, &read), SYNC_OK);
@@ -128,6 +134,12 @@ static void a_conflict_reads_back(void **state) {
         assert_int_equal(read.resolution, conflict.resolution);
         assert_true(slice_equal(read.merged, conflict.merged));
         assert_int_equal(read.resolved_version, conflict.resolved_version);
+        assert_int_equal(read.decision_count, i == 1 ? 2 : 0);
+        for (size_t j = 0; j < read.decision_count; j++) {
+            assert_true(slice_equal(read.decisions[j].field, conflict.decisions[j].field));
+            assert_true(slice_equal(read.decisions[j].reason, conflict.decisions[j].reason));
+            assert_int_equal(read.decisions[j].taken, conflict.decisions[j].taken);
+        }
     }
 }
 
@@ -216,6 +228,101 @@ static void a_record_that_moved_on_is_guarded(void **state) {
     assert_int_equal(resolve(&conflict, request, &answer), SYNC_OK);
 }
 
+static void a_record_that_moved_on_unseen_is_shown_and_not_overwritten(void **state) {
+    (void)state;
+    static const enum resolution HOW[] = {RESOLUTION_CLIENT, RESOLUTION_MERGE};
+    for (size_t i = 0; i < 2; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
+        conflict.server = doc("{\"a\":1}"); /* as it was before */
+        struct answer answer, again;
+        struct resolution_request request = {.resolution = HOW[i], .merged = doc("{\"m\":1}")};
+        struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+        record->version = user.head.sequence = 2;
+        assert_int_equal(resolve(&conflict, request, &answer), SYNC_OK);
+        assert_int_equal(answer.conflict.resolved_us, 0);
+        assert_int_equal(answer.conflict.server_version, 2);
+        assert_document(answer.conflict.server, "{\"a\":2}");
+        assert_int_equal(answer.set.log_count, 0);
+        assert_int_equal(user.head.conflicts_open, 1);
+        assert_int_equal(resolve(&answer.conflict, request, &again), SYNC_OK);
+        assert_true(again.conflict.resolved_us != 0);
+        assert_int_equal(again.record.version, 3);
+    }
+}
+
+/* Takes a resolution back and commits. */
+static enum sync_status undo(const struct conflict *conflict, struct answer *answer) {
+    struct record_want want = {.key = conflict->key};
+    struct touched touched = {.user = SLICE("u"), .records = &want, .record_count = 1};
+    struct user_view view;
+    memory_user_load(&user, &touched, &arena, &view);
+    enum sync_status status = conflict_undo(&view, conflict, NOW + 9, &arena, &answer->error,
+                                            &answer->set, &answer->conflict, &answer->record);
+    if (!status && answer->set.row_count > 0)
+        memory_user_commit(&user, &answer->set);
+    return status;
+}
+
+static void a_resolution_can_be_taken_back(void **state) {
+    (void)state;
+    static const enum conflict_type TYPES[] = {CONFLICT_UPDATE_UPDATE, CONFLICT_UPDATE_DELETE,
+                                               CONFLICT_DELETE_UPDATE};
+    static const enum resolution HOW[] = {RESOLUTION_CLIENT, RESOLUTION_SERVER, RESOLUTION_MERGE};
+    for (size_t i = 0; i < 9; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        struct conflict conflict = start(TYPES[i % 3]);
+        struct checksum before = user.head.checksum;
+        struct answer resolved, undone, again;
+        assert_int_equal(resolve(&conflict,
+                                 (struct resolution_request){.resolution = HOW[i / 3],
+                                                             .merged = doc("{\"m\":1}")},
+                                 &resolved),
+                         SYNC_OK);
+        assert_int_equal(undo(&resolved.conflict, &undone), SYNC_OK);
+        assert_int_equal(undone.conflict.resolved_us, 0);
+        assert_int_equal(undone.conflict.server_version, undone.record.version);
+        assert_int_equal(undone.record.deleted, !conflict.has_server);
+        if (conflict.has_server)
+            assert_document(undone.record.data, "{\"a\":2}");
+        assert_memory_equal(&user.head.checksum, &before, sizeof before);
+        assert_int_equal(user.head.conflicts_open, 1);
+        struct slice open, closed;
+        assert_int_equal(conflict_index_key(SLICE("u"), false, conflict.id, &arena, &open),
+                         SYNC_OK);
+        assert_int_equal(conflict_index_key(SLICE("u"), true, conflict.id, &arena, &closed),
+                         SYNC_OK);
+        assert_non_null(memory_user_row(&user, TABLE_CONFLICT_BY_USER, open));
+        assert_null(memory_user_row(&user, TABLE_CONFLICT_BY_USER, closed));
+        /* Once more changes nothing; and it can be resolved again, otherwise. */
+        assert_int_equal(undo(&undone.conflict, &again), SYNC_OK);
+        assert_int_equal(again.set.row_count + again.set.log_count, 0);
+        assert_int_equal(resolve(&undone.conflict,
+                                 (struct resolution_request){.resolution = HOW[(i / 3 + 1) % 3],
+                                                             .merged = doc("{\"m\":2}")},
+                                 &again),
+                         SYNC_OK);
+        assert_true(again.conflict.resolved_us != 0);
+    }
+}
+
+static void what_changed_since_is_not_undone(void **state) {
+    (void)state;
+    struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
+    struct answer resolved, undone;
+    assert_int_equal(
+        resolve(&conflict, (struct resolution_request){.resolution = RESOLUTION_CLIENT}, &resolved),
+        SYNC_OK);
+    memory_user_find(&user, DATA_TYPE_TRIP, "t")->version = ++user.head.sequence;
+    assert_int_equal(undo(&resolved.conflict, &undone), SYNC_ERR_PRECONDITION);
+    assert_string_equal(undone.error.reason, "VERSION_MISMATCH");
+    memory_user_find(&user, DATA_TYPE_TRIP, "t")->version = resolved.record.version;
+    user.head.conflicts_open = USER_CONFLICTS_OPEN_MAX;
+    assert_int_equal(undo(&resolved.conflict, &undone), SYNC_ERR_EXHAUSTED);
+}
+
 static void refused_memory_is_told(void **state) {
     (void)state;
     struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
@@ -249,6 +356,9 @@ int main(void) {
         USER_TEST(each_resolution_of_each_type_does_what_it_says),
         USER_TEST(a_resolution_is_a_change_without_device),
         USER_TEST(a_record_that_moved_on_is_guarded),
+        USER_TEST(a_record_that_moved_on_unseen_is_shown_and_not_overwritten),
+        USER_TEST(a_resolution_can_be_taken_back),
+        USER_TEST(what_changed_since_is_not_undone),
         USER_TEST(refused_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

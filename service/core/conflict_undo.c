@@ -1,0 +1,91 @@
+/* Taking resolutions back. */
+#include <assert.h>
+
+#include "base/limits.h"
+#include "service/core/conflict.h"
+#include "service/core/write_build.h"
+
+/* Puts the record back to what the conflict has as the server's, unless it still is. */
+static enum sync_status undo_write(struct write_build *build, struct record_state *state,
+                                   const struct conflict *conflict, int64_t now_us) {
+    bool lives = record_state_lives(state);
+    bool same =
+        conflict->has_server ? lives && slice_equal(state->record.data, conflict->server) : !lives;
+    if (same)
+        return SYNC_OK;
+    struct record_change change = {
+        .kind = !conflict->has_server ? CHANGE_DELETE
+                : lives               ? CHANGE_UPDATE
+                                      : CHANGE_CREATE,
+        .deleted = !conflict->has_server,
+        .document = conflict->server,
+        .change_id = conflict->id,
+        .device_us = now_us,
+        .corrected_us = now_us,
+        .now_us = now_us,
+    };
+    return write_build_change(build, state, &change);
+}
+
+static enum sync_status undo_check(const struct user_view *view, const struct record_state *state,
+                                   const struct conflict *conflict, struct sync_error *error) {
+    if (state->record.version != conflict->resolved_version)
+        return sync_error_set(error, SYNC_ERR_PRECONDITION, "VERSION_MISMATCH", "conflictId",
+                              "The record has changed since the resolution, which made version "
+                              "%llu: it is at version %llu.",
+                              (unsigned long long)conflict->resolved_version,
+                              (unsigned long long)state->record.version);
+    if (view->head.conflicts_open >= USER_CONFLICTS_OPEN_MAX)
+        return sync_error_set(error, SYNC_ERR_EXHAUSTED, "CONFLICTS_EXHAUSTED", NULL,
+                              "%d conflicts wait already; resolve some first.",
+                              USER_CONFLICTS_OPEN_MAX);
+    return SYNC_OK;
+}
+
+/* Opens the conflict again, on the record as it is then. */
+static enum sync_status undo_do(struct write_build *build, struct record_state *state,
+                                struct conflict *conflict, int64_t now_us,
+                                struct write_set *ret_set) {
+    enum sync_status status = undo_write(build, state, conflict, now_us);
+    conflict->resolved_us = 0;
+    conflict->resolution = (enum resolution)0;
+    conflict->merged = SLICE_EMPTY;
+    conflict->resolved_version = 0;
+    conflict->decision_count = 0;
+    conflict->server_version = state->record.version;
+    if (!status)
+        status = conflict_move(build, conflict);
+    build->head.conflicts_open++;
+    return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
+}
+
+enum sync_status conflict_undo(const struct user_view *view, const struct conflict *conflict,
+                               int64_t now_us, struct arena *arena, struct sync_error *error,
+                               struct write_set *ret_set, struct conflict *ret_conflict,
+                               struct record *ret_record) {
+    assert(view && conflict && now_us > 0);
+    assert(arena && ret_set && ret_conflict && ret_record);
+    struct record_state state = {.found = view->records[0].found};
+    struct conflict opened = *conflict;
+    struct write_set set = {.user = conflict->user, .head = view->head};
+    struct write_build build;
+    if (state.found)
+        state.record = view->records[0].record;
+    else
+        state.record = (struct record){.key = conflict->key, .deleted = true};
+    if (conflict->resolved_us != 0) {
+        enum sync_status status = undo_check(view, &state, conflict, error);
+        if (status)
+            return status;
+        status = write_build_init(&build, conflict->user, &view->head, 1, arena);
+        if (!status)
+            status = undo_do(&build, &state, &opened, now_us, &set);
+        write_build_done(&build);
+        if (status)
+            return status;
+    }
+    *ret_set = set;
+    *ret_conflict = opened;
+    *ret_record = state.record;
+    return SYNC_OK;
+}
