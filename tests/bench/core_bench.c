@@ -1,6 +1,7 @@
 /* Core bench: what the core costs per change, without store and wire. Creates of real-looking
  * bookings of about 500 bytes, in batches of 100; normalizing in sorted and unsorted form, JSON,
- * checksum, and the whole batch. Prints the median of the rounds in nanoseconds per change. */
+ * checksum, and the whole batch. Then merges of a record of about 1 kB, beside what the machine
+ * takes to hash and to copy it. Prints the median of the rounds in nanoseconds per change. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "service/core/change_batch.h"
 #include "service/core/checksum.h"
 #include "service/core/document.h"
+#include "service/core/merge.h"
 #include "tests/service/core/json_document.h"
 
 enum { BATCH = 100, ROUNDS = 301 };
@@ -36,6 +38,7 @@ struct bench {
     struct arena arena;
     struct buffer scratch;
     struct slice sorted, unsorted;
+    struct slice record, ours, theirs, disputed, patch;
     struct change changes[BATCH];
 };
 
@@ -108,6 +111,70 @@ static void step_batch(struct bench *bench) {
     check(set.head.record_count == BATCH);
 }
 
+/* Makes a record of 20 fields, about 1 kB; `changed` of them, from the field `first` on, are new.
+ */
+static struct slice make_record(unsigned first, unsigned changed, char mark, struct arena *arena) {
+    enum { FIELDS = 20, RECORD_JSON_MAX = 2048 };
+    struct buffer json;
+    buffer_init(&json, RECORD_JSON_MAX);
+    for (unsigned i = 0; i < FIELDS; i++)
+        buffer_append_format(&json, "%s\"field%02u\":\"%c value of about forty bytes %u\"",
+                             i > 0 ? "," : "{", i, i >= first && i < first + changed ? mark : '-',
+                             i);
+    buffer_append(&json, SLICE("}"));
+    char *text = arena_copy_text(arena, buffer_slice(&json));
+    check(text);
+    buffer_done(&json);
+    return json_document(text, arena);
+}
+
+static void merge_records(struct bench *bench, struct slice ours, struct slice theirs) {
+    struct merge_input input = {.type = DATA_TYPE_BOOKING,
+                                .base = bench->record,
+                                .ours = ours,
+                                .theirs = theirs,
+                                .ours_us = 1000,
+                                .theirs_us = 2000};
+    struct merge_result result;
+    for (int i = 0; i < BATCH; i++)
+        check(conflict_merge(&input, policy_set_default(), STRATEGY_MERGE, &bench->arena,
+                             &result) == SYNC_OK);
+}
+
+static void step_merge(struct bench *bench) {
+    merge_records(bench, bench->ours, bench->theirs);
+}
+
+static void step_merge_disputed(struct bench *bench) {
+    merge_records(bench, bench->ours, bench->disputed);
+}
+
+static void step_apply(struct bench *bench) {
+    struct slice document;
+    for (int i = 0; i < BATCH; i++)
+        check(document_merge_patch(bench->record, bench->patch, &bench->arena, &document) ==
+              SYNC_OK);
+}
+
+static void step_record_checksum(struct bench *bench) {
+    struct record_key key = {DATA_TYPE_BOOKING, SLICE("b1")};
+    struct checksum element;
+    for (int i = 0; i < BATCH; i++)
+        check(checksum_element(&key, bench->record, &bench->scratch, &element) == SYNC_OK);
+}
+
+static void step_record_sha256(struct bench *bench) {
+    uint8_t digest[SHA256_SIZE];
+    for (int i = 0; i < BATCH; i++)
+        sha256_of(bench->record, digest);
+}
+
+static void step_record_copy(struct bench *bench) {
+    struct slice copy;
+    for (int i = 0; i < BATCH; i++)
+        check(arena_copy(&bench->arena, bench->record, &copy));
+}
+
 static int compare_numbers(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -127,6 +194,22 @@ static void measure(struct bench *bench, const char *name, bench_step *step) {
     }
     qsort(rounds, ROUNDS, sizeof *rounds, compare_numbers);
     printf("%-20s %8.0f ns per change\n", name, rounds[ROUNDS / 2]);
+}
+
+/* Two changed fields on each side: of different fields, and of the same. */
+static void measure_records(struct bench *bench, struct arena *kept) {
+    bench->record = make_record(0, 0, '-', kept);
+    bench->ours = make_record(2, 2, 'o', kept);
+    bench->theirs = make_record(12, 2, 't', kept);
+    bench->disputed = make_record(2, 2, 't', kept);
+    bench->patch = json_document("{\"field07\":\"new\",\"field15\":\"new\"}", kept);
+    printf("record of %zu bytes, 20 fields, 2 changed on each side\n", bench->record.size);
+    measure(bench, "merge", step_merge);
+    measure(bench, "merge of disputes", step_merge_disputed);
+    measure(bench, "apply", step_apply);
+    measure(bench, "checksum", step_record_checksum);
+    measure(bench, "SHA-256 alone", step_record_sha256);
+    measure(bench, "copy alone", step_record_copy);
 }
 
 int main(void) {
@@ -155,6 +238,7 @@ int main(void) {
     measure(&bench, "checksum element", step_checksum);
     measure(&bench, "payload hash", step_payload_hash);
     measure(&bench, "change batch", step_batch);
+    measure_records(&bench, &kept);
     buffer_done(&bench.scratch);
     arena_done(&bench.arena);
     arena_done(&kept);
