@@ -225,62 +225,123 @@ enum sync_status merge_walk_field(struct merge_walk *walk, const struct sides *s
     return SYNC_OK;
 }
 
-/* An object's members, taken from the last. */
-struct members {
-    struct member *items;
+/* A member as it is written; what its value is, is asked only of those in dispute. */
+struct entry {
+    struct slice name, value, whole;
+};
+
+/* An object's entries, taken from the last. */
+struct entries {
+    struct entry *items;
     size_t left;
 };
 
-static const struct member *members_last(const struct members *members) {
-    return members->left > 0 ? &members->items[members->left - 1] : NULL;
-}
-
-/* The last name that any side still has, or NULL. */
-static const struct slice *last_name(const struct members sides[3]) {
-    const struct slice *last = NULL;
-    for (int i = 0; i < 3; i++) {
-        const struct member *member = members_last(&sides[i]);
-        if (member && (!last || document_name_compare(member->name, *last) > 0))
-            last = &member->name;
+static enum sync_status entries_read(struct slice object, struct arena *arena,
+                                     struct entries *ret_entries) {
+    const uint8_t *at = object.data, *end = slice_end(object);
+    struct entry entry;
+    size_t count = 0;
+    while (at < end && document_read_entry(&at, end, &entry.name, &entry.value))
+        count++;
+    if (at < end)
+        return SYNC_ERR_CORRUPT;
+    struct entry *items = arena_alloc(arena, count * sizeof *items);
+    if (!items)
+        return SYNC_ERR_NO_MEMORY;
+    at = object.data;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *begin = at;
+        (void)!document_read_entry(&at, end, &items[i].name, &items[i].value);
+        items[i].whole = slice_of(begin, (size_t)(at - begin));
     }
-    return last;
+    *ret_entries = (struct entries){.items = items, .left = count};
+    return SYNC_OK;
 }
 
-/* Takes the member of the name from a side that has it. */
-static const struct value *take_member(struct members *side, struct slice name) {
-    const struct member *member = members_last(side);
-    if (!member || !slice_equal(member->name, name))
-        return NULL;
-    side->left--;
-    return &member->value;
+static const struct entry *entries_last(const struct entries *entries) {
+    return entries->left > 0 ? &entries->items[entries->left - 1] : NULL;
+}
+
+/* Takes the entry of the last name that any side still has, from each side that has it. False when
+ * there are no more. */
+static bool entries_take(struct entries sides[3], const struct entry *ret_taken[3]) {
+    const struct entry *last = NULL;
+    for (int i = 0; i < 3; i++) {
+        const struct entry *entry = ret_taken[i] = entries_last(&sides[i]);
+        if (entry && (!last || (!slice_equal(entry->name, last->name) &&
+                                document_name_compare(entry->name, last->name) > 0)))
+            last = entry;
+    }
+    for (int i = 0; last && i < 3; i++) {
+        if (ret_taken[i] && slice_equal(ret_taken[i]->name, last->name))
+            sides[i].left--;
+        else
+            ret_taken[i] = NULL;
+    }
+    return last != NULL;
+}
+
+static bool entry_equal(const struct entry *a, const struct entry *b) {
+    return a == b || (a && b && slice_equal(a->value, b->value));
+}
+
+/* Merges a member that both sides changed, and not to the same value. */
+static enum sync_status merge_disputed_entry(struct merge_walk *walk,
+                                             const struct entry *const taken[3]) {
+    struct value values[3];
+    const struct value *found[3] = {NULL};
+    struct slice name = SLICE_EMPTY;
+    for (int i = 0; i < 3; i++) {
+        if (!taken[i])
+            continue;
+        if (!value_read(taken[i]->value, &values[i]))
+            return SYNC_ERR_CORRUPT;
+        found[i] = &values[i];
+        name = taken[i]->name;
+    }
+    struct sides sides = {.base = found[0], .ours = found[1], .theirs = found[2]};
+    size_t mark = document_writer_mark(&walk->writer);
+    bool present;
+    walk->path[walk->path_size++] = name;
+    enum sync_status status = merge_disputed(walk, &sides, &present);
+    walk->path_size--;
+    if (!status && present)
+        document_writer_member(&walk->writer, mark, name);
+    return status;
+}
+
+static enum sync_status merge_entry(struct merge_walk *walk, const struct entry *const taken[3]) {
+    const struct entry *base = taken[0], *ours = taken[1], *theirs = taken[2], *kept = ours;
+    if (!entry_equal(ours, theirs)) {
+        if (entry_equal(base, ours)) {
+            walk->took_theirs = true;
+            kept = theirs;
+        } else if (entry_equal(base, theirs)) {
+            walk->took_ours = true;
+        } else {
+            return merge_disputed_entry(walk, taken);
+        }
+    }
+    if (kept)
+        document_writer_put(&walk->writer, kept->whole);
+    return SYNC_OK;
 }
 
 static enum sync_status merge_objects(struct merge_walk *walk, struct slice base, struct slice ours,
                                       struct slice theirs) {
-    struct members members[3];
+    struct entries entries[3];
+    const struct entry *taken[3];
     const struct slice objects[3] = {base, ours, theirs};
     for (int i = 0; i < 3; i++) {
-        enum sync_status status =
-            document_members(objects[i], walk->arena, &members[i].items, &members[i].left);
+        enum sync_status status = entries_read(objects[i], walk->arena, &entries[i]);
         if (status)
             return status;
     }
-    const struct slice *last;
     assert(walk->path_size < sizeof walk->path / sizeof *walk->path);
-    while ((last = last_name(members))) {
-        struct slice name = *last;
-        struct sides sides = {.base = take_member(&members[0], name)};
-        sides.ours = take_member(&members[1], name);
-        sides.theirs = take_member(&members[2], name);
-        size_t mark = document_writer_mark(&walk->writer);
-        bool present;
-        walk->path[walk->path_size++] = name;
-        enum sync_status status = merge_walk_field(walk, &sides, &present);
-        walk->path_size--;
+    while (entries_take(entries, taken)) {
+        enum sync_status status = merge_entry(walk, taken);
         if (status)
             return status;
-        if (present)
-            document_writer_member(&walk->writer, mark, name);
     }
     return SYNC_OK;
 }
