@@ -239,16 +239,10 @@ bool json_read_word(struct json_decoder *decoder, const char *word, size_t size)
     return true;
 }
 
-bool json_name_once(struct json_decoder *decoder, size_t object, struct slice name) {
-    switch (json_names_add(&decoder->names, object, name)) {
-    case JSON_NAMES_NEW:
-        return true;
-    case JSON_NAMES_NO_MEMORY:
+bool json_name_refuse(struct json_decoder *decoder, enum json_names_answer answer) {
+    if (answer == JSON_NAMES_NO_MEMORY)
         return json_break_memory(decoder);
-    case JSON_NAMES_TWICE:
-    default:
-        return json_fail(decoder, "DUPLICATE_FIELD", "the name is there twice");
-    }
+    return json_fail(decoder, "DUPLICATE_FIELD", "the name is there twice");
 }
 
 enum sync_status json_decoder_status(const struct json_decoder *decoder) {

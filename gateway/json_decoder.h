@@ -139,11 +139,19 @@ static inline uint8_t *json_room_wide(const struct json_decoder *decoder, size_t
 /* Copies a text to where there is room for JSON_COPY_WIDE bytes more; returns where it ends. */
 static inline uint8_t *json_copy_wide(const struct json_decoder *decoder, uint8_t *to,
                                       struct slice text) {
-    if (text.size <= JSON_COPY_WIDE &&
-        (uintptr_t)text.data - (uintptr_t)decoder->begin < decoder->wide_size)
-        memcpy(to, text.data, JSON_COPY_WIDE);
-    else if (text.size > 0)
+    if (text.size <= JSON_COPY_WIDE) {
+        if ((uintptr_t)text.data - (uintptr_t)decoder->begin < decoder->wide_size)
+            memcpy(to, text.data, JSON_COPY_WIDE);
+        else if (text.size > 0)
+            memcpy(to, text.data, text.size);
+    } else if (text.size <= 4 * JSON_COPY_WIDE) {
+        size_t last = text.size - JSON_COPY_WIDE; /* overlaps what is before it */
+        for (size_t at = 0; at < last; at += JSON_COPY_WIDE)
+            memcpy(to + at, text.data + at, JSON_COPY_WIDE);
+        memcpy(to + last, text.data + last, JSON_COPY_WIDE);
+    } else {
         memcpy(to, text.data, text.size);
+    }
     return to + text.size;
 }
 
@@ -240,8 +248,15 @@ bool json_read_word(struct json_decoder *decoder, const char *word, size_t size)
 /* Steps over any value. */
 bool json_skip(struct json_decoder *decoder);
 
+/* json_name_once where the name could not be added. */
+bool json_name_refuse(struct json_decoder *decoder, enum json_names_answer answer)
+    __attribute__((cold));
+
 /* Notes that the object has the name; false when it has it already. */
-bool json_name_once(struct json_decoder *decoder, size_t object, struct slice name);
+static inline bool json_name_once(struct json_decoder *decoder, size_t object, struct slice name) {
+    enum json_names_answer answer = json_names_add(&decoder->names, object, name);
+    return answer == JSON_NAMES_NEW || json_name_refuse(decoder, answer);
+}
 
 /* Reads a number, boolean or enum as the bits that go on the wire. */
 bool json_read_bits(struct json_decoder *decoder, const struct schema_field *field,

@@ -18,6 +18,7 @@ static void names_place(struct json_names *names, size_t index) {
         at = (at + 1) & names->mask;
     names->slots[at] = (uint32_t)index + 1;
     name->slot = at;
+    names->placed++;
 }
 
 /* Doubles the list and makes a table twice as large as the list. */
@@ -35,6 +36,7 @@ static bool names_grow(struct json_names *names) {
     memory_free(names->slots);
     names->slots = slots;
     names->capacity = capacity;
+    names->placed = 0;
     names->mask = (uint32_t)(capacity * 2) - 1;
     for (size_t i = 0; i < names->count; i++)
         if (names->list[i].slot != JSON_NAMES_NO_SLOT)
@@ -76,8 +78,10 @@ enum json_names_answer json_names_add_many(struct json_names *names, size_t obje
 void json_names_drop(struct json_names *names, size_t count) {
     while (names->count > count) {
         const struct json_name *last = &names->list[--names->count];
-        if (last->slot != JSON_NAMES_NO_SLOT)
+        if (last->slot != JSON_NAMES_NO_SLOT) {
             names->slots[last->slot] = 0;
+            names->placed--;
+        }
     }
 }
 

@@ -25,6 +25,7 @@ struct json_names {
     struct json_name *list; /* in order of coming */
     size_t count, capacity;
     uint32_t *slots; /* index in list + 1; 0 is free */
+    size_t placed;   /* names in the table */
     uint32_t mask;
     uint64_t seed;
 };
@@ -74,13 +75,15 @@ static inline enum json_names_answer json_names_add(struct json_names *names, si
     return JSON_NAMES_NEW;
 }
 
-/* json_names_keep where there is something to let go. */
+/* json_names_keep where the table has names. */
 void json_names_drop(struct json_names *names, size_t count);
 
 /* Lets all names go but the first `count`. */
 static inline void json_names_keep(struct json_names *names, size_t count) {
-    if (names->count > count)
+    if (names->placed > 0)
         json_names_drop(names, count);
+    else if (names->count > count)
+        names->count = count;
 }
 
 /* Releases the table. */

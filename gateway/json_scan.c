@@ -73,6 +73,17 @@ const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
     return at;
 }
 
+bool json_scan_short_utf8(const uint8_t *at, uint32_t *ret_size) {
+    bool non_ascii = false;
+    const uint8_t *begin = at + 1,
+                  *stop = json_scan_plain(begin, begin + JSON_SHORT_MAX + 1, &non_ascii);
+    if (stop > begin + JSON_SHORT_MAX || *stop != '"' ||
+        !slice_is_utf8(slice_of(begin, (size_t)(stop - begin))))
+        return false;
+    *ret_size = (uint32_t)(stop - begin);
+    return true;
+}
+
 bool json_escapes_valid(struct slice raw) {
     const uint8_t *at = raw.data, *end = slice_end(raw);
     while (at < end && (at = memchr(at, '\\', (size_t)(end - at)))) {

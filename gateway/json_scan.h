@@ -136,7 +136,10 @@ static inline const uint8_t *json_scan_string(const uint8_t *at, const uint8_t *
     return at + 1;
 }
 
-/* Scans the string whose opening quote is at `at` where that is quickly done: it is ASCII, without
+/* json_scan_short of a string that is not all ASCII: finds the size, up to JSON_SHORT_MAX. */
+bool json_scan_short_utf8(const uint8_t *at, uint32_t *ret_size);
+
+/* Scans the string whose opening quote is at `at` where that is quickly done: it is UTF-8, without
  * escapes, and of at most JSON_SHORT_MAX bytes. Returns where it ends, or NULL. */
 static inline const uint8_t *json_scan_short(const uint8_t *at, const uint8_t *end,
                                              struct slice *ret_text) {
@@ -147,7 +150,7 @@ static inline const uint8_t *json_scan_short(const uint8_t *at, const uint8_t *e
     if (stops == 0)
         return NULL;
     uint32_t size = (uint32_t)__builtin_ctz(stops);
-    if (at[1 + size] != '"')
+    if (at[1 + size] != '"' && !json_scan_short_utf8(at, &size))
         return NULL;
     *ret_text = slice_of(at + 1, size);
     return at + size + 2;

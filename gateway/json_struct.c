@@ -67,8 +67,21 @@ static bool read_number(struct json_decoder *decoder) {
     return true;
 }
 
-bool json_read_value(struct json_decoder *decoder) {
+/* A Value that is a string, in one piece where it is short. */
+static inline void write_string(struct json_decoder *decoder, struct slice text) {
     static const uint8_t STRING_TAG = TAG_VALUE_STRING;
+    uint8_t *room = text.size < 128 ? json_room_wide(decoder, text.size + 2) : NULL;
+    if (!room) {
+        json_write_text(decoder, &STRING_TAG, 1, text);
+        return;
+    }
+    room[0] = TAG_VALUE_STRING;
+    room[1] = (uint8_t)text.size;
+    json_copy_wide(decoder, room + 2, text);
+    buffer_advance(decoder->out, text.size + 2);
+}
+
+bool json_read_value(struct json_decoder *decoder) {
     struct slice text;
     struct wire_frame frame;
     bool well;
@@ -76,7 +89,7 @@ bool json_read_value(struct json_decoder *decoder) {
     case '"':
         if (!json_read_string(decoder, &text))
             return false;
-        json_write_text(decoder, &STRING_TAG, 1, text);
+        write_string(decoder, text);
         return true;
     case '{':
         frame = tagged_open(decoder, TAG_VALUE_STRUCT);
