@@ -9,6 +9,8 @@ enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
 void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema, struct slice wire,
                        struct buffer *out, struct sync_error *error) {
     memset(encoder, 0, offsetof(struct wire_encoder, steps));
+    encoder->begin = wire.data;
+    encoder->wide_size = wire.size < WIRE_COPY_WIDE ? 0 : wire.size - WIRE_COPY_WIDE + 1;
     encoder->schema = schema;
     encoder->out = out;
     encoder->error = error;

@@ -14,9 +14,11 @@
 #include "gateway/schema_types.h"
 #include "gateway/transcode.h"
 
-enum { WIRE_STEPS_MAX = 3 * WIRE_DEPTH_MAX };
+enum { WIRE_STEPS_MAX = 3 * WIRE_DEPTH_MAX, WIRE_COPY_WIDE = 16 };
 
 struct wire_encoder {
+    const uint8_t *begin; /* of the wire bytes */
+    size_t wide_size;     /* how many of them have WIRE_COPY_WIDE bytes from them on */
     struct buffer *out;
     const struct schema *schema;
     struct sync_error *error;
@@ -74,8 +76,8 @@ static inline struct json_step *wire_step_push(struct wire_encoder *encoder) {
     return step;
 }
 
-/* wire_read for what most fields are: a tag of one byte, and a length of one or two or a varint of
- * one. Whatever else comes is left to wire_read. */
+/* wire_read for what most fields are: a tag of one byte, and a varint or a length of one byte or
+ * two. Whatever else comes is left to wire_read. */
 static inline bool wire_read_short(struct wire_reader *reader, struct wire_field *ret_field) {
     const uint8_t *at = reader->next;
     size_t room = (size_t)(reader->end - at);
@@ -94,10 +96,12 @@ static inline bool wire_read_short(struct wire_reader *reader, struct wire_field
         reader->next = at + head + size;
         return true;
     }
-    if (type == WIRE_VARINT && at[1] < 128) {
-        ret_field->bits = at[1];
+    if (type == WIRE_VARINT) {
+        struct wire_reader ahead = {at + 1, reader->end};
+        if (!wire_read_varint(&ahead, &ret_field->bits))
+            return false;
         ret_field->bytes = SLICE_EMPTY;
-        reader->next = at + 2;
+        *reader = ahead;
         return true;
     }
     return wire_read(reader, ret_field);
@@ -143,16 +147,33 @@ static inline void wire_encode_byte(struct wire_encoder *encoder, uint8_t byte) 
         buffer_append_byte(out, byte);
 }
 
+/* json_copy_plain to where there is room for WIRE_COPY_WIDE bytes more. What is short and of the
+ * input is copied as one block, whatever its size. */
+static inline bool wire_copy_plain(const struct wire_encoder *encoder, uint8_t *to,
+                                   struct slice text) {
+#ifdef __SSE2__
+    if (text.size > 0 && text.size <= WIRE_COPY_WIDE &&
+        (uintptr_t)text.data - (uintptr_t)encoder->begin < encoder->wide_size) {
+        __m128i block = _mm_loadu_si128((const __m128i *)text.data);
+        _mm_storeu_si128((__m128i *)to, block);
+        return (json_block_stops(block) & ((1u << text.size) - 1)) == 0;
+    }
+#else
+    (void)encoder;
+#endif
+    return json_copy_plain(to, text);
+}
+
 /* wire_encode_string for texts of any kind. */
 bool wire_encode_any_string(struct wire_encoder *encoder, struct slice text);
 
 /* Writes a string with its quotes; it must be UTF-8. */
 static inline bool wire_encode_string(struct wire_encoder *encoder, struct slice text) {
     struct buffer *out = encoder->out;
-    if (text.size + 2 > out->capacity - out->size || out->failed)
+    if (text.size + 2 + WIRE_COPY_WIDE > out->capacity - out->size || out->failed)
         return wire_encode_any_string(encoder, text);
     uint8_t *to = out->data + out->size;
-    if (!json_copy_plain(to + 1, text))
+    if (!wire_copy_plain(encoder, to + 1, text))
         return wire_encode_any_string(encoder, text);
     to[0] = to[text.size + 1] = '"';
     buffer_advance(out, text.size + 2);

@@ -13,12 +13,17 @@ enum {
     ENTRIES_FEW = 32,
 };
 
-/* The tags of an entry and its parts, and of a Value's strings. */
+/* The tags of an entry and its parts, and of a Value's kinds. */
 enum {
     TAG_ENTRY = 1 << 3 | WIRE_LEN,
     TAG_KEY = 1 << 3 | WIRE_LEN,
     TAG_VALUE = 2 << 3 | WIRE_LEN,
+    TAG_NULL = VALUE_NULL << 3 | WIRE_VARINT,
+    TAG_NUMBER = VALUE_NUMBER << 3 | WIRE_I64,
     TAG_STRING = VALUE_STRING << 3 | WIRE_LEN,
+    TAG_BOOL = VALUE_BOOL << 3 | WIRE_VARINT,
+    TAG_STRUCT = VALUE_STRUCT << 3 | WIRE_LEN,
+    TAG_LIST = VALUE_LIST << 3 | WIRE_LEN,
 };
 
 /* One entry of a Struct. */
@@ -148,11 +153,11 @@ static bool keys_settle(struct wire_encoder *encoder, struct struct_entry *entri
 /* A comma, unless it is the first, the key and a colon. */
 static inline bool write_key(struct wire_encoder *encoder, struct slice key, bool comma) {
     struct buffer *out = encoder->out;
-    if (key.size + 4 <= out->capacity - out->size && !out->failed) {
+    if (key.size + 4 + WIRE_COPY_WIDE <= out->capacity - out->size && !out->failed) {
         uint8_t *to = out->data + out->size;
         *to = ',';
         to += comma;
-        if (json_copy_plain(to + 1, key)) {
+        if (wire_copy_plain(encoder, to + 1, key)) {
             to[0] = to[key.size + 1] = '"';
             to[key.size + 2] = ':';
             buffer_advance(out, key.size + 3 + comma);
@@ -252,13 +257,35 @@ static bool kind_read(struct wire_encoder *encoder, struct slice bytes,
     return !encoder->status;
 }
 
+/* Takes a Value's kind where it is all that there is; false for anything else. */
+static inline bool kind_take(struct slice bytes, struct wire_field *ret_kind) {
+    const uint8_t *at = bytes.data, *end = slice_end(bytes);
+    if (bytes.size < 2)
+        return false;
+    uint8_t tag = at[0];
+    ret_kind->number = tag >> 3;
+    switch (tag) {
+    case TAG_STRING:
+    case TAG_STRUCT:
+    case TAG_LIST:
+        return part_take(&at, end, tag, &ret_kind->bytes) && at == end;
+    case TAG_NULL:
+    case TAG_BOOL:
+        ret_kind->bits = at[1];
+        return bytes.size == 2 && at[1] < 128;
+    case TAG_NUMBER:
+        if (bytes.size != 1 + sizeof ret_kind->bits)
+            return false;
+        memcpy(&ret_kind->bits, at + 1, sizeof ret_kind->bits);
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool wire_encode_value(struct wire_encoder *encoder, struct slice bytes) {
-    struct wire_field kind;
-    const uint8_t *at = bytes.data;
-    struct slice text;
-    if (part_take(&at, slice_end(bytes), TAG_STRING, &text) && at == slice_end(bytes))
-        return wire_encode_string(encoder, text);
-    if (!kind_read(encoder, bytes, &kind))
+    struct wire_field kind = {.number = 0};
+    if (!kind_take(bytes, &kind) && !kind_read(encoder, bytes, &kind))
         return false;
     switch (kind.number) {
     case VALUE_NULL:
