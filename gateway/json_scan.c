@@ -1,6 +1,7 @@
 #include "gateway/json_scan.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json_text.h"
@@ -9,7 +10,9 @@ enum {
     EXPONENT_MAX = 1 << 24,
     MANTISSA_DIGITS_MAX = 19,
     INTEGER_DIGITS_MAX = 20,
-    RATIO_SCALE_MAX = 19
+    RATIO_SCALE_MAX = 19,
+    FLOAT_DIGITS_MAX = 128, /* more than a tie of two floats has */
+    FLOAT_EXPONENT_MAX = 99999,
 };
 
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -177,20 +180,48 @@ bool json_number_double(const struct json_number *number, double *ret_value) {
     return true;
 }
 
-/* A double in between could round twice; only a number that is written very long goes that way. */
+/* The number's digits and its exponent, as text without a point: the locale has no say in that, and
+ * digits beyond FLOAT_DIGITS_MAX matter only by not being zero, which one last '1' stands for. */
+static void float_text(const struct json_number *number, char *text, size_t size) {
+    size_t count = 0;
+    int64_t exponent = number->exponent;
+    bool rest = false;
+    for (size_t i = 0; i < number->text.size; i++) {
+        uint8_t byte = number->text.data[i];
+        if (byte == 'e' || byte == 'E')
+            break;
+        if (byte < '0' || byte > '9' || (byte == '0' && count == 0))
+            continue;
+        if (count < FLOAT_DIGITS_MAX) {
+            text[count++] = (char)byte;
+            continue;
+        }
+        rest = rest || byte != '0';
+        exponent++;
+    }
+    if (rest) {
+        text[count++] = '1';
+        exponent--;
+    }
+    exponent = exponent > FLOAT_EXPONENT_MAX    ? FLOAT_EXPONENT_MAX
+               : exponent < -FLOAT_EXPONENT_MAX ? -FLOAT_EXPONENT_MAX
+                                                : exponent;
+    snprintf(text + count, size - count, "%se%d", count == 0 ? "0" : "", (int)exponent);
+}
+
+/* A double in between could round twice. */
 bool json_number_float(const struct json_number *number, float *ret_value) {
-    double wide;
-    if (!json_number_double(number, &wide))
-        return false;
-    float value = (float)wide;
-    char text[64];
-    if (number->text.size < sizeof text) {
-        memcpy(text, number->text.data, number->text.size);
-        text[number->text.size] = 0;
+    char text[FLOAT_DIGITS_MAX + 32];
+    float value;
+    if (number->exact && number->mantissa <= 1 << 24 && number->exponent <= 0 &&
+        number->exponent >= -10) {
+        value = (float)number->mantissa / (float)POWERS[-number->exponent]; /* both exact */
+    } else {
+        float_text(number, text, sizeof text);
         value = strtof(text, NULL);
     }
     if (isinf(value))
         return false;
-    *ret_value = value;
+    *ret_value = number->negative ? -value : value;
     return true;
 }

@@ -1,5 +1,6 @@
-/* JSON scan: numbers as the nearest double, whichever way they go. */
+/* JSON scan: numbers as the nearest double or float, whichever way they go. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -25,6 +26,17 @@ static void expect_double(const char *text) {
     assert_true(json_number_double(&number, &value));
     if (memcmp(&value, &wanted, sizeof value) != 0)
         fail_msg("%s is read as %.17g, not %.17g", text, value, wanted);
+}
+
+static void expect_float(const char *text) {
+    struct json_number number;
+    float value = 0, wanted = strtof(text, NULL);
+    const uint8_t *begin = (const uint8_t *)text, *end = begin + strlen(text);
+    assert_ptr_equal(json_scan_number(begin, end, &number), end);
+    if (!json_number_float(&number, &value))
+        value = number.negative ? -INFINITY : INFINITY;
+    if (memcmp(&value, &wanted, sizeof value) != 0)
+        fail_msg("%s is read as %.9g, not %.9g", text, (double)value, (double)wanted);
 }
 
 static void numbers_are_read_as_the_nearest_double(void **state) {
@@ -67,7 +79,37 @@ static void random_numbers_are_read_as_the_nearest_double(void **state) {
         snprintf(text, sizeof text, "%s%" PRIu64 "e%d", i % 2 ? "-" : "", digits,
                  (int)(random_next(&seed) % 48) - 24);
         expect_double(text);
+        expect_float(text);
     }
+}
+
+/* As long as can be: a tie of two floats, and a digit far behind that decides. */
+static void long_numbers_are_rounded_once(void **state) {
+    static const char *const ENDS[] = {"", "0", "1", "e0", "1e0"};
+    uint64_t seed = 6;
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        char text[512];
+        uint32_t bits = (uint32_t)random_next(&seed) & 0x7fffffff;
+        float low, high;
+        if (bits >= 0x7f7fffff)
+            continue;
+        memcpy(&low, &bits, sizeof low);
+        bits++;
+        memcpy(&high, &bits, sizeof high);
+        int size = snprintf(text, sizeof text, "%.160f", ((double)low + (double)high) / 2);
+        for (size_t end = 0; end < sizeof ENDS / sizeof *ENDS; end++) {
+            snprintf(text + size, sizeof text - (size_t)size, "%s", ENDS[end]);
+            expect_float(text);
+        }
+    }
+    expect_float("0.0000e5");
+    expect_float("-0");
+    expect_float("16777217");
+    expect_float("1e-50");
+    expect_float("1e99999999999");
+    expect_float("340282356779733661637539395458142568447");
+    expect_float("340282356779733661637539395458142568448");
 }
 
 /* What lies just in the middle of two doubles, and beside it: the hardest to round. */
@@ -92,6 +134,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_read_as_the_nearest_double),
         cmocka_unit_test(random_numbers_are_read_as_the_nearest_double),
+        cmocka_unit_test(long_numbers_are_rounded_once),
         cmocka_unit_test(middles_are_rounded_to_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
