@@ -3,6 +3,19 @@
 
 enum { TAG_TYPE_URL = 1 << 3 | WIRE_LEN, TAG_VALUE = 2 << 3 | WIRE_LEN };
 
+/* How often, in all, the text may be looked through for types that do not come first. */
+enum { ANY_AHEAD_MAX = 16 };
+
+/* Counts what was looked ahead: each Any in an Any whose type comes last is looked through again.
+ */
+static bool count_ahead(struct json_decoder *decoder, const uint8_t *begin) {
+    decoder->ahead_size += (size_t)(decoder->next - begin);
+    if (decoder->ahead_size <= ANY_AHEAD_MAX * (size_t)(decoder->end - decoder->begin))
+        return true;
+    return json_fail(decoder, "TOO_DEEP",
+                     "too many Any's in each other: \"@type\" has to come first");
+}
+
 /* Looks ahead for "@type" in the object that is next; SLICE_EMPTY when there is none. The decoder
  * is then where it was. */
 static bool find_type(struct json_decoder *decoder, struct slice *ret_url, bool *ret_empty) {
@@ -24,7 +37,7 @@ static bool find_type(struct json_decoder *decoder, struct slice *ret_url, bool 
         }
         more = json_skip(decoder) && json_more(decoder, '}');
     }
-    if (decoder->broken)
+    if (decoder->broken || !count_ahead(decoder, mark.next))
         return false;
     if (!*ret_empty)
         decoder->next = mark.next;

@@ -44,6 +44,7 @@ struct json_decoder {
     bool dropped; /* the value just read is an unknown enum name, ignored */
     bool i_json;  /* inside a field restricted to I-JSON */
     unsigned depth;
+    size_t ahead_size; /* bytes looked through for the types of Any's */
     struct wire_frames frames;
     struct json_names names;
     struct arena arena; /* decoded names */

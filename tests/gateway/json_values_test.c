@@ -1,6 +1,7 @@
 /* JSON values to wire: numbers, texts, enums, times and the other forms of one value; what is
  * refused and in which words. */
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/gateway/transcode_fixture.h"
 
@@ -217,6 +218,37 @@ static void wrong_forms_of_well_known_types_are_refused(void **state) {
         expect_refused("Everything", CASES[i].json, CASES[i].path, CASES[i].part);
 }
 
+/* Any's in each other, each with its type behind its value, around `inner`. */
+static void any_nest(struct buffer *json, int depth, const char *inner) {
+    for (int i = 0; i < depth; i++)
+        buffer_append(json, SLICE("{\"value\":"));
+    buffer_append(json, slice_text(inner));
+    for (int i = 0; i < depth; i++)
+        buffer_append_format(json, ",\"@type\":\"x/google.protobuf.%s\"}",
+                             i == 0 ? "StringValue" : "Any");
+}
+
+static void types_of_nested_anys_may_come_last_but_not_for_ever(void **state) {
+    static char inner[5000];
+    (void)state;
+    memset(inner, 'x', sizeof inner - 1);
+    inner[0] = inner[sizeof inner - 2] = '"';
+    for (int depth = 12; depth <= 40; depth += 28) {
+        struct buffer json, out;
+        struct sync_error error = {0};
+        buffer_init(&json, FIXTURE_BYTES_MAX);
+        buffer_init(&out, FIXTURE_BYTES_MAX);
+        any_nest(&json, depth, inner);
+        assert_int_equal(transcode_to_wire(fixture_schema(), fixture_message("Any"),
+                                           buffer_slice(&json), NULL, &out, &error),
+                         depth == 12 ? SYNC_OK : SYNC_ERR_INVALID);
+        if (depth > 12)
+            assert_non_null(strstr(error.message, "has to come first"));
+        buffer_done(&json);
+        buffer_done(&out);
+    }
+}
+
 static void iso_8601_fields_take_more_forms_of_time(void **state) {
     static const struct {
         const char *text, *time;
@@ -266,6 +298,7 @@ int main(void) {
         cmocka_unit_test(enums_are_read_by_any_of_their_names),
         cmocka_unit_test(well_known_types_have_forms_of_their_own),
         cmocka_unit_test(wrong_forms_of_well_known_types_are_refused),
+        cmocka_unit_test(types_of_nested_anys_may_come_last_but_not_for_ever),
         cmocka_unit_test(iso_8601_fields_take_more_forms_of_time),
         cmocka_unit_test(i_json_refuses_integers_that_would_be_rounded),
     };
