@@ -16,6 +16,7 @@ struct client_limits {
     unsigned requests_per_s; /* a second's worth may come at once */
 };
 
+/* What became of a request. */
 enum client_verdict { CLIENT_ADMITTED, CLIENT_TOO_MANY, CLIENT_TOO_FAST };
 
 /* Opens a table, or NULL without memory. The clock outlives it. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "gateway/http1_server.h"
 #include "gateway/http2_server.h"
+#include "gateway/proxy_header.h"
 
 enum {
     CONNECTION_OUT_MAX = 8 << 20,
@@ -80,6 +81,7 @@ void connection_close(struct connection *connection) {
     buffer_done(&connection->out);
     buffer_done(&connection->first);
     buffer_done(&connection->identity);
+    client_disconnect(worker->gateway->clients, connection->peer.client);
     handshake_leave(connection);
     *connection->link = connection->next;
     if (connection->next)
@@ -266,7 +268,57 @@ static bool connection_establish(struct connection *connection) {
     return true;
 }
 
+/* The proxy has told whom it speaks for. False when that client has as many connections as it
+ * may. */
+static bool connection_learn_client(struct connection *connection,
+                                    const struct proxy_header *header) {
+    struct gateway *gateway = connection->worker->gateway;
+    struct peer *peer = &connection->peer;
+    connection->awaits_proxy = false;
+    buffer_done(&connection->first);
+    if (!header->has_source)
+        return true;
+    peer->ip = header->source;
+    peer->trusted = networks_have(&gateway->trusted_proxies, &peer->ip);
+    if (peer->trusted || client_connect(gateway->clients, &peer->ip, &peer->client))
+        return true;
+    metric_add(gateway_metrics_series(gateway->metrics)->client_connections_refused, 1);
+    return false;
+}
+
+/* Reads the PROXY protocol's header, and not a byte more: TLS may follow. Parts are kept in
+ * `first`, so that what has come does not wake us again. False when the connection waits or was
+ * closed. */
+static bool connection_read_proxy(struct connection *connection) {
+    uint8_t bytes[PROXY_V2_MAX];
+    struct buffer *held = &connection->first;
+    if (held->size > 0)
+        memcpy(bytes, held->data, held->size);
+    ssize_t got =
+        transport_peek(&connection->transport, bytes + held->size, sizeof(bytes) - held->size);
+    if (got == TRANSPORT_AGAIN)
+        return false;
+    struct proxy_header header;
+    enum proxy_result result = PROXY_BAD;
+    if (got > 0)
+        result = proxy_header_read(slice_of(bytes, held->size + (size_t)got), &header);
+    if (result == PROXY_DONE) {
+        transport_skip(&connection->transport, header.size - held->size);
+        if (connection_learn_client(connection, &header))
+            return true;
+    } else if (result == PROXY_MORE) {
+        transport_skip(&connection->transport, (size_t)got);
+        buffer_append(held, slice_of(bytes + held->size, (size_t)got));
+        if (!held->failed)
+            return false;
+    }
+    connection_close(connection);
+    return false;
+}
+
 static void connection_read(struct connection *connection) {
+    if (connection->awaits_proxy && !connection_read_proxy(connection))
+        return;
     struct worker *worker = connection->worker;
     size_t taken = 0;
     while (taken < CONNECTION_TURN_BYTES || transport_has_pending(&connection->transport)) {
@@ -333,15 +385,17 @@ static void connection_begin_handshake(struct connection *connection) {
     handshake_enter(connection);
 }
 
-void connection_open(struct worker *worker, int fd, struct tls *tls) {
+void connection_open(struct worker *worker, int fd, struct tls *tls, const struct peer *peer) {
     struct connection *connection = memory_zalloc(1, sizeof(*connection));
     if (!connection || transport_init(&connection->transport, fd, tls) != SYNC_OK) {
         memory_free(connection);
         transport_done(&(struct transport){.fd = fd});
+        client_disconnect(worker->gateway->clients, peer->client);
         return;
     }
     connection->worker = worker;
-    connection->peer.secure = tls != NULL;
+    connection->peer = *peer;
+    connection->awaits_proxy = worker->gateway->proxy_protocol && peer->trusted;
     connection->source = (struct loop_source){.fd = fd, .ready = connection_ready};
     connection->timer.fire = connection_timer_fired;
     connection->flush.run = connection_flush;
@@ -352,6 +406,7 @@ void connection_open(struct worker *worker, int fd, struct tls *tls) {
     if (loop_source_add(worker->loop, &connection->source, EPOLLIN) != SYNC_OK) {
         transport_done(&connection->transport);
         memory_free(connection);
+        client_disconnect(worker->gateway->clients, peer->client);
         return;
     }
     connection->phase = tls ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;

@@ -59,12 +59,14 @@ struct connection {
     bool over;            /* close once `out` is sent */
     bool linger;          /* then read on for a while, so that the client sees the answer */
     bool lingering;
+    bool awaits_proxy; /* the PROXY protocol's header comes first */
     bool closed;
     struct buffer identity; /* what peer.identity borrows */
 };
 
-/* Takes over an accepted socket; on failure it is closed. `tls` NULL is in clear. */
-void connection_open(struct worker *worker, int fd, struct tls *tls);
+/* Takes over an accepted socket and the peer's client; on failure both are given back. `tls` NULL
+ * is in clear. */
+void connection_open(struct worker *worker, int fd, struct tls *tls, const struct peer *peer);
 
 /* Closes at once: exchanges are cancelled, memory goes at the end of the turn. */
 void connection_close(struct connection *connection);

@@ -45,6 +45,8 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
                                   .context = context,
                                   .peer = peer,
                                   .state = EXCHANGE_OPEN,
+                                  .code = -1,
+                                  .client_ip = peer->ip,
                                   .arena = arena,
                                   .body = body,
                                   .wire = wire,
@@ -61,23 +63,12 @@ void exchange_set_context(struct exchange *exchange, void *context) {
 static void exchange_report(struct exchange *exchange) {
     struct gateway *gateway = exchange->worker->gateway;
     /* 499: the client went away before there was an answer. */
-    bool whole = exchange_is_over(exchange);
     int status = exchange->state >= EXCHANGE_ANSWERED ? exchange->answer.status : 499;
     uint64_t duration_us = clock_monotonic_us(gateway->clock) - exchange->begun_us;
     const struct schema_method *method = exchange->routed ? exchange->route.method : NULL;
     gateway_metrics_request(gateway->metrics, method, status, duration_us, exchange->body_size,
                             exchange->sent_bytes);
-    enum log_level level = status >= 500 ? LOG_WARN : LOG_INFO;
-    if (!gateway->access_log && level < LOG_WARN)
-        return;
-    log_line(gateway->log, level, "request", LOG_SLICE("method", exchange->method),
-             LOG_SLICE("path", exchange->request.path),
-             LOG_SLICE("rpc", method ? method->path : SLICE_EMPTY), LOG_INT("status", status),
-             LOG_INT("complete", whole), LOG_INT("duration_us", (int64_t)duration_us),
-             LOG_INT("bytes_in", (int64_t)exchange->body_size),
-             LOG_INT("bytes_out", (int64_t)exchange->sent_bytes),
-             LOG_SLICE("request_id", exchange->request_id),
-             LOG_SLICE("traceparent", exchange->known.traceparent));
+    exchange_log(exchange, status, duration_us);
 }
 
 static void exchange_buffer_empty(struct buffer *buffer) {
@@ -98,6 +89,7 @@ static void exchange_free(struct exchange *exchange) {
 void exchange_close(struct exchange *exchange) {
     struct worker *worker = exchange->worker;
     exchange_report(exchange);
+    client_finish(worker->gateway->clients, exchange->client);
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
     loop_timer_clear(&exchange->heartbeat);

@@ -39,9 +39,13 @@ static bool value_is_ascii(struct slice value) {
 
 void exchange_gather_metadata(struct exchange *exchange) {
     const struct exchange_known *known = &exchange->known;
+    char *client = arena_alloc(&exchange->arena, IP_TEXT_MAX);
+    if (client)
+        ip_format(&exchange->client_ip, client);
     const struct transcode_header candidates[] = {
         {SLICE("authorization"), known->authorization},
         {SLICE("x-forwarded-client-cert"), exchange->peer->identity},
+        {SLICE("x-forwarded-for"), slice_text(client)},
         {SLICE("x-request-id"), exchange->request_id},
         {SLICE("traceparent"), known->traceparent},
         {SLICE("tracestate"), known->tracestate},
@@ -179,6 +183,7 @@ static bool health_is_serving(struct slice message) {
 }
 
 static void exchange_on_success(struct exchange *exchange) {
+    exchange->code = GRPC_OK;
     if (exchange->state >= EXCHANGE_ANSWERED) {
         exchange_finish(exchange);
     } else if (exchange->stream == EXCHANGE_STREAM_RAW) {

@@ -65,6 +65,7 @@ static void exchange_fail_as(struct exchange *exchange, int http_status, int cod
     buffer_clear(&exchange->out);
     exchange->out_taken = 0;
     exchange->header_count = 0;
+    exchange->code = code;
     struct error_hints hints;
     error_body_write(&exchange->out, exchange->worker->gateway->schema, http_status,
                      grpc_code_name(code), message, details, &hints);
@@ -178,6 +179,7 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
         message = exchange_hide(exchange);
         details = SLICE_EMPTY;
     }
+    exchange->code = code;
     bool events = exchange->stream == EXCHANGE_STREAM_SSE;
     struct error_hints hints;
     if (events)

@@ -172,6 +172,9 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
     assert(exchange->state == EXCHANGE_OPEN);
     bool once = exchange_note_head(exchange, head);
     exchange_give_id(exchange);
+    exchange_give_trace(exchange);
+    if (!exchange_admit(exchange, head))
+        return;
     if (!once) {
         exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("REPEATED_HEADER"),
                            "Authorization or Content-Type is given twice");

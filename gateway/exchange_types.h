@@ -58,6 +58,8 @@ struct exchange {
     struct exchange_known known;
     struct slice method; /* as sent; request.verb has GET for HEAD */
     struct slice request_id;
+    struct ip client_ip;   /* whom the request is from, behind trusted proxies */
+    struct client *client; /* whom it counts for, or NULL */
     bool head_only;
     bool routed;
     struct route route;
@@ -80,6 +82,7 @@ struct exchange {
 
     /* the answer */
     struct exchange_answer answer;
+    int code; /* the gRPC status that the answer came of; -1: none */
     struct transcode_header headers[EXCHANGE_HEADERS_MAX];
     size_t header_count;
     struct buffer out;
@@ -94,6 +97,17 @@ void exchange_give_id(struct exchange *exchange);
 
 /* The body is complete: decodes, transcodes and calls. */
 void exchange_call_method(struct exchange *exchange);
+
+/* exchange_edge.c */
+
+/* Gives the exchange the request's trace, or a new one where it has none that is well-formed. */
+void exchange_give_trace(struct exchange *exchange);
+
+/* Finds the client that the request is from; false when it takes too much and the answer stands. */
+bool exchange_admit(struct exchange *exchange, const struct exchange_head *head);
+
+/* Writes the request's line of the access log. */
+void exchange_log(struct exchange *exchange, int status, uint64_t duration_us);
 
 /* exchange_call.c */
 

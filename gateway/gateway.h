@@ -10,7 +10,9 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "gateway/address.h"
+#include "gateway/client_table.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/network.h"
 #include "gateway/schema.h"
 #include "gateway/tls.h"
 #include "gateway/transcode.h"
@@ -36,10 +38,13 @@ struct gateway {
     const struct clock *clock;
     const struct random_source *random;
     struct log *log;
-    bool access_log;
+    struct log *access_log; /* NULL: requests are not logged */
     struct schema *schema;
     struct route_table *routes;
-    struct tls *tls; /* NULL without https */
+    struct tls *tls;              /* NULL without https */
+    struct client_table *clients; /* NULL where no client has a bound */
+    struct networks trusted_proxies;
+    bool proxy_protocol; /* trusted proxies begin with its header */
     struct gateway_metrics *metrics;
     struct slice openapi; /* JSON */
     struct address upstream;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +57,18 @@ const struct config_program *gateway_program(void) {
          "Written once listening: a line per address, such as \"http 127.0.0.1:8080\".", 0, 0},
         {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error.", 0, 0},
         {"access-log", CONFIG_FLAG, "false", NULL, "Log every request.", 0, 0},
+        {"access-log-file", CONFIG_TEXT, NULL, "FILE",
+         "Log every request there; SIGHUP opens it anew.", 0, 0},
+        {"trusted-proxies", CONFIG_TEXT, NULL, "NETWORKS",
+         "Whose X-Forwarded-For and Forwarded count, such as 10.0.0.0/8,2001:db8::/32.", 0, 0},
+        {"proxy-protocol", CONFIG_FLAG, "false", NULL,
+         "Trusted proxies begin with a header of the PROXY protocol.", 0, 0},
+        {"client-connections-max", CONFIG_INT, "0", "N",
+         "Connections of one client address; 0: no bound.", 0, 1000000},
+        {"client-streams-max", CONFIG_INT, "0", "N",
+         "Requests of one client address at one time; 0: no bound.", 0, 1000000},
+        {"client-requests-per-s", CONFIG_INT, "0", "N",
+         "Requests of one client address a second; 0: no bound.", 0, 1000000},
     };
     static const struct config_program program = {
         .name = "sync_gateway",
@@ -95,16 +108,73 @@ static enum sync_status read_file(const char *path, struct buffer *out, struct s
     return SYNC_OK;
 }
 
+static int access_log_open_file(const char *path) {
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+static enum sync_status setup_access_log(struct gateway_setup *setup, enum log_level level,
+                                         struct sync_error *error) {
+    struct gateway *gateway = &setup->gateway;
+    const char *path = config_text(setup->config, "access-log-file");
+    if (!is_set(path)) {
+        gateway->access_log = config_flag(setup->config, "access-log") ? gateway->log : NULL;
+        return SYNC_OK;
+    }
+    setup->access_fd = access_log_open_file(path);
+    if (setup->access_fd < 0)
+        return sync_error_set(error, SYNC_ERR_INVALID, "FILE", NULL, "cannot open %s: %s", path,
+                              strerror(errno));
+    gateway->access_log = log_open(setup->access_fd, level, "access", gateway->clock);
+    return gateway->access_log
+               ? SYNC_OK
+               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for the log");
+}
+
+/* The new file takes the old one's descriptor, so that no thread writes to one that is closed. */
+void gateway_setup_reopen_log(struct gateway_setup *setup) {
+    if (setup->access_fd < 0)
+        return;
+    const char *path = config_text(setup->config, "access-log-file");
+    int fd = access_log_open_file(path);
+    if (fd < 0 || dup3(fd, setup->access_fd, O_CLOEXEC) < 0)
+        log_line(setup->gateway.log, LOG_ERROR, "the access log stays where it was",
+                 LOG_TEXT("file", path), LOG_TEXT("reason", strerror(errno)));
+    if (fd >= 0)
+        close(fd);
+}
+
+static enum sync_status setup_clients(struct gateway_setup *setup, struct sync_error *error) {
+    struct gateway *gateway = &setup->gateway;
+    const struct config *config = setup->config;
+    const struct client_limits limits = {
+        .connections_max = (unsigned)config_int(config, "client-connections-max"),
+        .requests_max = (unsigned)config_int(config, "client-streams-max"),
+        .requests_per_s = (unsigned)config_int(config, "client-requests-per-s"),
+    };
+    gateway->proxy_protocol = config_flag(config, "proxy-protocol");
+    struct sync_error inner;
+    if (networks_parse(config_text(config, "trusted-proxies"), &inner, &gateway->trusted_proxies) !=
+        SYNC_OK)
+        return bad_option(error, "trusted-proxies", inner.message);
+    if (gateway->proxy_protocol && gateway->trusted_proxies.count == 0)
+        return bad_option(error, "proxy-protocol", "it needs --trusted-proxies");
+    if (limits.connections_max + limits.requests_max + limits.requests_per_s == 0)
+        return SYNC_OK;
+    gateway->clients = client_table_open(&limits, gateway->clock);
+    return gateway->clients
+               ? SYNC_OK
+               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for clients");
+}
+
 static enum sync_status setup_log(struct gateway_setup *setup, struct sync_error *error) {
     enum log_level level;
     const char *text = config_text(setup->config, "log-level");
     if (!log_level_parse(slice_text(text), &level))
         return bad_option(error, "log-level", "expected debug, info, warn or error");
-    setup->gateway.access_log = config_flag(setup->config, "access-log");
     setup->gateway.log = log_open(STDERR_FILENO, level, "gateway", setup->gateway.clock);
-    return setup->gateway.log
-               ? SYNC_OK
-               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for the log");
+    if (!setup->gateway.log)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for the log");
+    return setup_access_log(setup, level, error);
 }
 
 static void setup_limits(struct gateway_setup *setup) {
@@ -234,6 +304,7 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
     assert(setup && config && error);
     memset(setup, 0, sizeof(*setup));
     setup->config = config;
+    setup->access_fd = -1;
     setup->gateway.clock = clock_system();
     setup->gateway.random = random_system();
     buffer_init(&setup->descriptor_set, DESCRIPTOR_SET_MAX);
@@ -244,6 +315,8 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
         status = setup_origins(setup, error);
     if (status == SYNC_OK)
         status = setup_addresses(setup, error);
+    if (status == SYNC_OK)
+        status = setup_clients(setup, error);
     if (status == SYNC_OK)
         status = setup_tls(setup, error);
     if (status == SYNC_OK)
@@ -257,6 +330,11 @@ void gateway_setup_done(struct gateway_setup *setup) {
     gateway->routes = route_table_close(gateway->routes);
     gateway->schema = schema_close(gateway->schema);
     gateway->tls = tls_close(gateway->tls);
+    gateway->clients = client_table_close(gateway->clients);
+    if (gateway->access_log != gateway->log)
+        log_close(gateway->access_log);
+    if (setup->access_fd >= 0)
+        close(setup->access_fd);
     gateway->log = log_close(gateway->log);
     buffer_done(&setup->openapi);
     buffer_done(&setup->descriptor_set);

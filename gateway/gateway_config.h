@@ -17,6 +17,7 @@ struct gateway_setup {
     bool has_http, has_https;
     struct address http, https; /* as configured */
     unsigned threads;
+    int access_fd;          /* of the access log's file, or -1 */
     const char *ready_file; /* or NULL */
 };
 
@@ -25,6 +26,9 @@ struct gateway_setup {
  * memory; gateway_setup_done releases it, also after a failure. */
 enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *config,
                                     struct sync_error *error);
+
+/* Opens the access log's file anew, after it was moved away. Threads may be writing. */
+void gateway_setup_reopen_log(struct gateway_setup *setup);
 
 /* Releases everything; no thread uses it any more. */
 void gateway_setup_done(struct gateway_setup *setup);

@@ -43,6 +43,20 @@ static struct metric *single(struct gateway_metrics *metrics, enum metric_kind k
     return metric_series(family(metrics, kind, name, help, none), none);
 }
 
+/* Refusals for what one client may take. */
+static void register_clients(struct gateway_metrics *metrics) {
+    static const char *const labels[] = {"limit", NULL};
+    struct metric_family *refusals =
+        family(metrics, METRIC_COUNTER, "gateway_client_refusals_total",
+               "Connections and requests refused because their client takes too much.", labels);
+    struct gateway_series *series = &metrics->series;
+    series->client_connections_refused =
+        metric_series(refusals, (const char *const[]){"connections", NULL});
+    series->client_requests_refused =
+        metric_series(refusals, (const char *const[]){"streams", NULL});
+    series->client_rate_refused = metric_series(refusals, (const char *const[]){"rate", NULL});
+}
+
 static void register_families(struct gateway_metrics *metrics) {
     static const char *const request_labels[] = {"method", "code", NULL};
     static const char *const second_labels[] = {"method", NULL};
@@ -80,6 +94,7 @@ static void register_families(struct gateway_metrics *metrics) {
                                  "Connections to the service that are up.");
     series->upstream_connects = single(metrics, METRIC_COUNTER, "gateway_upstream_connects_total",
                                        "Attempts to connect to the service.");
+    register_clients(metrics);
     metrics_add_process(metrics->registry);
 }
 

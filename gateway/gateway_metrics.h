@@ -24,8 +24,10 @@ void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out)
 
 /* Single series, for those who count for themselves. */
 struct gateway_series {
-    struct metric *connections;                              /* gauge */
-    struct metric *connections_refused;                      /* counter */
+    struct metric *connections;         /* gauge */
+    struct metric *connections_refused; /* counter */
+    /* counters: refused for a bound on what one client may take */
+    struct metric *client_connections_refused, *client_requests_refused, *client_rate_refused;
     struct metric *handshakes;                               /* gauge: TLS not yet agreed on */
     struct metric *handshakes_dropped;                       /* counter: for newer ones */
     struct metric *certificate_end;                          /* gauge: seconds since 1970 */

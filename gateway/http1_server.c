@@ -306,6 +306,7 @@ bool http1_server_start(struct connection *connection) {
     server->gone.fire = http1_gone;
     buffer_init(&server->held, HTTP1_HELD_MAX + WORKER_SCRATCH_SIZE);
     connection->protocol = &protocol;
+    connection->peer.protocol = "HTTP/1.1";
     connection->state = server;
     return true;
 }

@@ -486,6 +486,7 @@ bool http2_server_start(struct connection *connection) {
         return false;
     }
     connection->protocol = &protocol;
+    connection->peer.protocol = "HTTP/2";
     connection->state = server;
     return true;
 }

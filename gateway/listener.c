@@ -100,15 +100,24 @@ static void listener_refuse(struct listener *listener, int fd) {
     metric_add(gateway_metrics_series(listener->worker->gateway->metrics)->connections_refused, 1);
 }
 
-static void listener_take(struct listener *listener, int fd) {
+static void listener_take(struct listener *listener, int fd, const struct address *address) {
     struct gateway *gateway = listener->worker->gateway;
+    struct peer peer = {.secure = listener->tls != NULL};
     if (atomic_load(&gateway->connections) >= gateway->limits.connections_max) {
+        listener_refuse(listener, fd);
+        return;
+    }
+    if (ip_of_address(address, &peer.ip))
+        peer.trusted = networks_have(&gateway->trusted_proxies, &peer.ip);
+    /* A proxy's connections are those of many clients. */
+    if (!peer.trusted && !client_connect(gateway->clients, &peer.ip, &peer.client)) {
+        metric_add(gateway_metrics_series(gateway->metrics)->client_connections_refused, 1);
         listener_refuse(listener, fd);
         return;
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    connection_open(listener->worker, fd, listener->tls);
+    connection_open(listener->worker, fd, listener->tls, &peer);
 }
 
 static void listener_ready(struct loop_source *source, uint32_t events) {
@@ -116,9 +125,11 @@ static void listener_ready(struct loop_source *source, uint32_t events) {
     struct listener *listener =
         (struct listener *)((char *)source - offsetof(struct listener, source));
     for (int i = 0; i < LISTENER_ACCEPTS_MAX; i++) {
-        int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct address address = {.size = sizeof(address.storage)};
+        int fd = accept4(source->fd, (struct sockaddr *)&address.storage, &address.size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            listener_take(listener, fd);
+            listener_take(listener, fd, &address);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {

@@ -136,15 +136,19 @@ static void tend(struct gateway *gateway, unsigned seconds) {
 }
 
 /* Waits for a signal to end; SIGHUP loads what may change. */
-static void wait_for_end(const sigset_t *signals, struct gateway *gateway) {
+static void wait_for_end(const sigset_t *signals, struct gateway_setup *setup) {
+    struct gateway *gateway = &setup->gateway;
     struct log *log = gateway->log;
     const struct timespec pause = {.tv_sec = 1};
     int signal_number;
     unsigned seconds = 0;
     while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0 || signal_number == SIGHUP) {
-        if (signal_number != SIGHUP)
+        if (signal_number != SIGHUP) {
             tend(gateway, ++seconds);
-        else if (gateway->tls)
+            continue;
+        }
+        gateway_setup_reopen_log(setup);
+        if (gateway->tls)
             reload_tls(gateway);
     }
     log_line(log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
@@ -182,7 +186,7 @@ static int serve(struct program *program, struct sync_error *error) {
     if (status == SYNC_OK)
         status = announce(&program->setup, error);
     if (status == SYNC_OK)
-        wait_for_end(&signals, &program->setup.gateway);
+        wait_for_end(&signals, &program->setup);
     stop_workers(program);
     if (status == SYNC_OK) {
         log_line(program->setup.gateway.log, LOG_INFO, "stopped", LOG_INT("status", 0));

@@ -5,9 +5,14 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "gateway/client_table.h"
 
 /* In the connection's memory; exchanges read it while the connection lives. */
 struct peer {
+    struct ip ip;            /* the socket's, or what a trusted proxy says by the PROXY protocol */
+    bool trusted;            /* a proxy whose forwarded headers count */
+    struct client *client;   /* whom the connection counts for, or NULL */
+    const char *protocol;    /* such as "HTTP/2"; static; NULL until known */
     bool secure;             /* it came by TLS */
     const char *tls_version; /* static; NULL in clear */
     struct slice identity;   /* of its certificate, as transport_identity tells; or empty */

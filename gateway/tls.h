@@ -67,6 +67,13 @@ void transport_done(struct transport *transport);
 /* Reads up to `size` bytes: their count, or one of TRANSPORT_. */
 ssize_t transport_read(struct transport *transport, uint8_t *bytes, size_t size);
 
+/* Reads up to `size` bytes of the socket itself, without taking them: their count, or one of
+ * TRANSPORT_. For what comes before TLS. */
+ssize_t transport_peek(const struct transport *transport, uint8_t *bytes, size_t size);
+
+/* Takes `size` bytes that transport_peek has shown. */
+void transport_skip(const struct transport *transport, size_t size);
+
 /* Writes what fits: the count written, or one of TRANSPORT_. After TRANSPORT_AGAIN the next write
  * must begin with the same bytes. */
 ssize_t transport_write(struct transport *transport, struct slice bytes);

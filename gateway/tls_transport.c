@@ -71,6 +71,21 @@ ssize_t transport_read(struct transport *transport, uint8_t *bytes, size_t size)
     return rc == 1 ? (ssize_t)got : transport_tls_result(transport, rc);
 }
 
+ssize_t transport_peek(const struct transport *transport, uint8_t *bytes, size_t size) {
+    return transport_socket_result(recv(transport->fd, bytes, size, MSG_PEEK));
+}
+
+void transport_skip(const struct transport *transport, size_t size) {
+    uint8_t bytes[256];
+    while (size > 0) {
+        size_t part = size < sizeof(bytes) ? size : sizeof(bytes);
+        ssize_t got = recv(transport->fd, bytes, part, 0);
+        assert(got == (ssize_t)part);
+        (void)got;
+        size -= part;
+    }
+}
+
 ssize_t transport_write(struct transport *transport, struct slice bytes) {
     assert(bytes.size > 0);
     if (!transport->ssl)
