@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Per thread, so that a test that refuses an allocation leaves the other threads alone. */
 static __thread uint64_t fail_countdown;
@@ -46,6 +47,28 @@ char *memory_copy_text(const void *data, size_t size) {
 
 void memory_free(void *block) {
     free(block);
+}
+
+void *memory_pages_alloc(size_t size) {
+    assert(size > 0);
+    if (memory_refused())
+        return NULL;
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void memory_pages_free(void *pages, size_t size) {
+    if (!pages)
+        return;
+    int rc = munmap(pages, size);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void memory_pages_rest(void *pages, size_t size) {
+    int rc = madvise(pages, size, MADV_DONTNEED);
+    assert(rc == 0);
+    (void)rc;
 }
 
 void memory_trim(void) {

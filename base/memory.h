@@ -21,6 +21,16 @@ char *memory_copy_text(const void *data, size_t size) __attribute__((malloc, war
 /* Releases a block of this file. NULL is allowed. */
 void memory_free(void *block);
 
+/* `size` zeroed bytes in pages of their own, or NULL. What is not touched takes no memory. Release
+ * with memory_pages_free, by the same size. */
+void *memory_pages_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+
+/* Releases pages. NULL is allowed. */
+void memory_pages_free(void *pages, size_t size);
+
+/* Zeroes pages by giving them back to the system until they are touched again. */
+void memory_pages_rest(void *pages, size_t size);
+
 /* Gives pages that hold no block back to the system: what a burst took stays with the process
  * otherwise. Takes milliseconds; not for the path of a call. */
 void memory_trim(void);

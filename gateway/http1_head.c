@@ -71,10 +71,8 @@ static struct slice target_to_origin(struct slice target, struct slice *authorit
 static struct http1_refusal read_target(struct slice target, struct http1_request *request) {
     if (target.size == 0)
         return REFUSE(400, "the request line has no target");
-    for (size_t i = 0; i < target.size; i++) {
-        if (target.data[i] <= 0x20 || target.data[i] >= 0x7f || target.data[i] == '#')
-            return REFUSE(400, "the request target holds a byte that must be percent-encoded");
-    }
+    if (!http_text_is_target(target))
+        return REFUSE(400, "the request target holds a byte that must be percent-encoded");
     struct slice origin = target_to_origin(target, &request->authority);
     bool absolute = origin.data != target.data;
     if (absolute && request->authority.size == 0)

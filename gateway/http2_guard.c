@@ -17,7 +17,18 @@ enum {
     GUARD_OUR_RESETS_TIME_US = 10000000,
 };
 
-void http2_guard_init(struct http2_guard *guard, const struct loop *loop) {
+static void guard_options(nghttp2_option *option) {
+    nghttp2_option_set_stream_reset_rate_limit(option, GUARD_RESET_BURST, GUARD_RESET_RATE);
+    nghttp2_option_set_max_continuations(option, GUARD_CONTINUATIONS_MAX);
+    nghttp2_option_set_max_settings(option, GUARD_SETTINGS_MAX);
+    nghttp2_option_set_max_outbound_ack(option, GUARD_OUTBOUND_ACK_MAX);
+    /* Closed streams would be kept for what the guard knows without them. */
+    nghttp2_option_set_no_closed_streams(option, 1);
+}
+
+int http2_guard_open(struct http2_guard *guard, const struct loop *loop,
+                     const nghttp2_session_callbacks *callbacks, void *context, nghttp2_mem *memory,
+                     nghttp2_session **ret_session) {
     *guard = (struct http2_guard){
         .loop = loop,
         .allowance = HTTP2_IDLE_FRAMES_MAX,
@@ -26,15 +37,14 @@ void http2_guard_init(struct http2_guard *guard, const struct loop *loop) {
         .kind = NGHTTP2_SETTINGS, /* the preface is as small */
         .begun_us = loop_now_us(loop),
     };
-}
-
-void http2_guard_options(nghttp2_option *option) {
-    nghttp2_option_set_stream_reset_rate_limit(option, GUARD_RESET_BURST, GUARD_RESET_RATE);
-    nghttp2_option_set_max_continuations(option, GUARD_CONTINUATIONS_MAX);
-    nghttp2_option_set_max_settings(option, GUARD_SETTINGS_MAX);
-    nghttp2_option_set_max_outbound_ack(option, GUARD_OUTBOUND_ACK_MAX);
-    /* Closed streams would be kept for what the guard knows without them. */
-    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option *option = NULL;
+    int rc = nghttp2_option_new(&option);
+    if (rc != 0)
+        return rc;
+    guard_options(option);
+    rc = nghttp2_session_server_new3(ret_session, callbacks, context, option, memory);
+    nghttp2_option_del(option);
+    return rc;
 }
 
 static void guard_earn(struct http2_guard *guard, uint64_t frames) {

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "gateway/loop.h"
 
-/* In the server's memory. Zeroed but for what http2_guard_init sets. */
+/* In the server's memory. */
 struct http2_guard {
     const struct loop *loop;
     unsigned allowance; /* frames */
@@ -28,11 +28,12 @@ struct http2_guard {
     uint8_t head[9];
 };
 
-/* Begins, before the client's preface, with a full allowance. The loop outlives the guard. */
-void http2_guard_init(struct http2_guard *guard, const struct loop *loop);
-
-/* Sets the bounds that nghttp2 keeps itself. */
-void http2_guard_options(nghttp2_option *option);
+/* Opens a server's session with the bounds that nghttp2 keeps itself, to be released with
+ * nghttp2_session_del, and begins to guard it with a full allowance. The loop outlives the guard.
+ * 0, or nghttp2's error. */
+int http2_guard_open(struct http2_guard *guard, const struct loop *loop,
+                     const nghttp2_session_callbacks *callbacks, void *context, nghttp2_mem *memory,
+                     nghttp2_session **ret_session);
 
 /* Hands what the client sent to the session, looking at each frame's head. Negative: the
  * connection must end, as of nghttp2_session_mem_recv. */

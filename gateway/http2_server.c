@@ -11,6 +11,9 @@
 #include "gateway/connection.h"
 #include "gateway/exchange.h"
 #include "gateway/http2_guard.h"
+#include "gateway/http2_header.h"
+#include "gateway/http2_memory.h"
+#include "gateway/http_text.h"
 
 enum {
     HTTP2_STREAMS_MAX = 128,
@@ -33,6 +36,7 @@ struct http2_server {
     bool failed;             /* nothing more is received */
     struct loop_timer sweep; /* set while a stream is answered and open */
     struct http2_guard guard;
+    struct http2_memory memory;
 };
 
 /* One request while its head is read; lives in its exchange's memory. */
@@ -160,14 +164,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static bool path_is_valid(struct slice path) {
-    for (size_t i = 0; i < path.size; i++) {
-        if (path.data[i] <= 0x20 || path.data[i] >= 0x7f || path.data[i] == '#')
-            return false;
-    }
-    return path.size > 0;
-}
-
 static void begin_exchange(struct http2_stream *stream, bool has_body) {
     struct exchange *exchange = stream->exchange;
     if (stream->no_memory) {
@@ -182,7 +178,7 @@ static void begin_exchange(struct http2_stream *stream, bool has_body) {
         exchange_refuse(exchange, 414, "the path is too long");
         return;
     }
-    if (slice_equal(stream->method, SLICE("CONNECT")) || !path_is_valid(stream->path)) {
+    if (slice_equal(stream->method, SLICE("CONNECT")) || !http_text_is_target(stream->path)) {
         exchange_refuse(exchange, slice_equal(stream->method, SLICE("CONNECT")) ? 501 : 400,
                         "the request target is not one that this gateway serves");
         return;
@@ -270,6 +266,15 @@ static uint32_t sweep_stream(struct http2_stream *stream, uint64_t now_us) {
     return stalled ? NGHTTP2_CANCEL : UINT32_MAX;
 }
 
+/* Nothing is under way: what only work needs is given back. */
+static void rest(struct http2_server *server) {
+    struct buffer *out = &server->connection->out;
+    if (!nghttp2_session_want_write(server->session))
+        http2_memory_rest(&server->memory);
+    if (out->size == 0)
+        buffer_done(out);
+}
+
 static void sweep_streams(struct loop_timer *timer) {
     struct http2_server *server =
         (struct http2_server *)((char *)timer - offsetof(struct http2_server, sweep));
@@ -285,6 +290,8 @@ static void sweep_streams(struct loop_timer *timer) {
     }
     if (again)
         loop_timer_set(loop, timer, HTTP2_SWEEP_US);
+    else
+        rest(server);
     connection_wake(server->connection);
 }
 
@@ -323,11 +330,6 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
-static nghttp2_nv nv_of(struct slice name, struct slice value) {
-    return (nghttp2_nv){(uint8_t *)name.data, (uint8_t *)value.data, name.size, value.size,
-                        NGHTTP2_NV_FLAG_NONE};
-}
-
 static void on_answered(struct exchange *exchange, void *context) {
     struct http2_stream *stream = context;
     struct http2_server *server = stream->server;
@@ -337,7 +339,7 @@ static void on_answered(struct exchange *exchange, void *context) {
     nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX] = {nv_of(SLICE(":status"), slice_text(status))};
     size_t count = 1;
     for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
-        headers[count++] = nv_of(answer->headers[i].name, answer->headers[i].value);
+        headers[count++] = nv_of_answer(&answer->headers[i]);
     const nghttp2_data_provider provider = {.read_callback = on_data_source};
     if (nghttp2_submit_response(server->session, stream->id, headers, count,
                                 answer->has_body ? &provider : NULL) != 0)
@@ -443,6 +445,7 @@ static void http2_close(struct connection *connection) {
         stream_close(server->stream_list);
     loop_timer_clear(&server->sweep);
     nghttp2_session_del(server->session);
+    http2_memory_done(&server->memory);
     memory_free(server);
     connection->state = NULL;
 }
@@ -450,12 +453,11 @@ static void http2_close(struct connection *connection) {
 static bool session_open(struct http2_server *server) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, callbacks_make);
-    nghttp2_option *option = NULL;
-    if (!callbacks_made || nghttp2_option_new(&option) != 0)
+    if (!callbacks_made || !http2_memory_init(&server->memory))
         return false;
-    http2_guard_options(option);
-    int rc = nghttp2_session_server_new2(&server->session, callbacks_made, server, option);
-    nghttp2_option_del(option);
+    nghttp2_mem memory = http2_memory_allocator(&server->memory);
+    int rc = http2_guard_open(&server->guard, server->connection->worker->loop, callbacks_made,
+                              server, &memory, &server->session);
     if (rc != 0)
         return false;
     const nghttp2_settings_entry settings[] = {
@@ -479,9 +481,9 @@ bool http2_server_start(struct connection *connection) {
         return false;
     server->connection = connection;
     server->sweep.fire = sweep_streams;
-    http2_guard_init(&server->guard, connection->worker->loop);
     if (!session_open(server)) {
         nghttp2_session_del(server->session);
+        http2_memory_done(&server->memory);
         memory_free(server);
         return false;
     }

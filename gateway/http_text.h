@@ -13,6 +13,15 @@ static inline bool http_text_is(struct slice text, struct slice lower) {
             strncasecmp((const char *)text.data, (const char *)lower.data, lower.size) == 0);
 }
 
+/* Tells whether the text may be a request target: visible ASCII without a fragment. */
+static inline bool http_text_is_target(struct slice text) {
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f || text.data[i] == '#')
+            return false;
+    }
+    return text.size > 0;
+}
+
 /* The text without the spaces and tabs around it; it borrows. */
 static inline struct slice http_text_trim(struct slice text) {
     while (text.size && (text.data[0] == ' ' || text.data[0] == '\t'))
