@@ -51,26 +51,43 @@ static int weight_of(struct slice parameters) {
     return weight > 1000 ? 1000 : weight;
 }
 
-enum content_coding coding_negotiate(struct slice accept_encoding) {
-    int weights[CODING_UNKNOWN] = {-1, -1, -1};
-    int others = -1;
+/* What an Accept-Encoding header says of each coding, and of those it does not name; -1: nothing.
+ */
+struct weights {
+    int codings[CODING_UNKNOWN];
+    int others;
+};
+
+static struct weights weights_read(struct slice accept_encoding) {
+    struct weights weights = {{-1, -1, -1}, -1};
     while (accept_encoding.size) {
         struct slice element = cut(&accept_encoding, ',');
         struct slice name = cut(&element, ';');
         int weight = weight_of(element);
         enum content_coding coding = name.size ? coding_parse(name) : CODING_UNKNOWN;
         if (slice_equal(name, SLICE("*")))
-            others = weight;
+            weights.others = weight;
         else if (coding != CODING_UNKNOWN)
-            weights[coding] = weight;
+            weights.codings[coding] = weight;
     }
+    return weights;
+}
+
+bool coding_refuses_identity(struct slice accept_encoding) {
+    const struct weights weights = weights_read(accept_encoding);
+    int weight = weights.codings[CODING_IDENTITY];
+    return weight < 0 ? weights.others == 0 : weight == 0;
+}
+
+enum content_coding coding_negotiate(struct slice accept_encoding) {
+    const struct weights weights = weights_read(accept_encoding);
     enum content_coding best = CODING_IDENTITY;
     int best_weight = 0;
     for (int coding = CODING_ZSTD; coding >= CODING_IDENTITY; coding--) {
-        int weight = weights[coding];
+        int weight = weights.codings[coding];
         /* Identity without a weight of its own is acceptable, but anything named is better. */
         if (weight < 0)
-            weight = others >= 0 ? others : 0;
+            weight = weights.others >= 0 ? weights.others : 0;
         if (weight > best_weight) {
             best = (enum content_coding)coding;
             best_weight = weight;

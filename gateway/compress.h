@@ -24,6 +24,11 @@ struct slice coding_name(enum content_coding coding);
  * accepts none. */
 enum content_coding coding_negotiate(struct slice accept_encoding);
 
+/* Tells whether an Accept-Encoding header rules identity out, by itself or with all it does not
+ * name (RFC 9110 section 12.5.3). Where no other coding is left, identity is answered all the
+ * same. */
+bool coding_refuses_identity(struct slice accept_encoding);
+
 struct compressor;
 
 /* Opens the state kept between bodies, or NULL. One thread. */

@@ -129,7 +129,7 @@ static bool exchange_client_has_it(const struct exchange *exchange, int status) 
            etag_is_listed(exchange->known.if_none_match, *tag);
 }
 
-/* Packs `out` in the coding the client likes best, where that makes it smaller. */
+/* Packs `out` in the coding the client likes best, where that makes it smaller or must be. */
 static void exchange_compress(struct exchange *exchange) {
     enum content_coding coding = coding_negotiate(exchange->known.accept_encoding);
     if (coding == CODING_IDENTITY)
@@ -138,7 +138,9 @@ static void exchange_compress(struct exchange *exchange) {
     buffer_init(&packed, exchange->out.size_max);
     enum sync_status status = compressor_pack(exchange->worker->compressor, coding,
                                               buffer_slice(&exchange->out), &packed);
-    if (status != SYNC_OK || packed.size >= exchange->out.size) {
+    bool smaller = packed.size < exchange->out.size ||
+                   coding_refuses_identity(exchange->known.accept_encoding);
+    if (status != SYNC_OK || !smaller) {
         buffer_done(&packed);
         return;
     }
@@ -187,7 +189,8 @@ void exchange_answer_json(struct exchange *exchange, int status) {
         exchange_answer_whole(exchange, 304, SLICE_EMPTY);
         return;
     }
-    if (!exchange->out.failed && exchange->out.size >= COMPRESS_BYTES_MIN) {
+    if (!exchange->out.failed && (exchange->out.size >= COMPRESS_BYTES_MIN ||
+                                  coding_refuses_identity(exchange->known.accept_encoding))) {
         exchange_header(exchange, SLICE("vary"), SLICE("accept-encoding"));
         if (!exchange_declines_compression(exchange))
             exchange_compress(exchange);

@@ -35,6 +35,22 @@ static void the_best_coding_that_the_client_takes_is_chosen(void **state) {
         assert_int_equal(coding_negotiate(slice_text(cases[i].accept)), cases[i].coding);
 }
 
+static void identity_may_be_ruled_out(void **state) {
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool refused;
+    } cases[] = {
+        {"", false},          {"gzip", false},         {"identity;q=0", true},
+        {"*;q=0", true},      {"gzip, *;q=0.0", true}, {"*;q=0, identity", false},
+        {"*;q=0.001", false}, {"identity; Q=0", true}, {"identity;q=0.1, *;q=0", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(coding_refuses_identity(slice_text(cases[i].accept)), cases[i].refused);
+    assert_int_equal(coding_negotiate(SLICE("gzip, *;q=0")), CODING_GZIP);
+    assert_int_equal(coding_negotiate(SLICE("identity;q=0, gzip;q=0.1")), CODING_GZIP);
+}
+
 static void content_codings_are_read_by_name(void **state) {
     (void)state;
     assert_int_equal(coding_parse(SLICE_EMPTY), CODING_IDENTITY);
@@ -121,6 +137,7 @@ static void bombs_and_broken_bodies_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_coding_that_the_client_takes_is_chosen),
+        cmocka_unit_test(identity_may_be_ruled_out),
         cmocka_unit_test(content_codings_are_read_by_name),
         cmocka_unit_test(what_is_packed_unpacks_to_the_same),
         cmocka_unit_test(bombs_and_broken_bodies_are_refused),

@@ -19,9 +19,10 @@ enum { TURNS = 200 };
 struct service {
     struct scripted_peer peer;
     char faults[32], accepts[32];
-    bool details_come;   /* status-details: message */
-    struct slice data;   /* of the answer, with its prefix */
-    const char *details; /* grpc-status-details-bin, or NULL */
+    char client[64], certificate[64]; /* whom the request is from */
+    bool details_come;                /* status-details: message */
+    struct slice data;                /* of the answer, with its prefix */
+    const char *details;              /* grpc-status-details-bin, or NULL */
     const char *code;
 };
 
@@ -40,6 +41,11 @@ static int service_header(nghttp2_session *session, const nghttp2_frame *frame, 
         snprintf(service.faults, sizeof service.faults, "%.*s", (int)size, (const char *)value);
     if (slice_equal(key, SLICE("accept-status-details")))
         snprintf(service.accepts, sizeof service.accepts, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("x-forwarded-for")))
+        snprintf(service.client, sizeof service.client, "%.*s", (int)size, (const char *)value);
+    if (slice_equal(key, SLICE("x-forwarded-client-cert")))
+        snprintf(service.certificate, sizeof service.certificate, "%.*s", (int)size,
+                 (const char *)value);
     return 0;
 }
 
@@ -130,11 +136,18 @@ static void on_broken(struct exchange *exchange, void *context) {
 /* Uploads this body; the status of the answer must be `status`, and its body have the text. */
 static void expect(const char *json, int status, const char *text) {
     static const struct exchange_sink sink = {on_answered, on_more, on_broken};
-    static const struct peer peer;
+    static const struct peer peer = {.ip = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}},
+                                     .identity = {(const uint8_t *)"Hash=07", 7}};
+    static struct transcode_header forged[] = {
+        {{(const uint8_t *)"x-forwarded-for", 15}, {(const uint8_t *)"203.0.113.9", 11}},
+        {{(const uint8_t *)"x-forwarded-client-cert", 23}, {(const uint8_t *)"Hash=00", 7}},
+    };
     struct exchange *exchange = exchange_open(&worker, &sink, NULL, &peer);
     assert_non_null(exchange);
     exchange_begin(exchange, &(struct exchange_head){.method = SLICE("POST"),
                                                      .path = SLICE("/api/offline/changes"),
+                                                     .headers = forged,
+                                                     .header_count = 2,
                                                      .has_body = true,
                                                      .content_length = UINT64_MAX});
     exchange_body(exchange, slice_text(json));
@@ -260,6 +273,14 @@ static void a_sound_request_is_answered(void **state) {
     expect(SOUND, 202, "{");
 }
 
+static void the_service_is_told_who_the_client_is_whatever_it_says(void **state) {
+    (void)state;
+    service.data = SLICE("\0\0\0\0\0");
+    expect(SOUND, 202, "{");
+    assert_string_equal(service.client, "192.0.2.1");
+    assert_string_equal(service.certificate, "Hash=07");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -273,6 +294,7 @@ int main(void) {
         TEST(other_errors_are_told_without_the_faults),
         TEST(a_service_that_takes_a_request_with_faults_has_failed),
         TEST(a_sound_request_is_answered),
+        TEST(the_service_is_told_who_the_client_is_whatever_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

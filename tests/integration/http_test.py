@@ -120,6 +120,14 @@ class Http(Case):
             expected = "1.1 200" if "--http1.1" in extra else "2 200"
             self.assertEqual(run.stdout, expected, run.stderr)
 
+    def test_a_client_that_rules_identity_out_gets_another_coding(self):
+        for accept, coding in (("identity;q=0, gzip", "gzip"), ("zstd;q=0.5, *;q=0", "zstd"),
+                               ("gzip", None), ("gzip;q=0, zstd;q=0", None)):
+            answer = self.call("GET", "/none", headers={"Accept-Encoding": accept})
+            self.assertEqual((answer.status, answer.headers["Content-Encoding"]), (404, coding))
+            if coding:
+                self.assertIn("accept-encoding", answer.headers["Vary"])
+
     def test_tls_below_1_2_is_refused(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
