@@ -13,7 +13,7 @@
 #include "gateway/listener.h"
 #include "gateway/worker.h"
 
-enum { THREADS_MAX = 64, TRIM_SECONDS = 10 };
+enum { THREADS_MAX = 64, TRIM_SECONDS = 10, DESCRIPTORS_OWN = 200 };
 
 /* The running parts. */
 struct program {
@@ -37,12 +37,22 @@ static int check(struct gateway_setup *setup) {
 }
 
 /* Every connection is a descriptor: take as many as the system gives. */
-static void raise_descriptors(void) {
+static void raise_descriptors(struct gateway *gateway) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    /* Some are kept for the way to the service: a client that is refused can be told so. */
+    rlim_t spare = limit.rlim_cur > 2 * DESCRIPTORS_OWN ? DESCRIPTORS_OWN : limit.rlim_cur / 2;
+    unsigned *connections_max = &gateway->limits.connections_max;
+    if (*connections_max <= limit.rlim_cur - spare)
+        return;
+    *connections_max = (unsigned)(limit.rlim_cur - spare);
+    log_line(gateway->log, LOG_WARN, "fewer connections than asked for: descriptors are limited",
+             LOG_INT("connections_max", *connections_max),
+             LOG_INT("descriptors", (int64_t)limit.rlim_cur));
 }
 
 static enum sync_status open_workers(struct program *program, struct sync_error *error) {
@@ -175,7 +185,7 @@ static int serve(struct program *program, struct sync_error *error) {
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    raise_descriptors();
+    raise_descriptors(&program->setup.gateway);
     enum sync_status status = open_workers(program, error);
     if (status == SYNC_OK)
         status = start_workers(program, error);
