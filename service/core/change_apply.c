@@ -126,7 +126,7 @@ static enum sync_status ours_log_collect(const struct change_work *work,
         if (view->history[i].sequence > base_sequence && !change_is_own(work, &view->history[i]))
             entries[input->ours_log_count++] = &view->history[i];
     input->ours_log = entries;
-    bool is_cut = i < view->history_count || view->history_trimmed;
+    bool is_cut = i < view->history_count || !change_history_reaches(record, base_sequence);
     if (is_cut && input->ours_log_count > 0)
         input->ours_us = entries[input->ours_log_count - 1]->corrected_us;
     return SYNC_OK;

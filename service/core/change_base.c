@@ -15,12 +15,19 @@ void change_record_scan(const struct change_work *work, struct change_record *re
         record->others_last = record->others_entry->sequence;
 }
 
+bool change_history_reaches(const struct change_record *record, uint64_t base_sequence) {
+    const struct record_view *view = record->view;
+    size_t count = view->history_count;
+    uint64_t before = count > 0 ? view->history[count - 1].previous_version : view->record.version;
+    return !view->history_trimmed || before <= base_sequence;
+}
+
 bool change_others_since(const struct change_record *record, uint64_t base_sequence) {
     const struct record_view *view = record->view;
     if (!view->found || view->record.version <= base_sequence)
         return false;
     /* The latest change is not in the log any more: whose it was is unknown. */
-    if (view->history_count == 0 || view->history_trimmed)
+    if (view->history_count == 0 || !change_history_reaches(record, base_sequence))
         return true;
     return record->others_last > base_sequence;
 }
@@ -153,7 +160,7 @@ enum sync_status change_base_find(struct change_work *work, struct change_record
     if (!record->has_base || record->base_sequence != base_sequence) {
         struct base_image base = {.deleted = true};
         /* A history with its end cut off leads nowhere. */
-        if (record->view->history_count > 0 && !record->view->history_trimmed) {
+        if (record->view->history_count > 0 && change_history_reaches(record, base_sequence)) {
             enum sync_status status = base_rebuild(work, record, base_sequence, &base);
             if (status)
                 return status;

@@ -62,6 +62,10 @@ enum sync_status change_records_number(const struct change_batch *batch, struct 
 /* Finds the latest change by others in a record's stored history. */
 void change_record_scan(const struct change_work *work, struct change_record *record);
 
+/* Tells whether the record's loaded history has all changes after the sequence: what an older
+ * change of the batch asked for may be cut off, and what a newer one needs be there. */
+bool change_history_reaches(const struct change_record *record, uint64_t base_sequence);
+
 /* Tells whether others changed the record after the sequence, or may have. */
 bool change_others_since(const struct change_record *record, uint64_t base_sequence);
 

@@ -206,6 +206,22 @@ static void behind_the_trimmed_log_the_base_is_unknown(void **state) {
     send_one(fresh, change_of("n", CHANGE_UPDATE, "{\"a\":7}"), OUTCOME_APPLIED);
 }
 
+static void a_change_whose_base_is_known_keeps_it_beside_one_behind_the_trimmed_log(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    send_one(tablet, change_of("2", CHANGE_UPDATE, "{\"b\":3}"), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1, .strategy = STRATEGY_SERVER};
+    struct change changes[] = {change_of("l", CHANGE_UPDATE, "{\"c\":1}"),
+                               change_of("m", CHANGE_UPDATE, "{\"a\":9}")};
+    changes[1].base_version = 2;
+    struct change_result *results = send(laptop, changes, 2, NULL);
+    assert_int_equal(results[1].outcome, OUTCOME_MERGED);
+    expect_trip("{\"a\":9,\"b\":3,\"c\":1}", 5);
+}
+
 static void creating_what_exists_merges_as_an_update(void **state) {
     (void)state;
     start("{\"a\":1,\"b\":1}");
@@ -466,6 +482,7 @@ int main(void) {
         USER_TEST(a_base_version_that_was_never_given_out_is_rejected),
         USER_TEST(without_any_base_what_differs_conflicts),
         USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
+        USER_TEST(a_change_whose_base_is_known_keeps_it_beside_one_behind_the_trimmed_log),
         USER_TEST(creating_what_exists_merges_as_an_update),
         USER_TEST(updating_what_others_deleted_follows_the_strategy),
         USER_TEST(deleting_what_others_changed_follows_the_strategy),
