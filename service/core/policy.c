@@ -57,7 +57,6 @@ static const struct policy_rule DEFAULT_RULES[] = {
     {DATA_TYPE_PROFILE, "passportNumber", FIELD_POLICY_MANUAL},
     /* The latest word on how to reach and how to please the traveller counts, whatever the user's
      * strategy is. */
-    {DATA_TYPE_PROFILE, "contact", FIELD_POLICY_LATEST},
     {DATA_TYPE_PROFILE, "contact.**", FIELD_POLICY_LATEST},
 };
 

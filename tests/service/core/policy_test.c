@@ -163,6 +163,13 @@ static void the_documented_file_is_the_default(void **state) {
     buffer_done(&text);
 }
 
+static void the_parts_of_a_contact_are_decided_one_by_one(void **state) {
+    (void)state;
+    const struct policy_set *policies = policy_set_default();
+    assert_int_equal(find(policies, DATA_TYPE_PROFILE, "contact"), FIELD_POLICY_NONE);
+    assert_int_equal(find(policies, DATA_TYPE_PROFILE, "contact.phone"), FIELD_POLICY_LATEST);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(rules_match_by_segment),
@@ -171,6 +178,7 @@ int main(void) {
         ARENA_TEST(a_fault_in_a_file_is_named_with_its_line),
         ARENA_TEST(a_file_has_bounds),
         ARENA_TEST(the_documented_file_is_the_default),
+        ARENA_TEST(the_parts_of_a_contact_are_decided_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
