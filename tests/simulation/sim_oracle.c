@@ -1,0 +1,331 @@
+/* The oracle: what must become of a change, said field by field and apart from the core's merge. */
+#include <string.h>
+
+#include "service/core/document.h"
+#include "tests/simulation/sim.h"
+
+enum { PATH_MAX_DEPTH = 8 };
+
+/* One change with all that bears on it. */
+struct oracle {
+    struct sim_world *world;
+    const struct sim_change *change;
+    struct sim_copy before, after;
+    struct slice data; /* what the change says */
+    uint64_t base, until;
+    bool is_known;   /* the log reached back to the base */
+    uint32_t others; /* changes by others since the base */
+    struct conflict conflict;
+    struct slice path[PATH_MAX_DEPTH];
+    size_t depth;
+};
+
+/* ---- Values by path */
+
+/* The bytes of a value; empty: there is none. */
+static struct slice value_at(struct slice document, const struct slice *path, size_t depth) {
+    struct value value = {.kind = VALUE_OBJECT, .object = document};
+    for (size_t i = 0; i < depth; i++)
+        if (value.kind != VALUE_OBJECT || !document_find(value.object, path[i], &value))
+            return SLICE_EMPTY;
+    return value.bytes;
+}
+
+static const char *path_text(const struct oracle *oracle) {
+    static char text[256];
+    size_t size = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < oracle->depth && size < sizeof text - 1; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s%.*s", i > 0 ? "." : "",
+                                 (int)oracle->path[i].size, (const char *)oracle->path[i].data);
+    return text;
+}
+
+/* Whether a value differs at a path, or something that it lies in came or went. */
+static bool differs_at(const struct oracle *oracle, struct slice a, struct slice b) {
+    for (size_t depth = 1; depth < oracle->depth; depth++)
+        if ((value_at(a, oracle->path, depth).size > 0) !=
+            (value_at(b, oracle->path, depth).size > 0))
+            return true;
+    return !slice_equal(value_at(a, oracle->path, oracle->depth),
+                        value_at(b, oracle->path, oracle->depth));
+}
+
+/* Whether others changed the value at the path since the base. */
+static bool is_touched(const struct oracle *oracle) {
+    const struct sim_ledger *ledger = &oracle->world->ledger;
+    struct slice device = slice_text(oracle->world->devices[oracle->change->device].id);
+    for (uint64_t at = oracle->before.version; at > oracle->base;) {
+        const struct sim_version *version = &ledger->versions[at];
+        struct sim_copy was = sim_ledger_image(ledger, oracle->change->record, at - 1);
+        if (!slice_equal(version->device, device) &&
+            differs_at(oracle, version->document, was.document))
+            return true;
+        at = version->previous;
+    }
+    return false;
+}
+
+/* ---- Fields */
+
+/* Whether the device itself changed the value since the base, so that its base is not the one that
+ * others saw. */
+static bool is_own_since(const struct oracle *oracle) {
+    const struct sim_ledger *ledger = &oracle->world->ledger;
+    struct slice device = slice_text(oracle->world->devices[oracle->change->device].id);
+    for (uint64_t at = oracle->before.version; at > oracle->base;
+         at = ledger->versions[at].previous)
+        if (slice_equal(ledger->versions[at].device, device))
+            return true;
+    return false;
+}
+
+/* A scalar whose side the policy names, where nothing but the two sides bears on it. */
+static void check_policy(struct oracle *oracle, struct slice wanted, struct slice before,
+                         struct slice after) {
+    struct slice base = value_at(
+        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base).document,
+        oracle->path, oracle->depth);
+    enum field_policy policy = policy_find(
+        policy_set_default(), sim_record_type(oracle->change->record), oracle->path, oracle->depth);
+    if (slice_equal(before, base) || slice_equal(wanted, base) || before.size == 0 ||
+        is_own_since(oracle))
+        return;
+    if (policy == FIELD_POLICY_SERVER)
+        SIM_HOLDS(oracle->world, slice_equal(after, before), "%s: %s is the service's to say",
+                  oracle->change->id, path_text(oracle));
+    if (policy == FIELD_POLICY_CLIENT)
+        SIM_HOLDS(oracle->world, slice_equal(after, wanted), "%s: %s is the traveller's to say",
+                  oracle->change->id, path_text(oracle));
+}
+
+/* A field that others changed as well: no value is invented; arrays and long texts may be put
+ * together from both. */
+static void check_disputed(struct oracle *oracle, struct slice wanted) {
+    struct slice name = oracle->path[oracle->depth - 1];
+    struct slice after = value_at(oracle->after.document, oracle->path, oracle->depth);
+    struct slice before = value_at(oracle->before.document, oracle->path, oracle->depth);
+    bool is_blend = slice_equal(name, SLICE("notes")) || slice_equal(name, SLICE("description")) ||
+                    slice_equal(name, SLICE("tags")) || slice_equal(name, SLICE("bookings")) ||
+                    slice_equal(name, SLICE("loyalty"));
+    SIM_HOLDS(oracle->world, is_blend || slice_equal(after, wanted) || slice_equal(after, before),
+              "%s: %s has a value that neither side gave", oracle->change->id, path_text(oracle));
+    if (!is_blend && oracle->is_known && oracle->change->kind == CHANGE_UPDATE)
+        check_policy(oracle, wanted, before, after);
+}
+
+/* A field that the change sets (or removes: `wanted` is empty). */
+static void check_set(struct oracle *oracle, struct slice wanted) {
+    if (oracle->change->outcome == OUTCOME_CONFLICT) {
+        struct slice kept = value_at(oracle->conflict.client, oracle->path, oracle->depth);
+        SIM_HOLDS(oracle->world, slice_equal(kept, wanted), "%s: the inbox has lost %s",
+                  oracle->change->id, path_text(oracle));
+        return;
+    }
+    if (oracle->after.deleted)
+        return;
+    bool is_disputed =
+        !oracle->is_known || oracle->change->kind == CHANGE_CREATE || is_touched(oracle);
+    if (is_disputed) {
+        check_disputed(oracle, wanted);
+        return;
+    }
+    SIM_HOLDS(oracle->world,
+              slice_equal(value_at(oracle->after.document, oracle->path, oracle->depth), wanted),
+              "%s: %s was changed by nobody else, and the change is lost", oracle->change->id,
+              path_text(oracle));
+}
+
+/* Steps through what the change says. */
+static void check_patch(struct oracle *oracle, struct slice object) {
+    struct member member;
+    size_t position = 0;
+    while (document_next(object, &position, &member)) {
+        oracle->path[oracle->depth++] = member.name;
+        if (member.value.kind == VALUE_OBJECT)
+            check_patch(oracle, member.value.object);
+        else
+            check_set(oracle, member.value.kind == VALUE_NULL ? SLICE_EMPTY : member.value.bytes);
+        oracle->depth--;
+    }
+}
+
+/* Whether the change says something of the path, or of what it lies in. */
+static bool is_said(const struct oracle *oracle) {
+    for (size_t depth = 1; depth <= oracle->depth; depth++) {
+        struct slice said = value_at(oracle->data, oracle->path, depth);
+        if (said.size == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether an object that it lies in came or went as a whole, by others or by the change. */
+static bool is_inside_new(const struct oracle *oracle) {
+    for (size_t depth = 1; depth < oracle->depth; depth++)
+        if ((value_at(oracle->before.document, oracle->path, depth).size > 0) !=
+            (value_at(oracle->after.document, oracle->path, depth).size > 0))
+            return true;
+    return false;
+}
+
+/* What the change does not speak of stays: every value of `object` is in `other` as well. */
+static void check_kept(struct oracle *oracle, struct slice object, struct slice other) {
+    struct member member;
+    size_t position = 0;
+    while (document_next(object, &position, &member)) {
+        oracle->path[oracle->depth++] = member.name;
+        if (member.value.kind == VALUE_OBJECT)
+            check_kept(oracle, member.value.object, other);
+        else if (!is_said(oracle) && !is_inside_new(oracle))
+            SIM_HOLDS(oracle->world,
+                      slice_equal(value_at(other, oracle->path, oracle->depth), member.value.bytes),
+                      "%s does not speak of %s, and it changed", oracle->change->id,
+                      path_text(oracle));
+        oracle->depth--;
+    }
+}
+
+/* Whether others changed something that the change says too. */
+static bool is_overlap(struct oracle *oracle, struct slice object) {
+    struct member member;
+    size_t position = 0;
+    bool found = false;
+    while (!found && document_next(object, &position, &member)) {
+        oracle->path[oracle->depth++] = member.name;
+        found = member.value.kind == VALUE_OBJECT ? is_overlap(oracle, member.value.object)
+                                                  : is_touched(oracle);
+        oracle->depth--;
+    }
+    return found;
+}
+
+/* ---- Kinds */
+
+static void check_update(struct oracle *oracle) {
+    const struct sim_change *change = oracle->change;
+    struct sim_world *world = oracle->world;
+    bool is_alone = oracle->is_known && oracle->others == 0;
+    if (oracle->before.deleted) {
+        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED, "%s updates what is deleted",
+                  change->id);
+        SIM_HOLDS(world, !is_alone || change->entry == 0, "%s resurrects what its device deleted",
+                  change->id);
+        return;
+    }
+    if (is_alone) {
+        struct slice wanted;
+        SIM_HOLDS(world, change->outcome == OUTCOME_APPLIED, "%s met nobody and is outcome %d",
+                  change->id, (int)change->outcome);
+        SIM_HOLDS(world,
+                  document_merge_patch(oracle->before.document, change->data, &world->arena,
+                                       &wanted) == SYNC_OK &&
+                      slice_equal(wanted, oracle->after.document),
+                  "%s met nobody and is not what was sent", change->id);
+    }
+    if (change->outcome == OUTCOME_CONFLICT && oracle->is_known)
+        SIM_HOLDS(world, is_overlap(oracle, change->data),
+                  "%s waits, though nobody changed the same", change->id);
+    check_patch(oracle, change->data);
+    if (!oracle->after.deleted) {
+        check_kept(oracle, oracle->before.document, oracle->after.document);
+        check_kept(oracle, oracle->after.document, oracle->before.document);
+    }
+}
+
+static void check_create(struct oracle *oracle) {
+    const struct sim_change *change = oracle->change;
+    if (oracle->before.found && !oracle->before.deleted) {
+        check_patch(oracle, change->data);
+        check_kept(oracle, oracle->before.document, oracle->after.document);
+        return;
+    }
+    SIM_HOLDS(oracle->world,
+              change->outcome == OUTCOME_APPLIED && !oracle->after.deleted &&
+                  slice_equal(oracle->after.document, change->data),
+              "%s creates and the record is not what was sent", change->id);
+}
+
+static void check_delete(struct oracle *oracle) {
+    const struct sim_change *change = oracle->change;
+    struct sim_world *world = oracle->world;
+    if (oracle->before.deleted) {
+        SIM_HOLDS(world, change->entry == 0, "%s deletes what is deleted", change->id);
+        return;
+    }
+    bool is_gone = oracle->after.deleted;
+    if (oracle->is_known && oracle->others == 0)
+        SIM_HOLDS(world, change->outcome == OUTCOME_APPLIED && is_gone,
+                  "%s met nobody and did not delete", change->id);
+    if (oracle->is_known && oracle->others > 0)
+        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED,
+                  "%s deletes what others changed, unseen", change->id);
+    if (change->entry > 0)
+        SIM_HOLDS(world, is_gone, "%s is a deletion and left something", change->id);
+}
+
+/* The conflict that was stored, with the record as it is on the server's side. */
+static void check_inbox(struct oracle *oracle, const struct write_set *set) {
+    struct sim_world *world = oracle->world;
+    const struct sim_change *change = oracle->change;
+    bool is_found = false;
+    for (size_t i = 0; i < set->row_count && !is_found; i++)
+        is_found = set->rows[i].table == TABLE_CONFLICT &&
+                   slice_equal(set->rows[i].key, slice_text(change->conflict_id)) &&
+                   conflict_unpack(set->rows[i].value, &world->arena, &oracle->conflict) == SYNC_OK;
+    SIM_HOLDS(world, is_found, "%s waits in no inbox", change->id);
+    SIM_HOLDS(world, change->kind == CHANGE_DELETE || oracle->conflict.has_client,
+              "%s: the inbox has no client's side", change->id);
+    SIM_HOLDS(world,
+              oracle->before.deleted ||
+                  slice_equal(oracle->conflict.server, oracle->before.document),
+              "%s: the inbox has another server's side", change->id);
+    SIM_HOLDS(world, change->kind == CHANGE_CREATE || !oracle->is_known || oracle->others > 0,
+              "%s waits, though nobody changed the record", change->id);
+}
+
+static void check_rejected(const struct oracle *oracle, const struct change_result *result) {
+    bool is_absent = !oracle->before.found && strcmp(result->reason, "NOT_FOUND") == 0;
+    bool is_gone = oracle->before.deleted && strcmp(result->reason, "GONE") == 0;
+    SIM_HOLDS(oracle->world, is_absent || is_gone, "%s is rejected: %s", oracle->change->id,
+              result->reason);
+}
+
+static uint32_t others_since(const struct oracle *oracle) {
+    const struct sim_ledger *ledger = &oracle->world->ledger;
+    struct slice device = slice_text(oracle->world->devices[oracle->change->device].id);
+    uint32_t count = 0;
+    for (uint64_t at = oracle->before.version; at > oracle->base;
+         at = ledger->versions[at].previous)
+        count += !slice_equal(ledger->versions[at].device, device);
+    return count;
+}
+
+void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
+                      const struct sim_copy *before) {
+    const struct sim_change *change = world->ledger.changes[job->upload.changes[index]];
+    struct oracle oracle = {.world = world, .change = change, .before = *before};
+    oracle.base = change->base_version > 0 ? change->base_version : job->acknowledged;
+    oracle.is_known = oracle.base >= job->before.log_floor;
+    oracle.data = change->data;
+    oracle.others = others_since(&oracle);
+    oracle.after = change->entry > 0
+                       ? sim_ledger_image(&world->ledger, change->record, change->entry)
+                       : *before;
+    oracle.before.deleted = oracle.before.deleted || !oracle.before.found;
+    oracle.after.deleted = oracle.after.deleted || !oracle.after.found;
+    if (change->outcome == OUTCOME_BLOCKED)
+        return;
+    if (change->outcome == OUTCOME_REJECTED) {
+        check_rejected(&oracle, &job->results[index]);
+        return;
+    }
+    if (change->outcome == OUTCOME_CONFLICT)
+        check_inbox(&oracle, &job->set);
+    if (change->kind == CHANGE_UPDATE)
+        check_update(&oracle);
+    else if (change->kind == CHANGE_CREATE)
+        check_create(&oracle);
+    else
+        check_delete(&oracle);
+}
