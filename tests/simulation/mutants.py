@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""mutants.py NAME SOURCE OUT: plants a fault in a copy of a source of the core.
+
+Each fault is one changed line. The simulation must catch every one of them within 1,000 seeds:
+mutants_test.py. A fault whose line is no longer there fails the build: find it another place.
+"""
+import sys
+
+# name: (what it breaks, the line's text, what is put in its place)
+MUTANTS = {
+    "forgets_settled_changes": (
+        "a change that is sent again is applied again",
+        "*ret_known = stored->found;",
+        "*ret_known = false;"),
+    "sees_no_others": (
+        "updates and deletions overwrite what others changed, unseen",
+        "return record->others_last > base_sequence;",
+        "return false;"),
+    "keeps_the_old_sum": (
+        "the state checksum still counts what a record was",
+        "head->checksum = checksum_subtract(head->checksum, old->record.element);",
+        "(void)old;"),
+    "drops_lone_edits": (
+        "a field that only the client changed keeps the server's value",
+        "write_side(walk, sides->theirs, ret_present);",
+        "write_side(walk, sides->ours, ret_present);"),
+    "puts_the_wrong_side_into_the_inbox": (
+        "the inbox keeps the suggestion instead of what the client sent",
+        ".client = draft->client,",
+        ".client = draft->base->document,"),
+    "logs_no_deletion_before": (
+        "the log says that a record was there when it was not",
+        ".previous_deleted = !record_state_lives(state),",
+        ".previous_deleted = false,"),
+    "leaves_conflicts_open": (
+        "a resolved conflict is still counted as open",
+        "build->head.conflicts_open -= build->head.conflicts_open > 0;",
+        ""),
+    "lets_what_is_blocked_go_on": (
+        "changes behind a conflict are applied before it is decided",
+        "record->blocked_by = change->id;",
+        "(void)change;"),
+    "takes_its_state_for_the_services": (
+        "a stream gives a cursor with outcomes though others wrote in between",
+        "answer->apply.before == session->position && !session->is_in_lap &&",
+        "!session->is_in_lap &&"),
+    "pages_from_the_target": (
+        "a stream's next lap begins at what was committed, not at what was sent",
+        "want->lap.from = session->has_position ? session->position : 0;",
+        "want->lap.from = session->has_position ? session->head : 0;"),
+    "patches_from_too_late": (
+        "a patch leaves out the oldest change of those that it stands for",
+        "for (size_t i = 0; i < history_count; i++) {",
+        "for (size_t i = 0; i + 1 < history_count; i++) {"),
+    "undoes_to_nothing": (
+        "what a change replaced is not in the log",
+        "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",
+        "change->document, change->document,"),
+}
+
+
+def main():
+    name, source, out = sys.argv[1:]
+    _, old, new = MUTANTS[name]
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) < 1:
+        sys.exit("mutants.py: %s: its line is not in %s any more" % (name, source))
+    # The last place: helpers come first in our files, and what they serve after them.
+    head, tail = text.rsplit(old, 1)
+    with open(out, "w", encoding="utf-8") as file:
+        file.write(head + new + tail)
+
+
+if __name__ == "__main__":
+    main()
