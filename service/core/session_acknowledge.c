@@ -122,7 +122,8 @@ static int place_compare(const struct lap_cursor *a, const struct lap_cursor *b)
  * behind the last that was sent. */
 static bool lap_was_sent(const struct session *session, const struct lap_cursor *lap) {
     struct session_cursor sent;
-    if (session->has_sent && lap->target <= session->sent_sequence)
+    bool is_over = session->has_position && lap->target <= session->position;
+    if (is_over || (session->has_sent && lap->target <= session->sent_sequence))
         return true;
     if (session->has_resynced)
         return lap->target <= session->head; /* it may be of the lap that was given up */

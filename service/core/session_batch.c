@@ -114,7 +114,7 @@ struct session_request *session_ask_apply(struct session *session) {
  * need not come back. */
 static bool is_without_echo(const struct session *session, const struct session_answer *answer) {
     return answer->apply.as_sent && session->has_begun && session->has_position &&
-           answer->apply.before == session->position && !session->is_in_lap &&
+           answer->apply.before == session->position && !session->is_rough && !session->is_in_lap &&
            !session_is_asking(session, SESSION_PAGE) && session->out_records == 0;
 }
 

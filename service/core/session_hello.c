@@ -151,7 +151,8 @@ static void welcome(struct session *session, const struct session_answer *answer
     memory_free(sync_id);
 }
 
-/* Goes on from a lap cursor of another session. */
+/* Goes on from a lap cursor of another session. What the device has acknowledged is as it was
+ * noted: where the lap began, records of the one before may have been left out. */
 static void resume_lap(struct session *session, const struct lap_cursor *lap, const char *text) {
     session->lap = *lap;
     session->is_in_lap = session->is_lap_resumed = session->has_begun = true;
@@ -160,8 +161,6 @@ static void resume_lap(struct session *session, const struct lap_cursor *lap, co
     session->sent_lap_cursor = memory_copy_text(text, strlen(text));
     if (!session->sent_lap_cursor)
         session_end_no_memory(session);
-    else if (lap->has_from)
-        session_raise_acknowledged(session, lap->from);
 }
 
 /* Begins where the device is, or with a snapshot. */

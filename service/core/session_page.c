@@ -41,7 +41,8 @@ struct session_request *session_ask_page(struct session *session) {
         return NULL;
     struct session_page_want *want = &request->page;
     want->types = session->types;
-    want->patches = session->wants_patches;
+    /* A patch is from what there was where the lap begins, and must meet just that. */
+    want->patches = session->wants_patches && !session->is_rough && !session->is_lap_resumed;
     want->begins = !session->is_in_lap;
     want->bytes_max = page_bytes_max(session);
     want->records_max = session->settings.page_records;
@@ -56,7 +57,7 @@ struct session_request *session_ask_page(struct session *session) {
 
 void session_resync(struct session *session) {
     session->has_position = session->has_begun = session->is_in_lap = false;
-    session->is_lap_resumed = session->has_checksum = false;
+    session->is_lap_resumed = session->is_rough = session->has_checksum = false;
     session->has_resynced = session->is_resync_queued = true;
     session->position = 0;
     session_notify(
@@ -67,23 +68,36 @@ void session_resync(struct session *session) {
                        "that are not sent yet"});
 }
 
+/* The cursor behind a page: a plain one says that the device holds all that there was at the
+ * target. A lap that ends and has left out records ends at the beginning of the next: from the
+ * target to the target. */
+static struct session_cursor page_cursor(const struct session *session,
+                                         const struct session_answer *answer) {
+    const struct lap_cursor *lap = &answer->page.lap;
+    struct session_cursor cursor = {
+        .epoch = session->epoch, .is_lap = true, .sequence = lap->target, .lap = *lap};
+    if (!answer->page.ends)
+        return cursor;
+    cursor.is_lap = session->is_rough;
+    cursor.lap = (struct lap_cursor){
+        .has_from = true, .from = lap->target, .target = lap->target, .rank_us = lap->rank_us};
+    return cursor;
+}
+
 /* Queues the records of a page with the cursor behind them. */
 static void send_records(struct session *session, const struct session_answer *answer) {
-    char cursor[SESSION_CURSOR_TEXT_MAX];
+    char text[SESSION_CURSOR_TEXT_MAX];
     uint8_t checksum[CHECKSUM_SIZE];
     bool ends = answer->page.ends;
-    struct session_mark mark = {.has_sequence = ends,
-                                .sequence = answer->page.lap.target,
-                                .lap_cursor = ends ? NULL : cursor};
-    session_cursor_format(&(struct session_cursor){.epoch = session->epoch,
-                                                   .is_lap = !ends,
-                                                   .sequence = answer->page.lap.target,
-                                                   .lap = answer->page.lap},
-                          cursor);
+    struct session_cursor cursor = page_cursor(session, answer);
+    struct session_mark mark = {.has_sequence = !cursor.is_lap,
+                                .sequence = cursor.sequence,
+                                .lap_cursor = cursor.is_lap ? text : NULL};
+    session_cursor_format(&cursor, text);
     PB(SyncRecords) records = PB_INIT(SYNC_RECORDS);
     records.records = answer->page.records;
     records.n_records = answer->page.count;
-    records.cursor = cursor;
+    records.cursor = text;
     if (ends && session->has_checksum) {
         checksum_write(session->checksum, checksum);
         records.checksum = (ProtobufCBinaryData){CHECKSUM_SIZE, checksum};
@@ -106,6 +120,7 @@ static void take_page(struct session *session, const struct session_answer *answ
         /* A part of the lap in an earlier session may have left out records; those are newer. */
         bool is_exact =
             answer->page.is_exact && (!session->is_lap_resumed || answer->page.head == lap->target);
+        session->is_rough = !is_exact;
         session->has_checksum = is_exact && session->types == DATA_TYPES_ALL;
         session->checksum = answer->page.checksum;
         session->is_lap_resumed = false;

@@ -105,7 +105,8 @@ struct session {
     /* where the device is */
     uint64_t epoch, head;
     bool has_position;
-    uint64_t position;   /* of the last plain cursor queued, or held by the device */
+    uint64_t position;   /* where the last lap ended, or the device began */
+    bool is_rough;       /* … and records that were there then were left to the next lap */
     bool has_begun;      /* the first page has come */
     bool is_in_lap;      /* a lap has begun and not ended */
     bool is_lap_resumed; /* it began in another session */

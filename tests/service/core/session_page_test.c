@@ -46,6 +46,16 @@ static void a_cursor_at_the_head_completes_without_records(void **state) {
     talk_expect_silence(&talk);
 }
 
+/* The cursor of a lap that ended and left records out: the beginning of the next. */
+static void expect_between_laps(const char *text, uint64_t sequence) {
+    struct session_cursor cursor;
+    assert_int_equal(session_cursor_parse(slice_text(text), &cursor), SYNC_OK);
+    assert_true(cursor.is_lap && cursor.lap.has_from);
+    assert_int_equal(cursor.lap.from, sequence);
+    assert_int_equal(cursor.lap.target, sequence);
+    assert_int_equal(cursor.lap.id_size, 0);
+}
+
 static void what_came_after_the_target_is_left_to_the_next_lap(void **state) {
     (void)state;
     talk_open(&talk, NULL, 0);
@@ -56,7 +66,7 @@ static void what_came_after_the_target_is_left_to_the_next_lap(void **state) {
                                              .head = 12}};
     talk_page_as(&talk, answer);
     const PB(SyncResponse) *records = talk_take(&talk, TALK_MESSAGE(RECORDS));
-    assert_string_equal(records->records->cursor, talk_cursor(9));
+    expect_between_laps(records->records->cursor, 9);
     assert_int_equal(records->records->checksum.len, 0);
     talk_expect_silence(&talk);
     assert_true(talk.asked[SESSION_PAGE]->page.begins);
@@ -64,6 +74,63 @@ static void what_came_after_the_target_is_left_to_the_next_lap(void **state) {
     talk_page(&talk, 1, 12, true);
     talk_take(&talk, TALK_MESSAGE(RECORDS));
     talk_take(&talk, TALK_MESSAGE(COMPLETE));
+}
+
+static void what_was_left_out_comes_whole_and_is_not_acknowledged_before(void **state) {
+    (void)state;
+    char between[SESSION_CURSOR_TEXT_MAX];
+    PB(SyncHello) hello = PB_INIT(SYNC_HELLO);
+    hello.device_id = (char *)"phone";
+    hello.cursor = (char *)talk_cursor(5);
+    hello.live = true;
+    hello.sync_type = TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_DELTA;
+    talk_open(&talk, NULL, 0);
+    talk_hello(&talk, &hello);
+    talk_opened(&talk, 9);
+    talk_noted(&talk);
+    assert_true(talk.asked[SESSION_PAGE]->page.patches);
+    talk_page_as(&talk,
+                 (struct session_answer){.page = {.count = 1,
+                                                  .lap = {.has_from = true, .from = 5, .target = 9},
+                                                  .ends = true,
+                                                  .head = 12}});
+    talk_take(&talk, TALK_MESSAGE(WELCOME));
+    talk_keep_cursor(&talk, between);
+    /* What lies before 9 may be missing: no patch from there, and it is not the base of changes. */
+    assert_false(talk.asked[SESSION_PAGE]->page.patches);
+    talk_acknowledge(&talk, between);
+    assert_int_equal(talk_view(&talk).unacknowledged_bytes, 0);
+    assert_int_equal(talk_view(&talk).acknowledged, 5);
+    talk_page(&talk, 1, 12, true);
+    assert_string_equal(talk_take(&talk, TALK_MESSAGE(RECORDS))->records->cursor, talk_cursor(12));
+    talk_acknowledge(&talk, between);
+    talk_acknowledge_sequence(&talk, 12);
+    assert_int_equal(talk_view(&talk).acknowledged, 12);
+    talk_commit(&talk, 13);
+    assert_true(talk.asked[SESSION_PAGE]->page.patches);
+}
+
+static void a_session_goes_on_between_laps(void **state) {
+    (void)state;
+    char text[SESSION_CURSOR_TEXT_MAX];
+    struct session_cursor cursor = {
+        .epoch = TALK_EPOCH, .is_lap = true, .lap = {.has_from = true, .from = 9, .target = 9}};
+    session_cursor_format(&cursor, text);
+    PB(SyncHello) hello = PB_INIT(SYNC_HELLO);
+    hello.device_id = (char *)"phone";
+    hello.cursor = text;
+    hello.sync_type = TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_DELTA;
+    talk_open(&talk, NULL, 0);
+    talk_hello(&talk, &hello);
+    talk_opened(&talk, 12);
+    assert_int_equal(talk_view(&talk).acknowledged, 0);
+    assert_false(talk.asked[SESSION_PAGE]->page.patches);
+    talk_page_as(&talk,
+                 (struct session_answer){
+                     .page = {.lap = cursor.lap, .ends = true, .is_exact = true, .head = 12}});
+    assert_true(talk.asked[SESSION_PAGE]->page.begins);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.lap.from, 9);
+    assert_false(talk.asked[SESSION_PAGE]->page.patches);
 }
 
 static void a_lap_without_records_still_moves_the_cursor(void **state) {
@@ -170,7 +237,7 @@ static void a_lap_cursor_goes_on_inside_its_lap(void **state) {
     talk_page_as(&talk, answer);
     talk_take(&talk, TALK_MESSAGE(WELCOME));
     const PB(SyncResponse) *records = talk_take(&talk, TALK_MESSAGE(RECORDS));
-    assert_string_equal(records->records->cursor, talk_cursor(8));
+    expect_between_laps(records->records->cursor, 8);
     assert_int_equal(records->records->checksum.len, 0);
     /* … and the next lap brings them. */
     talk_page(&talk, 1, 9, true);
@@ -332,6 +399,8 @@ int main(void) {
         TALK_TEST(a_first_synchronization_is_a_snapshot_in_pages),
         TALK_TEST(a_cursor_at_the_head_completes_without_records),
         TALK_TEST(what_came_after_the_target_is_left_to_the_next_lap),
+        TALK_TEST(what_was_left_out_comes_whole_and_is_not_acknowledged_before),
+        TALK_TEST(a_session_goes_on_between_laps),
         TALK_TEST(a_lap_without_records_still_moves_the_cursor),
         TALK_TEST(live_brings_what_others_commit_and_says_complete_once),
         TALK_TEST(a_commit_while_a_page_is_read_is_not_lost),
