@@ -42,8 +42,8 @@ MUTANTS = {
         "(void)change;"),
     "takes_its_state_for_the_services": (
         "a stream gives a cursor with outcomes though others wrote in between",
-        "answer->apply.before == session->position && !session->is_in_lap &&",
-        "!session->is_in_lap &&"),
+        "answer->apply.before == session->position && ",
+        ""),
     "pages_from_the_target": (
         "a stream's next lap begins at what was committed, not at what was sent",
         "want->lap.from = session->has_position ? session->position : 0;",
@@ -52,6 +52,10 @@ MUTANTS = {
         "a patch leaves out the oldest change of those that it stands for",
         "for (size_t i = 0; i < history_count; i++) {",
         "for (size_t i = 0; i + 1 < history_count; i++) {"),
+    "patches_what_was_left_out": (
+        "a patch builds on what the lap before had left out",
+        "session->wants_patches && !session->is_rough && !session->is_lap_resumed;",
+        "session->wants_patches;"),
     "undoes_to_nothing": (
         "what a change replaced is not in the log",
         "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",

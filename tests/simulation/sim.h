@@ -209,7 +209,7 @@ struct sim_device {
     bool in_flight[SIM_QUEUE_MAX]; /* parallel: sent on the stream, no outcome yet */
     char cursor[SESSION_CURSOR_TEXT_MAX];
     bool has_plain;
-    bool is_exact; /* what it holds is known to be just what there was at `plain` */
+    bool is_exact; /* its cursor is plain: it holds just what there was at `plain` */
     uint64_t plain, plain_max;
     uint64_t request; /* of the call that it waits for; 0: none */
     uint64_t asked_us;

@@ -203,7 +203,6 @@ void sim_device_check_sum(struct sim_world *world, struct sim_device *device,
     struct checksum sum = sim_copies_sum(world, device->held);
     SIM_HOLDS(world, sum.high == told.high && sum.low == told.low,
               "%s has another checksum than it is told", device->id);
-    device->is_exact = true;
 }
 
 void sim_device_keep_cursor(struct sim_world *world, struct sim_device *device, const char *text) {
@@ -217,7 +216,7 @@ void sim_device_keep_cursor(struct sim_world *world, struct sim_device *device, 
               device->id);
     SIM_HOLDS(world, at >= device->plain_max, "the cursor of %s went back from %llu to %llu",
               device->id, (unsigned long long)device->plain_max, (unsigned long long)at);
-    device->is_exact = false;
+    device->is_exact = !cursor.is_lap;
     if (!cursor.is_lap) {
         device->has_plain = true;
         device->plain = device->plain_max = cursor.sequence;

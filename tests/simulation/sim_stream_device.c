@@ -38,6 +38,8 @@ static void take_records(struct sim_world *world, struct sim_device *device,
         sim_device_take(world, device, &item);
     }
     sim_device_keep_cursor(world, device, records->cursor);
+    if (device->is_exact)
+        sim_device_check_at(world, device, device->plain);
     check_told(world, device, records->checksum);
 }
 
