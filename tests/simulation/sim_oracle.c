@@ -1,10 +1,8 @@
 /* The oracle: what must become of a change, said field by field and apart from the core's merge. */
 #include <string.h>
 
-#include "service/core/document.h"
+#include "tests/simulation/document_path.h"
 #include "tests/simulation/sim.h"
-
-enum { PATH_MAX_DEPTH = 8 };
 
 /* One change with all that bears on it. */
 struct oracle {
@@ -16,39 +14,25 @@ struct oracle {
     bool is_known;   /* the log reached back to the base */
     uint32_t others; /* changes by others since the base */
     struct conflict conflict;
-    struct slice path[PATH_MAX_DEPTH];
-    size_t depth;
+    struct document_path path;
 };
 
 /* ---- Values by path */
 
-/* The bytes of a value; empty: there is none. */
-static struct slice value_at(struct slice document, const struct slice *path, size_t depth) {
-    struct value value = {.kind = VALUE_OBJECT, .object = document};
-    for (size_t i = 0; i < depth; i++)
-        if (value.kind != VALUE_OBJECT || !document_find(value.object, path[i], &value))
-            return SLICE_EMPTY;
-    return value.bytes;
+/* The value at the oracle's path; empty: there is none. */
+static struct slice value_at(const struct oracle *oracle, struct slice document) {
+    return document_value_at(document, &oracle->path, oracle->path.depth);
 }
 
 static const char *path_text(const struct oracle *oracle) {
     static char text[256];
     size_t size = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < oracle->depth && size < sizeof text - 1; i++)
+    for (size_t i = 0; i < oracle->path.depth && size < sizeof text - 1; i++)
         size += (size_t)snprintf(text + size, sizeof text - size, "%s%.*s", i > 0 ? "." : "",
-                                 (int)oracle->path[i].size, (const char *)oracle->path[i].data);
+                                 (int)oracle->path.names[i].size,
+                                 (const char *)oracle->path.names[i].data);
     return text;
-}
-
-/* Whether a value differs at a path, or something that it lies in came or went. */
-static bool differs_at(const struct oracle *oracle, struct slice a, struct slice b) {
-    for (size_t depth = 1; depth < oracle->depth; depth++)
-        if ((value_at(a, oracle->path, depth).size > 0) !=
-            (value_at(b, oracle->path, depth).size > 0))
-            return true;
-    return !slice_equal(value_at(a, oracle->path, oracle->depth),
-                        value_at(b, oracle->path, oracle->depth));
 }
 
 /* Whether others changed the value at the path since the base. */
@@ -59,7 +43,7 @@ static bool is_touched(const struct oracle *oracle) {
         const struct sim_version *version = &ledger->versions[at];
         struct sim_copy was = sim_ledger_image(ledger, oracle->change->record, at - 1);
         if (!slice_equal(version->device, device) &&
-            differs_at(oracle, version->document, was.document))
+            document_differs_at(version->document, was.document, &oracle->path))
             return true;
         at = version->previous;
     }
@@ -84,10 +68,11 @@ static bool is_own_since(const struct oracle *oracle) {
 static void check_policy(struct oracle *oracle, struct slice wanted, struct slice before,
                          struct slice after) {
     struct slice base = value_at(
-        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base).document,
-        oracle->path, oracle->depth);
-    enum field_policy policy = policy_find(
-        policy_set_default(), sim_record_type(oracle->change->record), oracle->path, oracle->depth);
+        oracle,
+        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base).document);
+    enum field_policy policy =
+        policy_find(policy_set_default(), sim_record_type(oracle->change->record),
+                    oracle->path.names, oracle->path.depth);
     if (slice_equal(before, base) || slice_equal(wanted, base) || before.size == 0 ||
         is_own_since(oracle))
         return;
@@ -102,9 +87,9 @@ static void check_policy(struct oracle *oracle, struct slice wanted, struct slic
 /* A field that others changed as well: no value is invented; arrays and long texts may be put
  * together from both. */
 static void check_disputed(struct oracle *oracle, struct slice wanted) {
-    struct slice name = oracle->path[oracle->depth - 1];
-    struct slice after = value_at(oracle->after.document, oracle->path, oracle->depth);
-    struct slice before = value_at(oracle->before.document, oracle->path, oracle->depth);
+    struct slice name = oracle->path.names[oracle->path.depth - 1];
+    struct slice after = value_at(oracle, oracle->after.document);
+    struct slice before = value_at(oracle, oracle->before.document);
     bool is_blend = slice_equal(name, SLICE("notes")) || slice_equal(name, SLICE("description")) ||
                     slice_equal(name, SLICE("tags")) || slice_equal(name, SLICE("bookings")) ||
                     slice_equal(name, SLICE("loyalty"));
@@ -117,7 +102,7 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
 /* A field that the change sets (or removes: `wanted` is empty). */
 static void check_set(struct oracle *oracle, struct slice wanted) {
     if (oracle->change->outcome == OUTCOME_CONFLICT) {
-        struct slice kept = value_at(oracle->conflict.client, oracle->path, oracle->depth);
+        struct slice kept = value_at(oracle, oracle->conflict.client);
         SIM_HOLDS(oracle->world, slice_equal(kept, wanted), "%s: the inbox has lost %s",
                   oracle->change->id, path_text(oracle));
         return;
@@ -130,8 +115,7 @@ static void check_set(struct oracle *oracle, struct slice wanted) {
         check_disputed(oracle, wanted);
         return;
     }
-    SIM_HOLDS(oracle->world,
-              slice_equal(value_at(oracle->after.document, oracle->path, oracle->depth), wanted),
+    SIM_HOLDS(oracle->world, slice_equal(value_at(oracle, oracle->after.document), wanted),
               "%s: %s was changed by nobody else, and the change is lost", oracle->change->id,
               path_text(oracle));
 }
@@ -141,19 +125,19 @@ static void check_patch(struct oracle *oracle, struct slice object) {
     struct member member;
     size_t position = 0;
     while (document_next(object, &position, &member)) {
-        oracle->path[oracle->depth++] = member.name;
+        oracle->path.names[oracle->path.depth++] = member.name;
         if (member.value.kind == VALUE_OBJECT)
             check_patch(oracle, member.value.object);
         else
             check_set(oracle, member.value.kind == VALUE_NULL ? SLICE_EMPTY : member.value.bytes);
-        oracle->depth--;
+        oracle->path.depth--;
     }
 }
 
 /* Whether the change says something of the path, or of what it lies in. */
 static bool is_said(const struct oracle *oracle) {
-    for (size_t depth = 1; depth <= oracle->depth; depth++) {
-        struct slice said = value_at(oracle->data, oracle->path, depth);
+    for (size_t depth = 1; depth <= oracle->path.depth; depth++) {
+        struct slice said = document_value_at(oracle->data, &oracle->path, depth);
         if (said.size == 0)
             return false;
     }
@@ -162,9 +146,9 @@ static bool is_said(const struct oracle *oracle) {
 
 /* Whether an object that it lies in came or went as a whole, by others or by the change. */
 static bool is_inside_new(const struct oracle *oracle) {
-    for (size_t depth = 1; depth < oracle->depth; depth++)
-        if ((value_at(oracle->before.document, oracle->path, depth).size > 0) !=
-            (value_at(oracle->after.document, oracle->path, depth).size > 0))
+    for (size_t depth = 1; depth < oracle->path.depth; depth++)
+        if ((document_value_at(oracle->before.document, &oracle->path, depth).size > 0) !=
+            (document_value_at(oracle->after.document, &oracle->path, depth).size > 0))
             return true;
     return false;
 }
@@ -174,15 +158,14 @@ static void check_kept(struct oracle *oracle, struct slice object, struct slice 
     struct member member;
     size_t position = 0;
     while (document_next(object, &position, &member)) {
-        oracle->path[oracle->depth++] = member.name;
+        oracle->path.names[oracle->path.depth++] = member.name;
         if (member.value.kind == VALUE_OBJECT)
             check_kept(oracle, member.value.object, other);
         else if (!is_said(oracle) && !is_inside_new(oracle))
-            SIM_HOLDS(oracle->world,
-                      slice_equal(value_at(other, oracle->path, oracle->depth), member.value.bytes),
+            SIM_HOLDS(oracle->world, slice_equal(value_at(oracle, other), member.value.bytes),
                       "%s does not speak of %s, and it changed", oracle->change->id,
                       path_text(oracle));
-        oracle->depth--;
+        oracle->path.depth--;
     }
 }
 
@@ -192,10 +175,10 @@ static bool is_overlap(struct oracle *oracle, struct slice object) {
     size_t position = 0;
     bool found = false;
     while (!found && document_next(object, &position, &member)) {
-        oracle->path[oracle->depth++] = member.name;
+        oracle->path.names[oracle->path.depth++] = member.name;
         found = member.value.kind == VALUE_OBJECT ? is_overlap(oracle, member.value.object)
                                                   : is_touched(oracle);
-        oracle->depth--;
+        oracle->path.depth--;
     }
     return found;
 }

@@ -1,0 +1,160 @@
+#include "tests/simulation/conflict_count.h"
+
+#include <stdlib.h>
+
+#include "service/core/delta.h"
+#include "tests/simulation/document_path.h"
+
+enum { SEEN_MAX = 4096 };
+
+const char *conflict_count_policy(size_t policy) {
+    static const char *const NAMES[POLICY_KINDS] = {
+        [FIELD_POLICY_NONE] = "strategy", [FIELD_POLICY_CLIENT] = "client",
+        [FIELD_POLICY_SERVER] = "server", [FIELD_POLICY_LATEST] = "latest",
+        [FIELD_POLICY_MAX] = "max",       [FIELD_POLICY_MIN] = "min",
+        [FIELD_POLICY_UNION] = "union",   [FIELD_POLICY_MANUAL] = "manual",
+        [POLICY_DELETION] = "deletion",
+    };
+    return NAMES[policy] ? NAMES[policy] : "other";
+}
+
+/* One change by others, as documents. */
+struct foreign {
+    struct slice before, after;
+};
+
+/* One change under the count. */
+struct counting {
+    struct conflict_count *count;
+    const struct change *change;
+    const struct change_result *result;
+    struct slice server; /* the record before the batch */
+    struct foreign *foreign;
+    size_t foreign_count;
+    struct document_path path;
+    uint64_t *seen; /* hashes of what was counted in the batch */
+    size_t *seen_count;
+};
+
+/* Whether this is the first of the batch. */
+static bool is_first(struct counting *counting) {
+    uint64_t hash = slice_hash(counting->change->data_id, (uint64_t)counting->change->type);
+    for (size_t i = 0; i < counting->path.depth; i++)
+        hash = slice_hash(counting->path.names[i], hash);
+    for (size_t i = 0; i < *counting->seen_count; i++)
+        if (counting->seen[i] == hash)
+            return false;
+    if (*counting->seen_count == SEEN_MAX)
+        abort();
+    counting->seen[(*counting->seen_count)++] = hash;
+    return true;
+}
+
+static void note(struct counting *counting, enum conflict_type type, size_t policy) {
+    if (!is_first(counting))
+        return;
+    enum settlement settlement =
+        counting->result->outcome == OUTCOME_CONFLICT ? SETTLED_WAITING : SETTLED_AUTOMATIC;
+    counting->count->conflicts++;
+    counting->count->automatic += settlement == SETTLED_AUTOMATIC;
+    counting->count->by[type][policy][settlement]++;
+}
+
+/* The policy of the path, or of the object around it that is decided as a whole. */
+static enum field_policy policy_at(const struct counting *counting) {
+    for (size_t depth = 1; depth <= counting->path.depth; depth++) {
+        enum field_policy policy =
+            policy_find(policy_set_default(), counting->change->type, counting->path.names, depth);
+        if (policy != FIELD_POLICY_NONE)
+            return policy;
+    }
+    return FIELD_POLICY_NONE;
+}
+
+static void count_field(struct counting *counting, struct slice wanted) {
+    struct slice server =
+        document_value_at(counting->server, &counting->path, counting->path.depth);
+    bool is_touched = false;
+    for (size_t i = 0; i < counting->foreign_count && !is_touched; i++)
+        is_touched = document_differs_at(counting->foreign[i].before, counting->foreign[i].after,
+                                         &counting->path);
+    if (is_touched && !slice_equal(server, wanted))
+        note(counting, CONFLICT_UPDATE_UPDATE, policy_at(counting));
+}
+
+static void count_fields(struct counting *counting, struct slice object) {
+    struct member member;
+    size_t position = 0;
+    while (document_next(object, &position, &member)) {
+        counting->path.names[counting->path.depth++] = member.name;
+        if (member.value.kind == VALUE_OBJECT)
+            count_fields(counting, member.value.object);
+        else
+            count_field(counting,
+                        member.value.kind == VALUE_NULL ? SLICE_EMPTY : member.value.bytes);
+        counting->path.depth--;
+    }
+}
+
+/* What others changed since the base. */
+static void foreign_collect(struct counting *counting, const struct record_view *view,
+                            const struct change_batch *batch, struct arena *arena) {
+    uint64_t base =
+        counting->change->base_version ? counting->change->base_version : batch->acknowledged;
+    struct slice document = view->record.data;
+    counting->foreign = arena_zalloc(arena, view->history_count, sizeof *counting->foreign);
+    for (size_t i = 0; i < view->history_count && view->history[i].sequence > base; i++) {
+        const struct log_entry *entry = &view->history[i];
+        struct slice before = SLICE_EMPTY;
+        if (!counting->foreign || (!entry->previous_deleted &&
+                                   delta_apply(document, entry->undo, arena, &before) != SYNC_OK))
+            abort();
+        if (!slice_equal(entry->device, batch->device))
+            counting->foreign[counting->foreign_count++] = (struct foreign){before, document};
+        document = before;
+    }
+}
+
+static void count_change(struct counting *counting, const struct record_view *view) {
+    if (counting->foreign_count == 0)
+        return;
+    if (view->record.deleted && counting->change->kind == CHANGE_UPDATE)
+        note(counting, CONFLICT_UPDATE_DELETE, POLICY_DELETION);
+    else if (!view->record.deleted && counting->change->kind == CHANGE_DELETE)
+        note(counting, CONFLICT_DELETE_UPDATE, POLICY_DELETION);
+    else if (!view->record.deleted)
+        count_fields(counting, counting->change->data);
+}
+
+/* The record as loaded: with the first change that names it comes its history. */
+static const struct record_view *view_of(const struct user_view *view,
+                                         const struct change_batch *batch, size_t change) {
+    for (size_t i = 0;; i++)
+        if (batch->changes[i].type == batch->changes[change].type &&
+            slice_equal(batch->changes[i].data_id, batch->changes[change].data_id))
+            return &view->records[i];
+}
+
+void conflict_count_batch(struct conflict_count *count, const struct user_view *view,
+                          const struct change_batch *batch, const struct change_result *results,
+                          struct arena *arena) {
+    uint64_t seen[SEEN_MAX];
+    size_t seen_count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change_result *result = &results[i];
+        const struct record_view *record = view_of(view, batch, i);
+        if (result->duplicate || result->outcome == OUTCOME_BLOCKED)
+            continue;
+        count->changes++;
+        if (!record->found || result->outcome == OUTCOME_REJECTED)
+            continue;
+        struct counting counting = {.count = count,
+                                    .change = &batch->changes[i],
+                                    .result = result,
+                                    .server = record->record.data,
+                                    .seen = seen,
+                                    .seen_count = &seen_count};
+        foreign_collect(&counting, record, batch, arena);
+        count_change(&counting, record);
+    }
+}
