@@ -1,21 +1,25 @@
 #include "tests/simulation/conflict_count.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "service/core/delta.h"
 #include "tests/simulation/document_path.h"
 
-enum { SEEN_MAX = 4096 };
+enum { DELETES_FROM = FIELD_POLICY_LAST + 1, SEEN_MAX = 4096, NAME_MAX = 64 };
+
+_Static_assert((int)DELETES_FROM + (int)DELETE_POLICY_LAST < (int)POLICY_KINDS,
+               "each policy has a place");
 
 const char *conflict_count_policy(size_t policy) {
-    static const char *const NAMES[POLICY_KINDS] = {
-        [FIELD_POLICY_NONE] = "strategy", [FIELD_POLICY_CLIENT] = "client",
-        [FIELD_POLICY_SERVER] = "server", [FIELD_POLICY_LATEST] = "latest",
-        [FIELD_POLICY_MAX] = "max",       [FIELD_POLICY_MIN] = "min",
-        [FIELD_POLICY_UNION] = "union",   [FIELD_POLICY_MANUAL] = "manual",
-        [POLICY_DELETION] = "deletion",
-    };
-    return NAMES[policy] ? NAMES[policy] : "other";
+    static char text[NAME_MAX];
+    if (policy == FIELD_POLICY_NONE || policy == DELETES_FROM)
+        return "strategy";
+    if (policy < DELETES_FROM)
+        return field_policy_name((enum field_policy)policy);
+    snprintf(text, sizeof text, "delete %s",
+             delete_policy_name((enum delete_policy)(policy - DELETES_FROM)));
+    return text;
 }
 
 /* One change by others, as documents. */
@@ -65,7 +69,7 @@ static enum field_policy policy_at(const struct counting *counting) {
     for (size_t depth = 1; depth <= counting->path.depth; depth++) {
         enum field_policy policy =
             policy_find(policy_set_default(), counting->change->type, counting->path.names, depth);
-        if (policy != FIELD_POLICY_NONE)
+        if (policy != FIELD_POLICY_NONE && policy != FIELD_POLICY_KEYED)
             return policy;
     }
     return FIELD_POLICY_NONE;
@@ -116,12 +120,13 @@ static void foreign_collect(struct counting *counting, const struct record_view 
 }
 
 static void count_change(struct counting *counting, const struct record_view *view) {
+    size_t deletes = DELETES_FROM + (size_t)policy_set_default()->deletes[counting->change->type];
     if (counting->foreign_count == 0)
         return;
     if (view->record.deleted && counting->change->kind == CHANGE_UPDATE)
-        note(counting, CONFLICT_UPDATE_DELETE, POLICY_DELETION);
+        note(counting, CONFLICT_UPDATE_DELETE, deletes);
     else if (!view->record.deleted && counting->change->kind == CHANGE_DELETE)
-        note(counting, CONFLICT_DELETE_UPDATE, POLICY_DELETION);
+        note(counting, CONFLICT_DELETE_UPDATE, deletes);
     else if (!view->record.deleted)
         count_fields(counting, counting->change->data);
 }

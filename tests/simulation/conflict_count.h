@@ -9,11 +9,11 @@
 #include "service/core/change_batch.h"
 #include "service/core/conflict.h"
 
-enum { POLICY_DELETION = 31, POLICY_KINDS = 32 };
+enum { POLICY_KINDS = 32 };
 
 enum settlement { SETTLED_AUTOMATIC, SETTLED_WAITING, SETTLEMENT_KINDS };
 
-/* The counts, by type, policy (of a deletion: POLICY_DELETION) and settlement. */
+/* The counts. Policies of deletions come behind those of fields. */
 struct conflict_count {
     uint64_t changes, conflicts, automatic;
     uint64_t by[CONFLICT_DELETE_UPDATE + 1][POLICY_KINDS][SETTLEMENT_KINDS];
@@ -24,7 +24,8 @@ void conflict_count_batch(struct conflict_count *count, const struct user_view *
                           const struct change_batch *batch, const struct change_result *results,
                           struct arena *arena);
 
-/* The name of a policy as counted: "server", "strategy", "deletion", … Static. */
+/* The name of a policy as counted: "server", "strategy", "delete service", … Lives until the
+ * next call. */
 const char *conflict_count_policy(size_t policy);
 
 #endif

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "conflict_load")
-SECONDS_MAX, TRAVELLERS, AUTOMATIC_PERCENT_MIN = 120, 50, 90
+SECONDS_MAX, TRAVELLERS, AUTOMATIC_PERCENT_MIN = 120, 50, 95
 
 
 def load(*arguments):

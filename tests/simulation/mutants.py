@@ -22,8 +22,8 @@ MUTANTS = {
         "(void)old;"),
     "drops_lone_edits": (
         "a field that only the client changed keeps the server's value",
-        "write_side(walk, sides->theirs, ret_present);",
-        "write_side(walk, sides->ours, ret_present);"),
+        "kept = theirs;",
+        "kept = ours;"),
     "puts_the_wrong_side_into_the_inbox": (
         "the inbox keeps the suggestion instead of what the client sent",
         ".client = draft->client,",
@@ -35,6 +35,10 @@ MUTANTS = {
     "leaves_conflicts_open": (
         "a resolved conflict is still counted as open",
         "build->head.conflicts_open -= build->head.conflicts_open > 0;",
+        ""),
+    "keeps_no_decision": (
+        "what is decided without the user is nowhere to be seen",
+        "result->decision_id = decided->id;",
         ""),
     "lets_what_is_blocked_go_on": (
         "changes behind a conflict are applied before it is decided",

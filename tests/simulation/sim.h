@@ -125,6 +125,7 @@ struct sim_job {
     char request_id[16];
     /* a resolution */
     uint32_t conflict; /* number */
+    bool is_undo;      /* a resolution is taken back */
     struct resolution_request resolution;
     struct conflict resolved;
     struct record record;

@@ -215,11 +215,14 @@ bool sim_resolve_start(struct sim_world *world) {
     if (!job)
         return false;
     job->conflict = number;
+    static const char *const NAMES[] = {"", "client", "server", "merge"};
     job->resolution.resolution = (enum resolution)(1 + world_pick(world, 3));
-    sim_tell(world, "the user resolves conflict %u as %s", number,
-             job->resolution.resolution == RESOLUTION_CLIENT   ? "client"
-             : job->resolution.resolution == RESOLUTION_SERVER ? "server"
-                                                               : "merge");
+    job->is_undo = !ledger->conflicts[number].is_open && world_pick(world, 2);
+    if (job->is_undo)
+        sim_tell(world, "the user takes the decision of conflict %u back", number);
+    else
+        sim_tell(world, "the user resolves conflict %u as %s", number,
+                 NAMES[job->resolution.resolution]);
     return true;
 }
 
@@ -228,6 +231,11 @@ static void resolution_check(struct sim_world *world, const struct sim_job *job,
     const struct resolution_request *request = &job->resolution;
     if (before->resolved_us != 0) {
         SIM_HOLDS(world, job->set.log_count == 0, "a conflict was resolved twice");
+        return;
+    }
+    if (job->resolved.resolved_us == 0) { /* the record moved on: the user looks again */
+        SIM_HOLDS(world, job->set.log_count == 0 && before->server_version != job->record.version,
+                  "a conflict is asked again, though the record did not move");
         return;
     }
     SIM_HOLDS(world, job->set.row_count > 0, "a conflict was resolved and stays open");
@@ -241,6 +249,21 @@ static void resolution_check(struct sim_world *world, const struct sim_job *job,
                       ? job->record.deleted
                       : slice_equal(job->record.data, wanted),
                   "a conflict was resolved and the record is not so");
+}
+
+/* A decision that is taken back leaves the record as it was before it. */
+static void undo_check(struct sim_world *world, const struct sim_job *job,
+                       const struct conflict *before) {
+    uint32_t number = sim_record_number(world, &before->key);
+    SIM_HOLDS(world, job->resolved.resolved_us == 0, "a decision was taken back and stands");
+    if (job->set.log_count == 0)
+        return;
+    struct sim_copy was = sim_ledger_image(&world->ledger, number, before->resolved_version - 1);
+    bool was_there = was.found && !was.deleted;
+    SIM_HOLDS(world,
+              was_there == !job->record.deleted &&
+                  (!was_there || slice_equal(was.document, job->record.data)),
+              "a decision was taken back and the record is not as before");
 }
 
 static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_job *job) {
@@ -266,11 +289,17 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
     job->resolution.merged = conflict.suggested;
     if (job->resolution.resolution == RESOLUTION_MERGE && conflict.suggested.size == 0)
         job->resolution.resolution = RESOLUTION_SERVER;
-    status = conflict_resolve(&view, &conflict, &job->resolution, &job->arena, &error, &job->set,
-                              &job->resolved, &job->record);
+    if (job->is_undo)
+        status = conflict_undo(&view, &conflict, world->now_us, &job->arena, &error, &job->set,
+                               &job->resolved, &job->record);
+    else
+        status = conflict_resolve(&view, &conflict, &job->resolution, &job->arena, &error,
+                                  &job->set, &job->resolved, &job->record);
     SIM_HOLDS(world, status == SYNC_OK || status == SYNC_ERR_PRECONDITION,
               "conflict_resolve answers %s", sync_status_name(status));
-    if (status == SYNC_OK)
+    if (status == SYNC_OK && job->is_undo)
+        undo_check(world, job, &conflict);
+    else if (status == SYNC_OK)
         resolution_check(world, job, &conflict);
     return status;
 }

@@ -156,7 +156,7 @@ static void outcome_settle(struct sim_world *world, struct sim_change *change,
     world->report->conflicts += result->outcome == OUTCOME_CONFLICT;
 }
 
-/* What comes behind a change that waits, or that never came to be, waits too; nothing else does. */
+/* What comes behind a change that waits, waits too; nothing else does. */
 static void blocked_check(struct sim_world *world, const struct sim_change *change,
                           const struct change_result *result, bool *blocked) {
     bool is_blocked = result->outcome == OUTCOME_BLOCKED;
@@ -164,8 +164,7 @@ static void blocked_check(struct sim_world *world, const struct sim_change *chan
               *blocked ? "%s goes before the conflict that it is behind"
                        : "%s is blocked by nothing",
               change->id);
-    *blocked = *blocked || result->outcome == OUTCOME_CONFLICT ||
-               (result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE);
+    *blocked = *blocked || result->outcome == OUTCOME_CONFLICT;
 }
 
 /* Takes the outcomes of an upload, in order: each change with the record as it was before it. */

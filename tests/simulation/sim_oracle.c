@@ -13,6 +13,7 @@ struct oracle {
     uint64_t base, until;
     bool is_known;   /* the log reached back to the base */
     uint32_t others; /* changes by others since the base */
+    bool is_kept;    /* `conflict` is what waits, or was decided without the user */
     struct conflict conflict;
     struct document_path path;
 };
@@ -64,12 +65,29 @@ static bool is_own_since(const struct oracle *oracle) {
     return false;
 }
 
+/* What the change was made on, as far as nothing else of the device's bears on it. */
+static struct slice base_value(const struct oracle *oracle) {
+    struct sim_copy base =
+        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base);
+    return value_at(oracle, base.document);
+}
+
+/* A value that lost is kept where the user finds it. One that the device had not changed is none.
+ */
+static void check_seen(struct oracle *oracle, struct slice wanted, struct slice after) {
+    bool is_kept =
+        oracle->is_kept && slice_equal(value_at(oracle, oracle->conflict.client), wanted);
+    if (!oracle->is_known || is_own_since(oracle) || slice_equal(wanted, base_value(oracle)))
+        return;
+    SIM_HOLDS(oracle->world, is_kept || slice_equal(after, wanted),
+              "%s: %s is overwritten, and nobody can see it", oracle->change->id,
+              path_text(oracle));
+}
+
 /* A scalar whose side the policy names, where nothing but the two sides bears on it. */
 static void check_policy(struct oracle *oracle, struct slice wanted, struct slice before,
                          struct slice after) {
-    struct slice base = value_at(
-        oracle,
-        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base).document);
+    struct slice base = base_value(oracle);
     enum field_policy policy =
         policy_find(policy_set_default(), sim_record_type(oracle->change->record),
                     oracle->path.names, oracle->path.depth);
@@ -90,11 +108,14 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
     struct slice name = oracle->path.names[oracle->path.depth - 1];
     struct slice after = value_at(oracle, oracle->after.document);
     struct slice before = value_at(oracle, oracle->before.document);
-    bool is_blend = slice_equal(name, SLICE("notes")) || slice_equal(name, SLICE("description")) ||
-                    slice_equal(name, SLICE("tags")) || slice_equal(name, SLICE("bookings")) ||
-                    slice_equal(name, SLICE("loyalty"));
+    /* Lists of objects merge by element, which is no dispute of the list. */
+    bool is_keyed = slice_equal(name, SLICE("bookings")) || slice_equal(name, SLICE("loyalty"));
+    bool is_blend = is_keyed || slice_equal(name, SLICE("notes")) ||
+                    slice_equal(name, SLICE("description")) || slice_equal(name, SLICE("tags"));
     SIM_HOLDS(oracle->world, is_blend || slice_equal(after, wanted) || slice_equal(after, before),
               "%s: %s has a value that neither side gave", oracle->change->id, path_text(oracle));
+    if (!is_keyed)
+        check_seen(oracle, wanted, after);
     if (!is_blend && oracle->is_known && oracle->change->kind == CHANGE_UPDATE)
         check_policy(oracle, wanted, before, after);
 }
@@ -190,8 +211,8 @@ static void check_update(struct oracle *oracle) {
     struct sim_world *world = oracle->world;
     bool is_alone = oracle->is_known && oracle->others == 0;
     if (oracle->before.deleted) {
-        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED, "%s updates what is deleted",
-                  change->id);
+        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED && oracle->is_kept,
+                  "%s updates what is deleted, and nobody can see it", change->id);
         SIM_HOLDS(world, !is_alone || change->entry == 0, "%s resurrects what its device deleted",
                   change->id);
         return;
@@ -241,22 +262,21 @@ static void check_delete(struct oracle *oracle) {
         SIM_HOLDS(world, change->outcome == OUTCOME_APPLIED && is_gone,
                   "%s met nobody and did not delete", change->id);
     if (oracle->is_known && oracle->others > 0)
-        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED,
+        SIM_HOLDS(world, change->outcome != OUTCOME_APPLIED && oracle->is_kept,
                   "%s deletes what others changed, unseen", change->id);
     if (change->entry > 0)
         SIM_HOLDS(world, is_gone, "%s is a deletion and left something", change->id);
 }
 
-/* The conflict that was stored, with the record as it is on the server's side. */
-static void check_inbox(struct oracle *oracle, const struct write_set *set) {
+/* Reads what was stored of the conflict; it must hold both sides. */
+static void inbox_read(struct oracle *oracle, const struct write_set *set, struct slice id) {
     struct sim_world *world = oracle->world;
     const struct sim_change *change = oracle->change;
-    bool is_found = false;
-    for (size_t i = 0; i < set->row_count && !is_found; i++)
-        is_found = set->rows[i].table == TABLE_CONFLICT &&
-                   slice_equal(set->rows[i].key, slice_text(change->conflict_id)) &&
-                   conflict_unpack(set->rows[i].value, &world->arena, &oracle->conflict) == SYNC_OK;
-    SIM_HOLDS(world, is_found, "%s waits in no inbox", change->id);
+    for (size_t i = 0; i < set->row_count && !oracle->is_kept; i++)
+        oracle->is_kept =
+            set->rows[i].table == TABLE_CONFLICT && slice_equal(set->rows[i].key, id) &&
+            conflict_unpack(set->rows[i].value, &world->arena, &oracle->conflict) == SYNC_OK;
+    SIM_HOLDS(world, oracle->is_kept, "%s is in no inbox", change->id);
     SIM_HOLDS(world, change->kind == CHANGE_DELETE || oracle->conflict.has_client,
               "%s: the inbox has no client's side", change->id);
     SIM_HOLDS(world,
@@ -264,7 +284,22 @@ static void check_inbox(struct oracle *oracle, const struct write_set *set) {
                   slice_equal(oracle->conflict.server, oracle->before.document),
               "%s: the inbox has another server's side", change->id);
     SIM_HOLDS(world, change->kind == CHANGE_CREATE || !oracle->is_known || oracle->others > 0,
-              "%s waits, though nobody changed the record", change->id);
+              "%s is in the inbox, though nobody changed the record", change->id);
+}
+
+/* What waits is open; what was decided without the user is not, and says why. */
+static void check_inbox(struct oracle *oracle, const struct sim_job *job, size_t index) {
+    const struct change_result *result = &job->results[index];
+    bool waits = result->outcome == OUTCOME_CONFLICT;
+    SIM_HOLDS(oracle->world, waits == (result->conflict_id.size > 0),
+              "%s waits without a conflict, or the reverse", oracle->change->id);
+    if (result->conflict_id.size + result->decision_id.size == 0)
+        return;
+    inbox_read(oracle, &job->set, waits ? result->conflict_id : result->decision_id);
+    SIM_HOLDS(oracle->world,
+              waits == (oracle->conflict.resolved_us == 0) &&
+                  waits == (oracle->conflict.decision_count == 0),
+              "%s waits and is decided", oracle->change->id);
 }
 
 static void check_rejected(const struct oracle *oracle, const struct change_result *result) {
@@ -303,8 +338,7 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
         check_rejected(&oracle, &job->results[index]);
         return;
     }
-    if (change->outcome == OUTCOME_CONFLICT)
-        check_inbox(&oracle, &job->set);
+    check_inbox(&oracle, job, index);
     if (change->kind == CHANGE_UPDATE)
         check_update(&oracle);
     else if (change->kind == CHANGE_CREATE)
