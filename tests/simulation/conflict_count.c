@@ -33,6 +33,7 @@ struct counting {
     const struct change *change;
     const struct change_result *result;
     struct slice server; /* the record before the batch */
+    struct slice base;   /* the record as the change was made on it */
     struct foreign *foreign;
     size_t foreign_count;
     struct document_path path;
@@ -61,6 +62,8 @@ static void note(struct counting *counting, enum conflict_type type, size_t poli
         counting->result->outcome == OUTCOME_CONFLICT ? SETTLED_WAITING : SETTLED_AUTOMATIC;
     counting->count->conflicts++;
     counting->count->automatic += settlement == SETTLED_AUTOMATIC;
+    counting->count->recorded +=
+        settlement == SETTLED_AUTOMATIC && counting->result->decision_id.size > 0;
     counting->count->by[type][policy][settlement]++;
 }
 
@@ -82,7 +85,8 @@ static void count_field(struct counting *counting, struct slice wanted) {
     for (size_t i = 0; i < counting->foreign_count && !is_touched; i++)
         is_touched = document_differs_at(counting->foreign[i].before, counting->foreign[i].after,
                                          &counting->path);
-    if (is_touched && !slice_equal(server, wanted))
+    struct slice base = document_value_at(counting->base, &counting->path, counting->path.depth);
+    if (is_touched && !slice_equal(server, wanted) && !slice_equal(base, wanted))
         note(counting, CONFLICT_UPDATE_UPDATE, policy_at(counting));
 }
 
@@ -117,6 +121,7 @@ static void foreign_collect(struct counting *counting, const struct record_view 
             counting->foreign[counting->foreign_count++] = (struct foreign){before, document};
         document = before;
     }
+    counting->base = document;
 }
 
 static void count_change(struct counting *counting, const struct record_view *view) {

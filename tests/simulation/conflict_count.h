@@ -16,6 +16,7 @@ enum settlement { SETTLED_AUTOMATIC, SETTLED_WAITING, SETTLEMENT_KINDS };
 /* The counts. Policies of deletions come behind those of fields. */
 struct conflict_count {
     uint64_t changes, conflicts, automatic;
+    uint64_t recorded; /* of the automatic: kept with both sides, to be seen and taken back */
     uint64_t by[CONFLICT_DELETE_UPDATE + 1][POLICY_KINDS][SETTLEMENT_KINDS];
 };
 

@@ -59,8 +59,9 @@ static bool json_write(const char *path, uint64_t seed, uint64_t travellers,
             seed, travellers, sum->edits, sum->puts, sum->uploads, sum->deletes, sum->recreates);
     fprintf(out,
             "  \"trueConflicts\": %" PRIu64 ",\n  \"automatic\": %" PRIu64
-            ",\n  \"percent\": %.2f,\n  \"conflicts\": [",
-            sum->conflicts.conflicts, sum->conflicts.automatic, percent_of(&sum->conflicts));
+            ",\n  \"recorded\": %" PRIu64 ",\n  \"percent\": %.2f,\n  \"conflicts\": [",
+            sum->conflicts.conflicts, sum->conflicts.automatic, sum->conflicts.recorded,
+            percent_of(&sum->conflicts));
     counts_visit(&sum->conflicts, item_print, out);
     fputs("\n  ]\n}\n", out);
     return fclose(out) == 0;
@@ -104,6 +105,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "conflict_load: %s cannot be written\n", json);
         return 1;
     }
+    printf("%" PRIu64 " of the automatic are kept with both sides, to be seen and taken back\n",
+           sum.conflicts.recorded);
     printf("%" PRIu64 " true conflicts, %" PRIu64 " automatic (%.2f%%)\n", sum.conflicts.conflicts,
            sum.conflicts.automatic, percent_of(&sum.conflicts));
     return 0;

@@ -36,15 +36,29 @@ static const char *path_text(const struct oracle *oracle) {
     return text;
 }
 
-/* Whether others changed the value at the path since the base. */
+/* How much of the path is one field: an object that a rule names is decided as a whole. */
+static size_t field_depth(const struct oracle *oracle) {
+    enum data_type type = sim_record_type(oracle->change->record);
+    for (size_t depth = 1; depth < oracle->path.depth; depth++) {
+        enum field_policy policy =
+            policy_find(policy_set_default(), type, oracle->path.names, depth);
+        if (policy != FIELD_POLICY_NONE && policy != FIELD_POLICY_KEYED)
+            return depth;
+    }
+    return oracle->path.depth;
+}
+
+/* Whether others changed the field of the path since the base. */
 static bool is_touched(const struct oracle *oracle) {
     const struct sim_ledger *ledger = &oracle->world->ledger;
     struct slice device = slice_text(oracle->world->devices[oracle->change->device].id);
+    struct document_path field = oracle->path;
+    field.depth = field_depth(oracle);
     for (uint64_t at = oracle->before.version; at > oracle->base;) {
         const struct sim_version *version = &ledger->versions[at];
         struct sim_copy was = sim_ledger_image(ledger, oracle->change->record, at - 1);
         if (!slice_equal(version->device, device) &&
-            document_differs_at(version->document, was.document, &oracle->path))
+            document_differs_at(version->document, was.document, &field))
             return true;
         at = version->previous;
     }
@@ -165,8 +179,13 @@ static bool is_said(const struct oracle *oracle) {
     return true;
 }
 
-/* Whether an object that it lies in came or went as a whole, by others or by the change. */
+/* Whether an object that it lies in came or went as a whole, by others or by the change, or is
+ * decided as a whole and the change says something of it. */
 static bool is_inside_new(const struct oracle *oracle) {
+    size_t field = field_depth(oracle);
+    if (field < oracle->path.depth &&
+        document_value_at(oracle->data, &oracle->path, field).size > 0)
+        return true;
     for (size_t depth = 1; depth < oracle->path.depth; depth++)
         if ((document_value_at(oracle->before.document, &oracle->path, depth).size > 0) !=
             (document_value_at(oracle->after.document, &oracle->path, depth).size > 0))

@@ -122,6 +122,23 @@ static enum strike world_strike(void *context, enum strike_step step) {
     return strike;
 }
 
+static enum sync_status world_store_open(struct sim_world *world) {
+    struct store *inner = NULL;
+    struct sync_error error;
+    struct rocks_store_options options = {.path = world->options->rocks_folder,
+                                          .block_cache_bytes = 1 << 20,
+                                          .write_buffer_bytes = 1 << 20,
+                                          .change_index_bytes = 1 << 20,
+                                          .random = &world->ids};
+    enum sync_status status = world->options->rocks_folder
+                                  ? rocks_store_open(&options, &error, &inner)
+                                  : memory_store_open(EPOCH, STORE_BYTES_MAX, &inner);
+    world->hand = (struct strike_hand){world_strike, sim_ledger_written, world};
+    if (status == SYNC_OK)
+        status = strike_store_open(inner, &world->hand, &world->store);
+    return status;
+}
+
 /* All that the service was doing is gone; what was written stays. */
 static void world_crash(struct sim_world *world) {
     world->has_crashed = false;
@@ -132,6 +149,10 @@ static void world_crash(struct sim_world *world) {
     for (size_t i = 0; i < SIM_JOBS_MAX; i++)
         if (world->jobs[i].is_used)
             sim_job_drop(&world->jobs[i]);
+    if (!world->options->rocks_folder)
+        return;
+    world->store = store_close(world->store);
+    SIM_HOLDS(world, world_store_open(world) == SYNC_OK, "the store does not open again");
 }
 
 /* ---- Beginning and end */
@@ -160,23 +181,6 @@ static void nature_choose(struct sim_world *world, struct sim_random *random) {
 static int64_t skew_choose(struct sim_random *random, uint32_t skewed) {
     int64_t span_s = skewed == 0 ? 1 : sim_once_in(random, 4) ? 360 * MINUTE_S : 10 * MINUTE_S;
     return ((int64_t)sim_pick(random, (uint32_t)(2 * span_s)) - span_s) * SECOND_US;
-}
-
-static enum sync_status world_store_open(struct sim_world *world) {
-    struct store *inner = NULL;
-    struct sync_error error;
-    struct rocks_store_options options = {.path = world->options->rocks_folder,
-                                          .block_cache_bytes = 1 << 20,
-                                          .write_buffer_bytes = 1 << 20,
-                                          .change_index_bytes = 1 << 20,
-                                          .random = &world->ids};
-    enum sync_status status = world->options->rocks_folder
-                                  ? rocks_store_open(&options, &error, &inner)
-                                  : memory_store_open(EPOCH, STORE_BYTES_MAX, &inner);
-    world->hand = (struct strike_hand){world_strike, sim_ledger_written, world};
-    if (status == SYNC_OK)
-        status = strike_store_open(inner, &world->hand, &world->store);
-    return status;
 }
 
 static void world_init(struct sim_world *world) {
