@@ -61,7 +61,7 @@ struct sim_change {
     struct slice data; /* canonical */
     int64_t device_us;
     uint64_t base_version;
-    char id[16], data_id[8];
+    char id[16], data_id[16];
     PB(Change) message;
     /* by the ledger, once it is durable */
     bool is_settled, is_blocked;
@@ -200,7 +200,7 @@ struct sim_stream {
 
 struct sim_device {
     uint32_t number;
-    char id[8];
+    char id[16];
     int64_t offset_us;                  /* its clock minus the service's */
     bool is_implicit;                   /* it sends no base versions */
     struct sim_copy held[SIM_RECORDS];  /* as the service had them */

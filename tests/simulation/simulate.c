@@ -207,9 +207,11 @@ int main(int argc, char **argv) {
         if (!is_sound)
             return usage();
     }
-    command.states = state_set_open();
-    if (optind < argc || !command.states)
+    if (optind < argc)
         return usage();
+    command.states = state_set_open();
+    if (!command.states)
+        return 1;
     int status = file ? run_file(&command, file) : run_all(&command);
     state_set_close(command.states);
     return status;
