@@ -27,33 +27,46 @@ static enum sync_status address_parse_unix(const char *text, struct sync_error *
     return SYNC_OK;
 }
 
-enum sync_status address_parse(const char *text, struct sync_error *error,
-                               struct address *ret_address) {
+enum sync_status address_split(const char *text, struct sync_error *error,
+                               char ret_host[ADDRESS_TEXT_MAX],
+                               char ret_port[ADDRESS_PORT_TEXT_MAX]) {
     assert(text);
-    if (strncmp(text, "unix:", 5) == 0)
-        return address_parse_unix(text, error, ret_address);
     const char *colon = strrchr(text, ':');
     if (!colon)
         return address_bad(text, "expected HOST:PORT", error);
-    char host[ADDRESS_TEXT_MAX];
     size_t size = (size_t)(colon - text);
     const char *begin = text;
     if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
         begin++;
         size -= 2;
     }
-    if (size >= sizeof(host))
+    if (size >= ADDRESS_TEXT_MAX)
         return address_bad(text, "the host is too long", error);
-    memcpy(host, begin, size);
-    host[size] = '\0';
     size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
+    if (digits == 0 || digits >= ADDRESS_PORT_TEXT_MAX || colon[1 + digits] != '\0')
         return address_bad(text, "the port is not a number from 0 to 65535", error);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    memcpy(ret_host, begin, size);
+    ret_host[size] = '\0';
+    memcpy(ret_port, colon + 1, digits + 1);
+    return SYNC_OK;
+}
+
+/* Reads an address by the system, which `flags` (AI_) direct. SYNC_ERR_NOT_FOUND for a name where
+ * only numbers are read. */
+static enum sync_status address_read(const char *text, int flags, struct sync_error *error,
+                                     struct address *ret_address) {
+    char host[ADDRESS_TEXT_MAX], port[ADDRESS_PORT_TEXT_MAX];
+    if (strncmp(text, "unix:", 5) == 0)
+        return address_parse_unix(text, error, ret_address);
+    enum sync_status status = address_split(text, error, host, port);
+    if (status != SYNC_OK)
+        return status;
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    int rc = getaddrinfo(size ? host : NULL, colon + 1, &hints, &found);
+    int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
+    if (rc == EAI_NONAME && (flags & AI_NUMERICHOST))
+        return SYNC_ERR_NOT_FOUND;
     if (rc != 0)
         return address_bad(text, gai_strerror(rc), error);
     memset(ret_address, 0, sizeof(*ret_address));
@@ -61,6 +74,30 @@ enum sync_status address_parse(const char *text, struct sync_error *error,
     ret_address->size = found->ai_addrlen;
     freeaddrinfo(found);
     return SYNC_OK;
+}
+
+enum sync_status address_parse(const char *text, struct sync_error *error,
+                               struct address *ret_address) {
+    return address_read(text, AI_PASSIVE, error, ret_address);
+}
+
+enum sync_status address_parse_numeric(const char *text, struct sync_error *error,
+                                       struct address *ret_address) {
+    if (text[0] == ':')
+        return address_bad(text, "the host is missing", error);
+    return address_read(text, AI_NUMERICHOST, error, ret_address);
+}
+
+bool address_equal(const struct address *a, const struct address *b) {
+    return a->size == b->size && memcmp(&a->storage, &b->storage, a->size) == 0;
+}
+
+bool address_is_among(const struct address *one, const struct address *addresses, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&addresses[i], one))
+            return true;
+    }
+    return false;
 }
 
 bool address_is_loopback(const struct address *address) {
