@@ -170,18 +170,6 @@ static void exchange_on_message(struct upstream_call *call, struct slice message
         exchange_stream_message(exchange, message);
 }
 
-/* grpc.health.v1.HealthCheckResponse.status is field 1, SERVING is 1. */
-static bool health_is_serving(struct slice message) {
-    struct wire_reader reader = wire_reader_of(message);
-    struct wire_field field;
-    bool serving = false;
-    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
-        if (field.number == 1 && field.type == WIRE_VARINT)
-            serving = field.bits == 1;
-    }
-    return serving;
-}
-
 static void exchange_on_success(struct exchange *exchange) {
     exchange->code = GRPC_OK;
     if (exchange->state >= EXCHANGE_ANSWERED) {
@@ -202,14 +190,11 @@ static void exchange_on_done(struct upstream_call *call, const struct upstream_r
     struct exchange *exchange = exchange_of(call);
     loop_timer_clear(&exchange->timer);
     if (exchange->is_health_check) {
-        exchange_answer_health(exchange, result->code == GRPC_OK &&
-                                             health_is_serving(buffer_slice(&exchange->out)));
+        /* A service without the health service is as ready as it will ever say. */
+        bool serving =
+            result->code == GRPC_OK && upstream_health_is_serving(buffer_slice(&exchange->out));
+        exchange_answer_health(exchange, serving || result->code == GRPC_UNIMPLEMENTED);
         return;
-    }
-    if (result->unprocessed && !exchange->retried && exchange->state == EXCHANGE_CALL) {
-        exchange->retried = true;
-        if (upstream_start(exchange->worker->upstream, call) == SYNC_OK)
-            return;
     }
     if (result->code == GRPC_OK && exchange->faults.count > 0)
         exchange_fail(exchange, GRPC_INTERNAL, SLICE("the service took a request with faults"),

@@ -76,7 +76,6 @@ struct exchange {
     struct transcode_header metadata[EXCHANGE_METADATA_MAX];
     size_t metadata_count;
     bool is_health_check;
-    bool retried;
     bool has_message;
     enum exchange_stream stream;
 

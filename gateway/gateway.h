@@ -9,13 +9,14 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "gateway/address.h"
 #include "gateway/client_table.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/network.h"
+#include "gateway/resolver.h"
 #include "gateway/schema.h"
 #include "gateway/tls.h"
 #include "gateway/transcode.h"
+#include "gateway/upstream_policy.h"
 
 enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
 
@@ -30,7 +31,6 @@ struct gateway_limits {
     uint64_t drain_timeout_us;     /* for what is in flight when the process ends */
     unsigned connections_max;      /* in the process */
     unsigned handshakes_max;       /* TLS not yet agreed on, per thread */
-    unsigned upstream_sessions;    /* per thread */
     uint64_t buffered_bytes_max;   /* of request bodies and answers, in the process */
 };
 
@@ -46,8 +46,9 @@ struct gateway {
     struct networks trusted_proxies;
     bool proxy_protocol; /* trusted proxies begin with its header */
     struct gateway_metrics *metrics;
-    struct slice openapi; /* JSON */
-    struct address upstream;
+    struct slice openapi;      /* JSON */
+    struct resolver *resolver; /* where the service is */
+    struct upstream_policy upstream_policy;
     struct gateway_limits limits;
     struct slice cors_origins[GATEWAY_CORS_ORIGINS_MAX]; /* one "*" allows all */
     size_t cors_origin_count;

@@ -8,7 +8,15 @@
 
 #include "sync_descriptor.h"
 
-enum { DESCRIPTOR_SET_MAX = 16 << 20, OPENAPI_MAX = 32 << 20, THREADS_DEFAULT_MAX = 2 };
+enum {
+    DESCRIPTOR_SET_MAX = 16 << 20,
+    OPENAPI_MAX = 32 << 20,
+    THREADS_DEFAULT_MAX = 2,
+    SILENCE_GRACE_US = 5000000, /* calls end by their own deadline first */
+    WINDOW_US = 10000000,
+    WINDOW_CALLS_MIN = 20,
+    EJECTION_FACTOR_MAX = 30,
+};
 
 const struct config_program *gateway_program(void) {
     static const struct config_option options[] = {
@@ -25,9 +33,31 @@ const struct config_program *gateway_program(void) {
          604800},
         {"allow-cleartext", CONFIG_FLAG, "false", NULL,
          "Serve in clear on an address that others can reach.", 0, 0},
-        {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESS",
-         "The gRPC service: unix:PATH or HOST:PORT.", 0, 0},
-        {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to the service per thread.", 1, 8},
+        {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESSES",
+         "The gRPC service's backends: unix:PATH or HOST:PORT, separated by commas.", 0, 0},
+        {"upstream-cleartext", CONFIG_FLAG, "false", NULL,
+         "Speak in clear to backends on other machines.", 0, 0},
+        {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to each backend per thread.", 1,
+         UPSTREAM_SESSIONS_MAX},
+        {"upstream-connect-timeout-ms", CONFIG_INT, "1000", "MS",
+         "For a backend to accept a connection and greet.", 10, 60000},
+        {"upstream-health-interval-ms", CONFIG_INT, "1000", "MS",
+         "Between health checks of each connection; 0: no checks.", 0, 3600000},
+        {"upstream-health-timeout-ms", CONFIG_INT, "1000", "MS", "For a health check's answer.", 10,
+         60000},
+        {"upstream-health-fall", CONFIG_INT, "2", "N",
+         "Failed checks in a row that take a backend out.", 1, 100},
+        {"upstream-health-rise", CONFIG_INT, "2", "N", "Passed checks in a row that bring it back.",
+         1, 100},
+        {"upstream-failures-max", CONFIG_INT, "10", "N",
+         "Calls failed in a row for which a backend is left alone for a while; 0: never.", 0,
+         1000000},
+        {"upstream-failure-percent", CONFIG_INT, "50", "PERCENT",
+         "The same, of the calls of the last 10 s where these are 20 or more.", 1, 100},
+        {"upstream-ejection-ms", CONFIG_INT, "2000", "MS",
+         "How long it is left alone at first; doubles each time, at most 30-fold.", 10, 3600000},
+        {"upstream-slow-start-ms", CONFIG_INT, "0", "MS",
+         "How long a backend that is back gets fewer calls than the others.", 0, 3600000},
         {"descriptor-set", CONFIG_TEXT, NULL, "FILE",
          "The FileDescriptorSet of the service; by default that of TravelSense Sync.", 0, 0},
         {"title", CONFIG_TEXT, "TravelSense Sync", "TEXT", "The title of /openapi.json.", 0, 0},
@@ -177,18 +207,21 @@ static enum sync_status setup_log(struct gateway_setup *setup, struct sync_error
     return setup_access_log(setup, level, error);
 }
 
+static uint64_t config_us(const struct config *config, const char *name) {
+    return (uint64_t)config_int(config, name) * 1000;
+}
+
 static void setup_limits(struct gateway_setup *setup) {
     const struct config *config = setup->config;
     setup->gateway.limits = (struct gateway_limits){
-        .handshake_timeout_us = (uint64_t)config_int(config, "handshake-timeout-ms") * 1000,
-        .header_timeout_us = (uint64_t)config_int(config, "header-timeout-ms") * 1000,
-        .idle_timeout_us = (uint64_t)config_int(config, "idle-timeout-ms") * 1000,
-        .call_timeout_us = (uint64_t)config_int(config, "call-timeout-ms") * 1000,
-        .stream_timeout_us = (uint64_t)config_int(config, "stream-timeout-ms") * 1000,
-        .stream_heartbeat_us = (uint64_t)config_int(config, "stream-heartbeat-ms") * 1000,
-        .drain_timeout_us = (uint64_t)config_int(config, "drain-timeout-ms") * 1000,
+        .handshake_timeout_us = config_us(config, "handshake-timeout-ms"),
+        .header_timeout_us = config_us(config, "header-timeout-ms"),
+        .idle_timeout_us = config_us(config, "idle-timeout-ms"),
+        .call_timeout_us = config_us(config, "call-timeout-ms"),
+        .stream_timeout_us = config_us(config, "stream-timeout-ms"),
+        .stream_heartbeat_us = config_us(config, "stream-heartbeat-ms"),
+        .drain_timeout_us = config_us(config, "drain-timeout-ms"),
         .connections_max = (unsigned)config_int(config, "max-connections"),
-        .upstream_sessions = (unsigned)config_int(config, "upstream-sessions"),
         .buffered_bytes_max = (uint64_t)config_int(config, "buffer-bytes-max"),
     };
     setup->threads = (unsigned)config_int(config, "threads");
@@ -229,9 +262,6 @@ static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync
         status = address_parse(http, error, &setup->http);
     if (status == SYNC_OK && setup->has_https)
         status = address_parse(https, error, &setup->https);
-    if (status == SYNC_OK)
-        status =
-            address_parse(config_text(setup->config, "upstream"), error, &setup->gateway.upstream);
     if (status != SYNC_OK)
         return status;
     if (setup->has_http && !address_is_loopback(&setup->http) &&
@@ -240,6 +270,36 @@ static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync
                           "others can reach this address, and it would serve them in clear: use "
                           "--https, or say --allow-cleartext");
     return SYNC_OK;
+}
+
+static enum sync_status setup_upstream(struct gateway_setup *setup, struct sync_error *error) {
+    const struct config *config = setup->config;
+    uint64_t ejection_us = config_us(config, "upstream-ejection-ms");
+    setup->gateway.upstream_policy = (struct upstream_policy){
+        .sessions = (unsigned)config_int(config, "upstream-sessions"),
+        .connect_timeout_us = config_us(config, "upstream-connect-timeout-ms"),
+        .health_interval_us = config_us(config, "upstream-health-interval-ms"),
+        .health_timeout_us = config_us(config, "upstream-health-timeout-ms"),
+        .health_fall = (unsigned)config_int(config, "upstream-health-fall"),
+        .health_rise = (unsigned)config_int(config, "upstream-health-rise"),
+        .slow_start_us = config_us(config, "upstream-slow-start-ms"),
+        .silence_max_us = config_us(config, "call-timeout-ms") + SILENCE_GRACE_US,
+        .breaker =
+            {
+                .failures_max = (unsigned)config_int(config, "upstream-failures-max"),
+                .failures_percent = (unsigned)config_int(config, "upstream-failure-percent"),
+                .window_calls_min = WINDOW_CALLS_MIN,
+                .window_us = WINDOW_US,
+                .open_us = ejection_us,
+                .open_max_us = ejection_us * EJECTION_FACTOR_MAX,
+            },
+    };
+    const struct resolver_options options = {
+        .targets = config_text(config, "upstream"),
+        .only_local = !config_flag(config, "upstream-cleartext"),
+        .log = setup->gateway.log,
+    };
+    return resolver_open(&options, error, &setup->gateway.resolver);
 }
 
 static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error *error) {
@@ -318,6 +378,8 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
     if (status == SYNC_OK)
         status = setup_clients(setup, error);
     if (status == SYNC_OK)
+        status = setup_upstream(setup, error);
+    if (status == SYNC_OK)
         status = setup_tls(setup, error);
     if (status == SYNC_OK)
         status = setup_schema(setup, error);
@@ -329,6 +391,7 @@ void gateway_setup_done(struct gateway_setup *setup) {
     gateway->metrics = gateway_metrics_close(gateway->metrics);
     gateway->routes = route_table_close(gateway->routes);
     gateway->schema = schema_close(gateway->schema);
+    gateway->resolver = resolver_close(gateway->resolver);
     gateway->tls = tls_close(gateway->tls);
     gateway->clients = client_table_close(gateway->clients);
     if (gateway->access_log != gateway->log)

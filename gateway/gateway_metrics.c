@@ -2,11 +2,12 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/memory.h"
 
-enum { STATUS_FIRST = 100, STATUS_COUNT = 500 };
+enum { STATUS_FIRST = 100, STATUS_COUNT = 500, BACKEND_FAMILY_COUNT = 8 };
 
 /* The series of one method, looked up when first needed. */
 struct method_series {
@@ -18,6 +19,7 @@ struct method_series {
 struct gateway_metrics {
     struct metrics *registry;
     struct metric_family *requests, *seconds;
+    struct metric_family *backends[BACKEND_FAMILY_COUNT];
     struct metric *bytes_in, *bytes_out;
     struct gateway_series series;
     const struct schema *schema;
@@ -57,6 +59,51 @@ static void register_clients(struct gateway_metrics *metrics) {
     series->client_rate_refused = metric_series(refusals, (const char *const[]){"rate", NULL});
 }
 
+/* What is known of each backend. */
+static const struct {
+    enum metric_kind kind;
+    const char *name, *help;
+    size_t place; /* in struct backend_series */
+} BACKEND_FAMILIES[] = {
+    {METRIC_GAUGE, "gateway_upstream_sessions", "Connections to the backend that are up.",
+     offsetof(struct backend_series, sessions)},
+    {METRIC_GAUGE, "gateway_upstream_up", "Threads that find the backend fit for calls.",
+     offsetof(struct backend_series, up)},
+    {METRIC_GAUGE, "gateway_upstream_outstanding", "Calls that the backend has to answer.",
+     offsetof(struct backend_series, outstanding)},
+    {METRIC_COUNTER, "gateway_upstream_connects_total", "Attempts to connect to the backend.",
+     offsetof(struct backend_series, connects)},
+    {METRIC_COUNTER, "gateway_upstream_calls_total", "Calls given to the backend.",
+     offsetof(struct backend_series, calls)},
+    {METRIC_COUNTER, "gateway_upstream_retries_total",
+     "Calls that never reached the backend and were started again.",
+     offsetof(struct backend_series, retries)},
+    {METRIC_COUNTER, "gateway_upstream_ejections_total",
+     "Times the backend was left alone because too many of its calls failed.",
+     offsetof(struct backend_series, ejections)},
+    {METRIC_COUNTER, "gateway_upstream_check_failures_total",
+     "Health checks that the backend failed or did not answer.",
+     offsetof(struct backend_series, check_failures)},
+};
+
+_Static_assert(sizeof(BACKEND_FAMILIES) / sizeof(BACKEND_FAMILIES[0]) == BACKEND_FAMILY_COUNT,
+               "each family has its place");
+
+static void register_backend_families(struct gateway_metrics *metrics) {
+    static const char *const labels[] = {"backend", NULL};
+    for (size_t i = 0; i < BACKEND_FAMILY_COUNT; i++)
+        metrics->backends[i] = family(metrics, BACKEND_FAMILIES[i].kind, BACKEND_FAMILIES[i].name,
+                                      BACKEND_FAMILIES[i].help, labels);
+}
+
+void gateway_metrics_backend(struct gateway_metrics *metrics, const char *backend,
+                             struct backend_series *ret_series) {
+    for (size_t i = 0; i < BACKEND_FAMILY_COUNT; i++) {
+        struct metric **place = (struct metric **)((char *)ret_series + BACKEND_FAMILIES[i].place);
+        *place = metric_series(metrics->backends[i], (const char *const[]){backend, NULL});
+    }
+}
+
 static void register_families(struct gateway_metrics *metrics) {
     static const char *const request_labels[] = {"method", "code", NULL};
     static const char *const second_labels[] = {"method", NULL};
@@ -90,11 +137,8 @@ static void register_families(struct gateway_metrics *metrics) {
                "Certificates that could not be loaded while running.");
     series->streams_reset = single(metrics, METRIC_COUNTER, "gateway_streams_reset_total",
                                    "HTTP/2 streams that the gateway reset.");
-    series->upstream_up = single(metrics, METRIC_GAUGE, "gateway_upstream_up",
-                                 "Connections to the service that are up.");
-    series->upstream_connects = single(metrics, METRIC_COUNTER, "gateway_upstream_connects_total",
-                                       "Attempts to connect to the service.");
     register_clients(metrics);
+    register_backend_families(metrics);
     metrics_add_process(metrics->registry);
 }
 

@@ -32,10 +32,18 @@ struct gateway_series {
     struct metric *handshakes_dropped;                       /* counter: for newer ones */
     struct metric *certificate_end;                          /* gauge: seconds since 1970 */
     struct metric *certificate_loads, *certificate_failures; /* counters: reloads */
-    struct metric *streams_reset;     /* counter: RST_STREAM that the gateway sent */
-    struct metric *upstream_up;       /* gauge */
-    struct metric *upstream_connects; /* counter */
+    struct metric *streams_reset; /* counter: RST_STREAM that the gateway sent */
 };
 const struct gateway_series *gateway_metrics_series(const struct gateway_metrics *metrics);
+
+/* The series of one backend, each NULL where nobody counts. */
+struct backend_series {
+    struct metric *sessions, *up, *outstanding;                             /* gauges */
+    struct metric *connects, *calls, *retries, *ejections, *check_failures; /* counters */
+};
+
+/* Looks up the series of a backend by its address as text; all are then shown, from 0 on. */
+void gateway_metrics_backend(struct gateway_metrics *metrics, const char *backend,
+                             struct backend_series *ret_series);
 
 #endif

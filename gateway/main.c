@@ -93,14 +93,13 @@ static enum sync_status start_workers(struct program *program, struct sync_error
 
 /* Tells where we listen, in the log and in the ready file, which appears whole. */
 static enum sync_status announce(const struct gateway_setup *setup, struct sync_error *error) {
-    char http[ADDRESS_TEXT_MAX] = "", https[ADDRESS_TEXT_MAX] = "", upstream[ADDRESS_TEXT_MAX];
+    char http[ADDRESS_TEXT_MAX] = "", https[ADDRESS_TEXT_MAX] = "";
     if (setup->has_http)
         address_format(&setup->http, http);
     if (setup->has_https)
         address_format(&setup->https, https);
-    address_format(&setup->gateway.upstream, upstream);
     log_line(setup->gateway.log, LOG_INFO, "listening", LOG_TEXT("http", http),
-             LOG_TEXT("https", https), LOG_TEXT("upstream", upstream),
+             LOG_TEXT("https", https), LOG_TEXT("upstream", config_text(setup->config, "upstream")),
              LOG_INT("threads", setup->threads));
     if (!setup->ready_file)
         return SYNC_OK;
@@ -186,7 +185,11 @@ static int serve(struct program *program, struct sync_error *error) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors(&program->setup.gateway);
-    enum sync_status status = open_workers(program, error);
+    enum sync_status status = resolver_start(program->setup.gateway.resolver);
+    if (status != SYNC_OK)
+        sync_error_set(error, status, "START", NULL, "cannot start a thread: %s", strerror(errno));
+    if (status == SYNC_OK)
+        status = open_workers(program, error);
     if (status == SYNC_OK)
         status = start_workers(program, error);
     const struct gateway *gateway = &program->setup.gateway;

@@ -1,22 +1,25 @@
-/* Upstream: the way to the service. A few sessions per loop, connected again when they end. */
+/* Upstream: the way to the service. It has one backend or several; each is kept a few sessions to,
+ * connected again when they end, checked for health and left alone while its calls fail. A call
+ * goes to the backend with the fewest outstanding, in turn where they are equal. One thread. */
 #ifndef GATEWAY_UPSTREAM_H
 #define GATEWAY_UPSTREAM_H
 
 #include "base/log.h"
-#include "base/metrics.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/resolver.h"
+#include "gateway/upstream_policy.h"
 #include "gateway/upstream_session.h"
 
 struct upstream;
 
 struct upstream_options {
     struct loop *loop;
-    const struct address *address; /* outlives the upstream */
-    unsigned sessions;             /* 1 to 8 */
-    uint8_t *scratch;              /* as upstream_session_open */
+    struct resolver *resolver;            /* where the backends are; outlives the upstream */
+    const struct upstream_policy *policy; /* outlives the upstream */
+    uint8_t *scratch;                     /* as upstream_session_open */
     size_t scratch_size;
-    struct log *log;           /* NULL: silent */
-    struct metric *up;         /* gauge of sessions that are up; NULL: none */
-    struct metric *reconnects; /* counter; NULL: none */
+    struct log *log;                 /* NULL: silent */
+    struct gateway_metrics *metrics; /* NULL: none */
 };
 
 /* Opens and begins to connect. An absent service is no error: connecting goes on in the
@@ -27,8 +30,13 @@ enum sync_status upstream_open(const struct upstream_options *options,
 /* Ends all calls as UNAVAILABLE and closes; returns NULL. */
 struct upstream *upstream_close(struct upstream *upstream);
 
-/* Starts a call on the least busy session. SYNC_ERR_UNAVAILABLE at once when no session is up,
- * SYNC_ERR_BUSY when too many calls are active. */
+/* Starts a call. One that surely never reached a backend (refused by REFUSED_STREAM or GOAWAY, or
+ * the connection was never made) is given to another by itself, UPSTREAM_STARTS_MAX times in all
+ * and within its time; no other call ever is. SYNC_ERR_UNAVAILABLE at once when no backend can take
+ * it, SYNC_ERR_BUSY when too many calls are active. */
 enum sync_status upstream_start(struct upstream *upstream, struct upstream_call *call);
+
+/* Reads a grpc.health.v1.HealthCheckResponse: tells whether it says SERVING. */
+bool upstream_health_is_serving(struct slice message);
 
 #endif

@@ -29,6 +29,15 @@ size_t upstream_session_load(const struct upstream_session *session) {
     return session->load;
 }
 
+uint64_t upstream_session_heard_us(const struct upstream_session *session) {
+    return session->heard_us;
+}
+
+bool upstream_session_is_full(const struct upstream_session *session) {
+    return session->load >= nghttp2_session_get_remote_settings(
+                                session->http2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 static void upstream_session_enter(struct upstream_session *session, enum upstream_state state) {
     assert(state > session->state);
     session->state = state;
@@ -48,12 +57,16 @@ void upstream_session_close(struct upstream_session *session) {
     if (session->state == UPSTREAM_CLOSED)
         return;
     struct upstream_owner *owner = session->owner;
+    bool was_up = session->state != UPSTREAM_CONNECTING;
     session->state = UPSTREAM_CLOSED;
     loop_source_remove(session->loop, &session->source);
     close(session->source.fd);
     while (session->calls) {
-        struct upstream_call *call = session->calls;
-        upstream_stream_end(call, SLICE("the connection to the service was lost"));
+        if (was_up)
+            upstream_stream_end(session->calls, SLICE("the connection to the service was lost"),
+                                false);
+        else
+            upstream_stream_end(session->calls, SLICE("the service cannot be reached"), true);
     }
     loop_bury(session->loop, &session->grave);
     if (owner)
@@ -100,7 +113,7 @@ static bool upstream_session_is_over(const struct upstream_session *session) {
 static void upstream_session_flush(struct loop_task *task) {
     struct upstream_session *session =
         (struct upstream_session *)((char *)task - offsetof(struct upstream_session, flush));
-    if (session->state == UPSTREAM_CLOSED || session->state == UPSTREAM_CONNECTING)
+    if (session->state == UPSTREAM_CLOSED || !session->connected)
         return;
     for (;;) {
         bool filled = upstream_session_fill(session);
@@ -133,8 +146,13 @@ static void upstream_session_connected(struct upstream_session *session) {
         upstream_session_close(session);
         return;
     }
-    upstream_session_enter(session, UPSTREAM_UP);
+    session->connected = true;
     upstream_session_wake(session);
+}
+
+void upstream_session_greeted(struct upstream_session *session) {
+    if (session->state == UPSTREAM_CONNECTING)
+        upstream_session_enter(session, UPSTREAM_UP);
 }
 
 static void upstream_session_read(struct upstream_session *session) {
@@ -145,6 +163,7 @@ static void upstream_session_read(struct upstream_session *session) {
         upstream_session_close(session);
         return;
     }
+    session->heard_us = loop_now_us(session->loop);
     ssize_t used = nghttp2_session_mem_recv(session->http2, session->scratch, (size_t)got);
     if (used < 0) {
         upstream_session_close(session);
@@ -156,7 +175,7 @@ static void upstream_session_read(struct upstream_session *session) {
 static void upstream_session_ready(struct loop_source *source, uint32_t events) {
     struct upstream_session *session =
         (struct upstream_session *)((char *)source - offsetof(struct upstream_session, source));
-    if (session->state == UPSTREAM_CONNECTING) {
+    if (!session->connected) {
         upstream_session_connected(session);
         return;
     }
@@ -178,7 +197,9 @@ static enum sync_status upstream_session_setup(struct upstream_session *session)
     if (nghttp2_option_new(&option) != 0)
         return SYNC_ERR_NO_MEMORY;
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_peer_max_concurrent_streams(option, UINT32_MAX >> 1);
+    /* Until the service's SETTINGS come, calls wait here: they are then surely not processed when
+     * the service never speaks. */
+    nghttp2_option_set_peer_max_concurrent_streams(option, 0);
     int rc =
         nghttp2_session_client_new2(&session->http2, upstream_stream_callbacks(), session, option);
     nghttp2_option_del(option);
@@ -241,10 +262,9 @@ enum sync_status upstream_session_open(struct loop *loop, const struct address *
         goto failed;
     session->owner = owner;
     *ret_session = session;
-    if (connected) {
-        upstream_session_enter(session, UPSTREAM_UP);
+    session->connected = connected;
+    if (connected)
         upstream_session_wake(session);
-    }
     return SYNC_OK;
 
 failed:

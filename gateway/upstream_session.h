@@ -34,6 +34,8 @@ struct upstream_call_events {
     void (*done)(struct upstream_call *call, const struct upstream_result *result);
 };
 
+struct upstream_backend;
+
 /* One call, in its owner's memory. The owner fills the first part; it stays until the call is
  * over. */
 struct upstream_call {
@@ -45,6 +47,14 @@ struct upstream_call {
     const struct transcode_header *metadata; /* copied when the call starts */
     size_t metadata_count;
     size_t response_max; /* bytes of a message of the answer */
+
+    /* the pool's own: gateway/upstream.h; the rest is zero where a call is started without one */
+    bool (*ended)(struct upstream_call *call, const struct upstream_result *result);
+    struct upstream *pool;
+    struct upstream_backend *backend; /* the last that it was given to */
+    uint64_t begun_us;
+    unsigned starts;
+    bool is_probe; /* of the backend's breaker */
 
     /* the session's own */
     struct upstream_session *session; /* NULL when the call is not active */
@@ -62,7 +72,7 @@ struct upstream_call {
 };
 
 enum upstream_state {
-    UPSTREAM_CONNECTING, /* next: UP, CLOSED */
+    UPSTREAM_CONNECTING, /* until the service's first SETTINGS; next: UP, CLOSED */
     UPSTREAM_UP,         /* next: DRAINING, CLOSED */
     UPSTREAM_DRAINING,   /* takes no new calls; next: CLOSED */
     UPSTREAM_CLOSED,     /* all calls were told; the session frees itself */
@@ -75,11 +85,14 @@ struct upstream_owner {
                     enum upstream_state state);
 };
 
-/* Begins to connect. `scratch` is room for reading that nobody uses between two turns. May report
- * UPSTREAM_UP before it returns. SYNC_ERR_UNAVAILABLE when it is refused at once. */
+/* Begins to connect. `scratch` is room for reading that nobody uses between two turns.
+ * SYNC_ERR_UNAVAILABLE when it is refused at once. */
 enum sync_status upstream_session_open(struct loop *loop, const struct address *address,
                                        struct upstream_owner *owner, uint8_t *scratch,
                                        size_t scratch_size, struct upstream_session **ret_session);
+
+/* Takes no new calls, ends when those it has are over. Nothing on a session that is not up. */
+void upstream_session_drain(struct upstream_session *session);
 
 /* Ends the session: calls still active end as UNAVAILABLE, then UPSTREAM_CLOSED is told. */
 void upstream_session_close(struct upstream_session *session);
@@ -90,7 +103,15 @@ enum upstream_state upstream_session_state(const struct upstream_session *sessio
 /* The number of active calls. */
 size_t upstream_session_load(const struct upstream_session *session);
 
-/* Starts a call on a session that is up. SYNC_ERR_NO_MEMORY or SYNC_ERR_UNAVAILABLE; the call is
+/* When bytes last came from the service, as loop_now_us tells time. */
+uint64_t upstream_session_heard_us(const struct upstream_session *session);
+
+/* Tells whether the service takes no more calls on the session until one ends: another would wait
+ * here. */
+bool upstream_session_is_full(const struct upstream_session *session);
+
+/* Starts a call on a session that is up or connecting: then it is sent once the session is up, and
+ * ends as unprocessed if that never comes. SYNC_ERR_NO_MEMORY or SYNC_ERR_UNAVAILABLE; the call is
  * then not active. */
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call);

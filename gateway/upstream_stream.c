@@ -28,15 +28,22 @@ static void upstream_call_detach(struct upstream_call *call) {
     grpc_reader_done(&call->reader);
 }
 
+/* Tells the pool; true when it has given the call to another session. */
+static bool upstream_call_ended(struct upstream_call *call, const struct upstream_result *result) {
+    return call->ended && call->ended(call, result);
+}
+
 /* Tells the end; the call may be freed or started again by its owner. */
 static void upstream_call_finish(struct upstream_call *call) {
     struct upstream_result result = call->result;
     upstream_call_detach(call);
-    call->events->done(call, &result);
+    if (!upstream_call_ended(call, &result))
+        call->events->done(call, &result);
 }
 
-void upstream_stream_end(struct upstream_call *call, struct slice message) {
-    call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE, .message = message};
+void upstream_stream_end(struct upstream_call *call, struct slice message, bool unprocessed) {
+    call->result = (struct upstream_result){
+        .code = GRPC_UNAVAILABLE, .message = message, .unprocessed = unprocessed};
     upstream_call_finish(call);
 }
 
@@ -78,7 +85,7 @@ static int upstream_on_send_data(nghttp2_session *http2, nghttp2_frame *frame,
 
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call) {
-    assert(session->state == UPSTREAM_UP && !call->session);
+    assert(session->state <= UPSTREAM_UP && !call->session);
     assert(call->metadata_count <= UPSTREAM_METADATA_MAX - UPSTREAM_METADATA_FIXED);
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
     grpc_timeout_format(call->timeout_us, timeout);
@@ -122,6 +129,7 @@ void upstream_call_cancel(struct upstream_call *call) {
     nghttp2_session_set_stream_user_data(session->http2, call->stream_id, NULL);
     nghttp2_submit_rst_stream(session->http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
     upstream_call_detach(call);
+    (void)upstream_call_ended(call, NULL);
     upstream_session_wake(session);
 }
 
@@ -275,6 +283,10 @@ static int upstream_on_close(nghttp2_session *http2, int32_t stream_id, uint32_t
 static int upstream_on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *context) {
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         upstream_session_drain(context);
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_SETTINGS) {
+        upstream_session_greeted(context);
         return 0;
     }
     /* Details that come as a message are those of an error, not an answer that begins. */

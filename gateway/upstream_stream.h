@@ -12,6 +12,8 @@ struct upstream_session {
     struct loop_task flush, grave;
     struct upstream_owner *owner; /* NULL once it has forgotten the session */
     enum upstream_state state;
+    uint64_t heard_us;
+    bool connected; /* the socket is; the service may not have said a word */
     nghttp2_session *http2;
     struct buffer out; /* frames for the socket, from out_sent on */
     size_t out_sent;
@@ -24,13 +26,14 @@ struct upstream_session {
 /* The callbacks of all sessions, made once; their user data is the session. */
 const nghttp2_session_callbacks *upstream_stream_callbacks(void);
 
-/* Ends an active call as UNAVAILABLE with a sentence, and tells its owner. */
-void upstream_stream_end(struct upstream_call *call, struct slice message);
+/* Ends an active call as UNAVAILABLE with a sentence, and tells its owner. `unprocessed`: nothing
+ * of it was ever sent. */
+void upstream_stream_end(struct upstream_call *call, struct slice message, bool unprocessed);
 
 /* Queues a flush for the end of the turn. */
 void upstream_session_wake(struct upstream_session *session);
 
-/* Lets calls finish, but takes no new ones: the service says it goes away. */
-void upstream_session_drain(struct upstream_session *session);
+/* The service has said its first word: the session is up. */
+void upstream_session_greeted(struct upstream_session *session);
 
 #endif

@@ -103,15 +103,13 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
     }
     if (status != SYNC_OK)
         return status;
-    const struct gateway_series *series = gateway_metrics_series(gateway->metrics);
     return upstream_open(&(struct upstream_options){.loop = worker->loop,
-                                                    .address = &gateway->upstream,
-                                                    .sessions = gateway->limits.upstream_sessions,
+                                                    .resolver = gateway->resolver,
+                                                    .policy = &gateway->upstream_policy,
                                                     .scratch = worker->upstream_scratch,
                                                     .scratch_size = WORKER_SCRATCH_SIZE,
                                                     .log = gateway->log,
-                                                    .up = series->upstream_up,
-                                                    .reconnects = series->upstream_connects},
+                                                    .metrics = gateway->metrics},
                          &worker->upstream);
 }
 

@@ -75,16 +75,24 @@ static void both_turn(void) {
 static int setup(void **state) {
     (void)state;
     struct sync_error error;
+    struct address address;
+    char list[ADDRESS_TEXT_MAX];
     gateway = (struct gateway){.clock = clock_system(),
                                .random = random_system(),
+                               .upstream_policy = {.sessions = 1,
+                                                   .connect_timeout_us = 5000000,
+                                                   .health_fall = 1,
+                                                   .health_rise = 1},
                                .limits = {.call_timeout_us = 5000000,
                                           .stream_timeout_us = 5000000,
-                                          .upstream_sessions = 1,
                                           .buffered_bytes_max = 64 << 20}};
     answers = broken = 0;
     worker = (struct worker){.gateway = &gateway};
     service = (struct service){.details = "", .code = "0"};
-    scripted_peer_listen(&service.peer, &gateway.upstream);
+    scripted_peer_listen(&service.peer, &address);
+    address_format(&address, list);
+    const struct resolver_options targets = {.targets = list};
+    assert_int_equal(resolver_open(&targets, &error, &gateway.resolver), SYNC_OK);
     assert_int_equal(
         schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &gateway.schema),
         SYNC_OK);
@@ -94,8 +102,8 @@ static int setup(void **state) {
     assert_true(gateway.metrics && worker.compressor);
     assert_int_equal(loop_open(gateway.clock, &worker.loop), SYNC_OK);
     const struct upstream_options options = {.loop = worker.loop,
-                                             .address = &gateway.upstream,
-                                             .sessions = 1,
+                                             .resolver = gateway.resolver,
+                                             .policy = &gateway.upstream_policy,
                                              .scratch = scratch,
                                              .scratch_size = sizeof scratch};
     assert_int_equal(upstream_open(&options, &worker.upstream), SYNC_OK);
@@ -113,6 +121,7 @@ static int teardown(void **state) {
     loop_close(worker.loop);
     compressor_close(worker.compressor);
     gateway_metrics_close(gateway.metrics);
+    resolver_close(gateway.resolver);
     route_table_close(gateway.routes);
     schema_close(gateway.schema);
     scripted_peer_close(&service.peer);

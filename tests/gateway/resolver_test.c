@@ -60,10 +60,13 @@ static void what_is_wrong_with_the_list_is_told(void **state) {
     expect_refused(":50051", false, "the host is missing");
     expect_refused("host:port", false, "the port is not a number");
     expect_refused("unix:", false, "a socket's path");
-    char text[40 * 16] = "";
-    for (int i = 0; i < 33; i++)
-        strcat(text, i ? ",127.0.0.1:80" : "127.0.0.1:80");
-    expect_refused(text, false, "the list is too long");
+    struct buffer list;
+    buffer_init(&list, 1024);
+    for (int i = 0; i <= RESOLVER_TARGETS_MAX; i++)
+        buffer_append_format(&list, "%s127.0.0.1:80", i ? "," : "");
+    buffer_append_byte(&list, '\0');
+    expect_refused((const char *)list.data, false, "the list is too long");
+    buffer_done(&list);
 }
 
 static void other_machines_are_refused_in_clear(void **state) {

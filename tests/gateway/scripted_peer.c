@@ -1,5 +1,7 @@
 #include "tests/gateway/scripted_peer.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,6 +35,11 @@ void scripted_peer_listen(struct scripted_peer *peer, struct address *ret_addres
     assert_int_equal(listen(peer->listen_fd, 4), 0);
 }
 
+bool scripted_peer_is_called(const struct scripted_peer *peer) {
+    struct pollfd listener = {.fd = peer->listen_fd, .events = POLLIN};
+    return poll(&listener, 1, 0) > 0;
+}
+
 void scripted_peer_accept(struct scripted_peer *peer, const struct scripted_events *events,
                           void *context) {
     nghttp2_session_callbacks *callbacks;
@@ -53,8 +60,13 @@ void scripted_peer_turn(struct scripted_peer *peer) {
     ssize_t size;
     while (peer->fd >= 0 && (size = recv(peer->fd, bytes, sizeof bytes, 0)) > 0)
         assert_int_equal(nghttp2_session_mem_recv(peer->session, bytes, (size_t)size), size);
-    while (peer->fd >= 0 && (size = nghttp2_session_mem_send(peer->session, &frames)) > 0)
-        assert_int_equal(send(peer->fd, frames, (size_t)size, 0), size);
+    while (peer->fd >= 0 && (size = nghttp2_session_mem_send(peer->session, &frames)) > 0) {
+        ssize_t sent = send(peer->fd, frames, (size_t)size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EPIPE) /* the other side has closed */
+            scripted_peer_hang_up(peer);
+        else
+            assert_int_equal(sent, size);
+    }
 }
 
 static ssize_t peer_read(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t size,

@@ -31,6 +31,9 @@ struct scripted_events {
 /* Listens on a Unix socket of its own and says where. */
 void scripted_peer_listen(struct scripted_peer *peer, struct address *ret_address);
 
+/* Tells whether a connection waits to be taken. */
+bool scripted_peer_is_called(const struct scripted_peer *peer);
+
 /* Takes the connection that waits; `context` is the callbacks'. */
 void scripted_peer_accept(struct scripted_peer *peer, const struct scripted_events *events,
                           void *context);
