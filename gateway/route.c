@@ -100,9 +100,10 @@ static enum sync_status conflicts_find(const struct route_table *table, struct s
             continue;
         return sync_error_set(
             error, SYNC_ERR_INVALID, "HTTP_RULE", NULL,
-            "two rules match the same requests: \"%.*s %.*s\" of %.*s and of %.*s",
+            "two rules match the same requests: \"%.*s %.*s\" of %.*s and \"%.*s\" of %.*s",
             (int)a->rule->verb.size, a->rule->verb.data, (int)a->rule->path_template.size,
             a->rule->path_template.data, (int)a->method->path.size, a->method->path.data,
+            (int)b->rule->path_template.size, b->rule->path_template.data,
             (int)b->method->path.size, b->method->path.data);
     }
     return SYNC_OK;

@@ -139,8 +139,8 @@ static void expect_refused_table(struct slice set, const char *const *parts) {
 }
 
 static void conflicting_rules_are_refused_by_both_names(void **state) {
-    static const char *const BOTH[] = {"/sample.conflict.First/One", "/sample.conflict.Second/Two",
-                                       NULL};
+    static const char *const BOTH[] = {"/v1/{a}/x\" of /sample.conflict.First/One",
+                                       "/v1/{b=*}/x\" of /sample.conflict.Second/Two", NULL};
     static const char *const MISSING[] = {"/sample.wrong.Wrong/One", "\"missing\"", NULL};
     (void)state;
     expect_refused_table(slice_of(sample_conflict_descriptor, sample_conflict_descriptor_size),
