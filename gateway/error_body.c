@@ -197,9 +197,9 @@ static void details_end(struct buffer *out, struct details_open open) {
     wire_end(out, open.any);
 }
 
-void error_info_details(struct buffer *out, struct slice reason) {
+void error_info_details(struct buffer *out, struct slice reason, struct slice domain) {
     struct details_open open = details_begin(out, ANY_PREFIX "google.rpc.ErrorInfo");
     wire_write_bytes(out, 1, reason);
-    wire_write_bytes(out, 2, SLICE("gateway.travelsense"));
+    wire_write_bytes(out, 2, domain);
     details_end(out, open);
 }

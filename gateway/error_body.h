@@ -42,7 +42,7 @@ void error_body_write(struct buffer *out, const struct schema *schema, int http_
                       struct slice status_name, struct slice message, struct slice details,
                       struct error_hints *ret_hints);
 
-/* Appends a google.rpc.Status with one ErrorInfo of the gateway's domain. */
-void error_info_details(struct buffer *out, struct slice reason);
+/* Appends a google.rpc.Status with one ErrorInfo. */
+void error_info_details(struct buffer *out, struct slice reason, struct slice domain);
 
 #endif

@@ -44,6 +44,7 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
                                   .sink = sink,
                                   .context = context,
                                   .peer = peer,
+                                  .api = api_hold(worker->api),
                                   .state = EXCHANGE_OPEN,
                                   .code = -1,
                                   .client_ip = peer->ip,
@@ -66,8 +67,8 @@ static void exchange_report(struct exchange *exchange) {
     int status = exchange->state >= EXCHANGE_ANSWERED ? exchange->answer.status : 499;
     uint64_t duration_us = clock_monotonic_us(gateway->clock) - exchange->begun_us;
     const struct schema_method *method = exchange->routed ? exchange->route.method : NULL;
-    gateway_metrics_request(gateway->metrics, method, status, duration_us, exchange->body_size,
-                            exchange->sent_bytes);
+    method_metrics_request(exchange->api->metrics, method, status, duration_us, exchange->body_size,
+                           exchange->sent_bytes);
     exchange_log(exchange, status, duration_us);
 }
 
@@ -95,6 +96,7 @@ void exchange_close(struct exchange *exchange) {
     loop_timer_clear(&exchange->heartbeat);
     atomic_fetch_sub_explicit(&worker->gateway->buffered_bytes, exchange->buffered_bytes,
                               memory_order_relaxed);
+    exchange->api = api_release(exchange->api);
     if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX) {
         exchange_free(exchange);
         return;

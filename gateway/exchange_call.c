@@ -129,7 +129,6 @@ static void exchange_on_raw_message(struct exchange *exchange, struct slice mess
 
 /* The answer of a unary call waits in `out` for the status. */
 static void exchange_on_unary_message(struct exchange *exchange, struct slice message) {
-    struct gateway *gateway = exchange->worker->gateway;
     struct sync_error error = {.status = SYNC_OK};
     if (exchange->has_message) {
         exchange_fail(exchange, GRPC_INTERNAL, SLICE("a unary call was answered twice"),
@@ -143,9 +142,9 @@ static void exchange_on_unary_message(struct exchange *exchange, struct slice me
     }
     struct transcode_header *headers = exchange->headers + exchange->header_count;
     size_t count = 0;
-    enum sync_status status =
-        transcode_response_to_json(gateway->schema, &exchange->route, message, &exchange->arena,
-                                   &exchange->out, headers, RESPONSE_HEADERS_MAX, &count, &error);
+    enum sync_status status = transcode_response_to_json(
+        exchange->api->schema, &exchange->route, message, &exchange->arena, &exchange->out, headers,
+        RESPONSE_HEADERS_MAX, &count, &error);
     if (status == SYNC_OK)
         exchange->header_count += count;
     else if (status == SYNC_ERR_NO_MEMORY)
@@ -226,6 +225,7 @@ void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeou
         .metadata = exchange->metadata,
         .metadata_count = exchange->metadata_count,
         .response_max = response_max,
+        .takes_details = exchange->api->extended,
     };
     exchange->state = EXCHANGE_CALL;
     enum sync_status status = upstream_start(exchange->worker->upstream, &exchange->call);

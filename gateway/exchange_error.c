@@ -12,10 +12,13 @@
 #define RETRY_AFTER_UNAVAILABLE_S "1"
 
 static void exchange_add_authenticate(struct exchange *exchange) {
-    exchange_header(exchange, SLICE("www-authenticate"),
-                    exchange->known.authorization.size
-                        ? SLICE("Bearer realm=\"travelsense\", error=\"invalid_token\"")
-                        : SLICE("Bearer realm=\"travelsense\""));
+    struct slice challenge = exchange->api->challenge;
+    if (exchange->known.authorization.size) {
+        char *text = arena_format(&exchange->arena, "%.*s, error=\"invalid_token\"",
+                                  (int)challenge.size, (const char *)challenge.data);
+        challenge = text ? slice_text(text) : challenge;
+    }
+    exchange_header(exchange, SLICE("www-authenticate"), challenge);
 }
 
 /* Copies the headers of a ResponseHead, which borrow from the details, into the answer. */
@@ -67,8 +70,8 @@ static void exchange_fail_as(struct exchange *exchange, int http_status, int cod
     exchange->header_count = 0;
     exchange->code = code;
     struct error_hints hints;
-    error_body_write(&exchange->out, exchange->worker->gateway->schema, http_status,
-                     grpc_code_name(code), message, details, &hints);
+    error_body_write(&exchange->out, exchange->api->schema, http_status, grpc_code_name(code),
+                     message, details, &hints);
     exchange_add_hints(exchange, http_status, &hints);
     exchange_answer_json(exchange, http_status);
 }
@@ -112,7 +115,7 @@ void exchange_refuse_as(struct exchange *exchange, int http_status, int code, st
         size = (int)sizeof(message) - 1;
     struct buffer details;
     buffer_init(&details, 1024);
-    error_info_details(&details, reason);
+    error_info_details(&details, reason, exchange->api->domain);
     exchange_fail_as(exchange, http_status, code, slice_of(message, (size_t)size),
                      buffer_slice(&details));
     buffer_done(&details);
@@ -184,7 +187,7 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
     struct error_hints hints;
     if (events)
         buffer_append(&exchange->out, SLICE("event: error\ndata: "));
-    error_body_write(&exchange->out, exchange->worker->gateway->schema, http_status_of_grpc(code),
+    error_body_write(&exchange->out, exchange->api->schema, http_status_of_grpc(code),
                      grpc_code_name(code), message, details, &hints);
     buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
     exchange_grow(exchange);

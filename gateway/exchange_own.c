@@ -45,7 +45,7 @@ static void serve_metrics(struct exchange *exchange) {
 }
 
 static void serve_openapi(struct exchange *exchange) {
-    buffer_append(&exchange->out, exchange->worker->gateway->openapi);
+    buffer_append(&exchange->out, exchange->api->openapi);
     exchange_header(exchange, SLICE("cache-control"), SLICE("no-cache"));
     exchange_answer_json(exchange, 200);
 }

@@ -89,11 +89,10 @@ static bool exchange_note_head(struct exchange *exchange, const struct exchange_
 
 /* Finds the method; false when the answer stands. */
 static bool exchange_route(struct exchange *exchange) {
-    struct gateway *gateway = exchange->worker->gateway;
     struct sync_error error = {.status = SYNC_OK};
     struct slice allowed = SLICE_EMPTY;
-    enum sync_status status = route_match(gateway->routes, &exchange->request, &exchange->arena,
-                                          &exchange->route, &allowed, &error);
+    enum sync_status status = route_match(exchange->api->routes, &exchange->request,
+                                          &exchange->arena, &exchange->route, &allowed, &error);
     exchange->routed = status == SYNC_OK;
     if (status == SYNC_OK)
         return true;
@@ -244,7 +243,6 @@ static void exchange_pass_faults(struct exchange *exchange) {
 
 /* Makes the request message in `wire`; false when the answer stands. */
 static bool exchange_transcode(struct exchange *exchange) {
-    struct gateway *gateway = exchange->worker->gateway;
     const struct transcode_options options = {.check_required = true, .faults = &exchange->faults};
     struct sync_error error = {.status = SYNC_OK};
     exchange->faults.arena = &exchange->arena;
@@ -253,8 +251,9 @@ static bool exchange_transcode(struct exchange *exchange) {
     exchange->request.body = buffer_slice(&exchange->body);
     static const uint8_t prefix[GRPC_PREFIX_SIZE];
     buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
-    enum sync_status status = transcode_request_to_wire(
-        gateway->schema, &exchange->route, &exchange->request, &options, &exchange->wire, &error);
+    enum sync_status status =
+        transcode_request_to_wire(exchange->api->schema, &exchange->route, &exchange->request,
+                                  &options, &exchange->wire, &error);
     if (status == SYNC_OK)
         status = buffer_status(&exchange->wire);
     if (status == SYNC_ERR_TOO_LARGE) {

@@ -91,9 +91,9 @@ static bool stream_append(struct exchange *exchange, struct slice message,
         buffer_append(&exchange->out, SLICE("data: "));
     }
     arena_init(&arena, MESSAGE_ARENA_MAX);
-    enum sync_status status = transcode_response_to_json(
-        exchange->worker->gateway->schema, &exchange->route, message, &arena, &exchange->out,
-        unused, STREAM_HEADERS_MAX, &unused_count, error);
+    enum sync_status status = transcode_response_to_json(exchange->api->schema, &exchange->route,
+                                                         message, &arena, &exchange->out, unused,
+                                                         STREAM_HEADERS_MAX, &unused_count, error);
     arena_done(&arena);
     buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
     return status == SYNC_OK;

@@ -45,6 +45,7 @@ struct exchange {
     struct worker *worker;
     const struct exchange_sink *sink;
     void *context;
+    struct api *api; /* held: another may take its place meanwhile */
     struct exchange *spare_next;
     const struct peer *peer;
     enum exchange_state state;

@@ -9,13 +9,12 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "gateway/api.h"
 #include "gateway/client_table.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/network.h"
 #include "gateway/resolver.h"
-#include "gateway/schema.h"
 #include "gateway/tls.h"
-#include "gateway/transcode.h"
 #include "gateway/upstream_policy.h"
 
 enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
@@ -38,15 +37,13 @@ struct gateway {
     const struct clock *clock;
     const struct random_source *random;
     struct log *log;
-    struct log *access_log; /* NULL: requests are not logged */
-    struct schema *schema;
-    struct route_table *routes;
+    struct log *access_log;       /* NULL: requests are not logged */
     struct tls *tls;              /* NULL without https */
     struct client_table *clients; /* NULL where no client has a bound */
     struct networks trusted_proxies;
     bool proxy_protocol; /* trusted proxies begin with its header */
     struct gateway_metrics *metrics;
-    struct slice openapi;      /* JSON */
+    struct api *api;           /* the newest; main's alone: threads have their own hold */
     struct resolver *resolver; /* where the service is */
     struct upstream_policy upstream_policy;
     struct gateway_limits limits;

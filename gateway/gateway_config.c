@@ -9,8 +9,6 @@
 #include "sync_descriptor.h"
 
 enum {
-    DESCRIPTOR_SET_MAX = 16 << 20,
-    OPENAPI_MAX = 32 << 20,
     THREADS_DEFAULT_MAX = 2,
     SILENCE_GRACE_US = 5000000, /* calls end by their own deadline first */
     WINDOW_US = 10000000,
@@ -18,95 +16,97 @@ enum {
     EJECTION_FACTOR_MAX = 30,
 };
 
+/* How the API that is embedded calls itself. */
+#define SYNC_TITLE "TravelSense Sync"
+#define SYNC_DOMAIN "gateway.travelsense"
+#define SYNC_REALM "travelsense"
+
+static const struct config_option OPTIONS[] = {
+    {"http", CONFIG_TEXT, "127.0.0.1:8080", "HOST:PORT", "Where to serve in clear; empty: nowhere.",
+     0, 0},
+    {"https", CONFIG_TEXT, NULL, "HOST:PORT", "Where to serve by TLS.", 0, 0},
+    {"cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain for https, PEM.", 0, 0},
+    {"key", CONFIG_TEXT, NULL, "FILE", "The certificate's private key, PEM.", 0, 0},
+    {"client-ca", CONFIG_TEXT, NULL, "FILE",
+     "Authorities whose certificates clients of https show, PEM.", 0, 0},
+    {"client-auth", CONFIG_TEXT, "required", "WHEN",
+     "With --client-ca: whether a certificate is required or optional.", 0, 0},
+    {"ticket-lifetime-s", CONFIG_INT, "43200", "S", "For a TLS session to be resumed in.", 1,
+     604800},
+    {"allow-cleartext", CONFIG_FLAG, "false", NULL,
+     "Serve in clear on an address that others can reach.", 0, 0},
+    {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESSES",
+     "The gRPC service's backends: unix:PATH or HOST:PORT, separated by commas.", 0, 0},
+    {"upstream-cleartext", CONFIG_FLAG, "false", NULL,
+     "Speak in clear to backends on other machines.", 0, 0},
+    {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to each backend per thread.", 1,
+     UPSTREAM_SESSIONS_MAX},
+    {"upstream-connect-timeout-ms", CONFIG_INT, "1000", "MS",
+     "For a backend to accept a connection and greet.", 10, 60000},
+    {"upstream-health-interval-ms", CONFIG_INT, "1000", "MS",
+     "Between health checks of each connection; 0: no checks.", 0, 3600000},
+    {"upstream-health-timeout-ms", CONFIG_INT, "1000", "MS", "For a health check's answer.", 10,
+     60000},
+    {"upstream-health-fall", CONFIG_INT, "2", "N",
+     "Failed checks in a row that take a backend out.", 1, 100},
+    {"upstream-health-rise", CONFIG_INT, "2", "N", "Passed checks in a row that bring it back.", 1,
+     100},
+    {"upstream-failures-max", CONFIG_INT, "10", "N",
+     "Calls failed in a row for which a backend is left alone for a while; 0: never.", 0, 1000000},
+    {"upstream-failure-percent", CONFIG_INT, "50", "PERCENT",
+     "The same, of the calls of the last 10 s where these are 20 or more.", 1, 100},
+    {"upstream-ejection-ms", CONFIG_INT, "2000", "MS",
+     "How long it is left alone at first; doubles each time, at most 30-fold.", 10, 3600000},
+    {"upstream-slow-start-ms", CONFIG_INT, "0", "MS",
+     "How long a backend that is back gets fewer calls than the others.", 0, 3600000},
+    {"descriptor-set", CONFIG_TEXT, NULL, "FILE",
+     "The FileDescriptorSet of the service; by default that of TravelSense Sync.", 0, 0},
+    {"title", CONFIG_TEXT, NULL, "TEXT",
+     "The title of /openapi.json; by default the name of the first service.", 0, 0},
+    {"cors-origin", CONFIG_TEXT, NULL, "ORIGINS",
+     "Origins whose pages may call, separated by commas, or *.", 0, 0},
+    {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one per core, at most 2.", 0, 64},
+    {"max-connections", CONFIG_INT, "10000", "N", "Client connections at one time.", 1, 1000000},
+    {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
+     "Bytes of request bodies and answers held at one time.", 1 << 20, INT64_C(1) << 40},
+    {"max-handshakes", CONFIG_INT, "1000", "N",
+     "TLS handshakes at one time; beyond it the oldest ends.", 1, 1000000},
+    {"handshake-timeout-ms", CONFIG_INT, "10000", "MS", "For TLS to be agreed on.", 100, 3600000},
+    {"header-timeout-ms", CONFIG_INT, "10000", "MS", "For a request's head to come.", 100, 3600000},
+    {"idle-timeout-ms", CONFIG_INT, "60000", "MS", "For the next request to come.", 100, 86400000},
+    {"call-timeout-ms", CONFIG_INT, "30000", "MS", "For the service to answer.", 10, 3600000},
+    {"stream-timeout-ms", CONFIG_INT, "3600000", "MS", "For a streamed answer to end.", 10,
+     86400000},
+    {"stream-heartbeat-ms", CONFIG_INT, "15000", "MS",
+     "Between signs of life in server-sent events.", 10, 3600000},
+    {"drain-timeout-ms", CONFIG_INT, "10000", "MS",
+     "For requests in flight when the program is told to end.", 0, 3600000},
+    {"ready-file", CONFIG_TEXT, NULL, "FILE",
+     "Written once listening: a line per address, such as \"http 127.0.0.1:8080\".", 0, 0},
+    {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error.", 0, 0},
+    {"access-log", CONFIG_FLAG, "false", NULL, "Log every request.", 0, 0},
+    {"access-log-file", CONFIG_TEXT, NULL, "FILE", "Log every request there; SIGHUP opens it anew.",
+     0, 0},
+    {"trusted-proxies", CONFIG_TEXT, NULL, "NETWORKS",
+     "Whose X-Forwarded-For and Forwarded count, such as 10.0.0.0/8,2001:db8::/32.", 0, 0},
+    {"proxy-protocol", CONFIG_FLAG, "false", NULL,
+     "Trusted proxies begin with a header of the PROXY protocol.", 0, 0},
+    {"client-connections-max", CONFIG_INT, "0", "N",
+     "Connections of one client address; 0: no bound.", 0, 1000000},
+    {"client-streams-max", CONFIG_INT, "0", "N",
+     "Requests of one client address at one time; 0: no bound.", 0, 1000000},
+    {"client-requests-per-s", CONFIG_INT, "0", "N",
+     "Requests of one client address a second; 0: no bound.", 0, 1000000},
+};
+
 const struct config_program *gateway_program(void) {
-    static const struct config_option options[] = {
-        {"http", CONFIG_TEXT, "127.0.0.1:8080", "HOST:PORT",
-         "Where to serve in clear; empty: nowhere.", 0, 0},
-        {"https", CONFIG_TEXT, NULL, "HOST:PORT", "Where to serve by TLS.", 0, 0},
-        {"cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain for https, PEM.", 0, 0},
-        {"key", CONFIG_TEXT, NULL, "FILE", "The certificate's private key, PEM.", 0, 0},
-        {"client-ca", CONFIG_TEXT, NULL, "FILE",
-         "Authorities whose certificates clients of https show, PEM.", 0, 0},
-        {"client-auth", CONFIG_TEXT, "required", "WHEN",
-         "With --client-ca: whether a certificate is required or optional.", 0, 0},
-        {"ticket-lifetime-s", CONFIG_INT, "43200", "S", "For a TLS session to be resumed in.", 1,
-         604800},
-        {"allow-cleartext", CONFIG_FLAG, "false", NULL,
-         "Serve in clear on an address that others can reach.", 0, 0},
-        {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESSES",
-         "The gRPC service's backends: unix:PATH or HOST:PORT, separated by commas.", 0, 0},
-        {"upstream-cleartext", CONFIG_FLAG, "false", NULL,
-         "Speak in clear to backends on other machines.", 0, 0},
-        {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to each backend per thread.", 1,
-         UPSTREAM_SESSIONS_MAX},
-        {"upstream-connect-timeout-ms", CONFIG_INT, "1000", "MS",
-         "For a backend to accept a connection and greet.", 10, 60000},
-        {"upstream-health-interval-ms", CONFIG_INT, "1000", "MS",
-         "Between health checks of each connection; 0: no checks.", 0, 3600000},
-        {"upstream-health-timeout-ms", CONFIG_INT, "1000", "MS", "For a health check's answer.", 10,
-         60000},
-        {"upstream-health-fall", CONFIG_INT, "2", "N",
-         "Failed checks in a row that take a backend out.", 1, 100},
-        {"upstream-health-rise", CONFIG_INT, "2", "N", "Passed checks in a row that bring it back.",
-         1, 100},
-        {"upstream-failures-max", CONFIG_INT, "10", "N",
-         "Calls failed in a row for which a backend is left alone for a while; 0: never.", 0,
-         1000000},
-        {"upstream-failure-percent", CONFIG_INT, "50", "PERCENT",
-         "The same, of the calls of the last 10 s where these are 20 or more.", 1, 100},
-        {"upstream-ejection-ms", CONFIG_INT, "2000", "MS",
-         "How long it is left alone at first; doubles each time, at most 30-fold.", 10, 3600000},
-        {"upstream-slow-start-ms", CONFIG_INT, "0", "MS",
-         "How long a backend that is back gets fewer calls than the others.", 0, 3600000},
-        {"descriptor-set", CONFIG_TEXT, NULL, "FILE",
-         "The FileDescriptorSet of the service; by default that of TravelSense Sync.", 0, 0},
-        {"title", CONFIG_TEXT, "TravelSense Sync", "TEXT", "The title of /openapi.json.", 0, 0},
-        {"cors-origin", CONFIG_TEXT, NULL, "ORIGINS",
-         "Origins whose pages may call, separated by commas, or *.", 0, 0},
-        {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one per core, at most 2.", 0, 64},
-        {"max-connections", CONFIG_INT, "10000", "N", "Client connections at one time.", 1,
-         1000000},
-        {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
-         "Bytes of request bodies and answers held at one time.", 1 << 20, INT64_C(1) << 40},
-        {"max-handshakes", CONFIG_INT, "1000", "N",
-         "TLS handshakes at one time; beyond it the oldest ends.", 1, 1000000},
-        {"handshake-timeout-ms", CONFIG_INT, "10000", "MS", "For TLS to be agreed on.", 100,
-         3600000},
-        {"header-timeout-ms", CONFIG_INT, "10000", "MS", "For a request's head to come.", 100,
-         3600000},
-        {"idle-timeout-ms", CONFIG_INT, "60000", "MS", "For the next request to come.", 100,
-         86400000},
-        {"call-timeout-ms", CONFIG_INT, "30000", "MS", "For the service to answer.", 10, 3600000},
-        {"stream-timeout-ms", CONFIG_INT, "3600000", "MS", "For a streamed answer to end.", 10,
-         86400000},
-        {"stream-heartbeat-ms", CONFIG_INT, "15000", "MS",
-         "Between signs of life in server-sent events.", 10, 3600000},
-        {"drain-timeout-ms", CONFIG_INT, "10000", "MS",
-         "For requests in flight when the program is told to end.", 0, 3600000},
-        {"ready-file", CONFIG_TEXT, NULL, "FILE",
-         "Written once listening: a line per address, such as \"http 127.0.0.1:8080\".", 0, 0},
-        {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error.", 0, 0},
-        {"access-log", CONFIG_FLAG, "false", NULL, "Log every request.", 0, 0},
-        {"access-log-file", CONFIG_TEXT, NULL, "FILE",
-         "Log every request there; SIGHUP opens it anew.", 0, 0},
-        {"trusted-proxies", CONFIG_TEXT, NULL, "NETWORKS",
-         "Whose X-Forwarded-For and Forwarded count, such as 10.0.0.0/8,2001:db8::/32.", 0, 0},
-        {"proxy-protocol", CONFIG_FLAG, "false", NULL,
-         "Trusted proxies begin with a header of the PROXY protocol.", 0, 0},
-        {"client-connections-max", CONFIG_INT, "0", "N",
-         "Connections of one client address; 0: no bound.", 0, 1000000},
-        {"client-streams-max", CONFIG_INT, "0", "N",
-         "Requests of one client address at one time; 0: no bound.", 0, 1000000},
-        {"client-requests-per-s", CONFIG_INT, "0", "N",
-         "Requests of one client address a second; 0: no bound.", 0, 1000000},
-    };
     static const struct config_program program = {
         .name = "sync_gateway",
         .summary = "Serves a gRPC service as REST over HTTP/1.1 and HTTP/2.",
         .version = "0.1.0",
         .environment_prefix = "SYNC_GATEWAY",
-        .options = options,
-        .options_count = sizeof(options) / sizeof(options[0]),
+        .options = OPTIONS,
+        .options_count = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
     };
     return &program;
 }
@@ -117,25 +117,6 @@ static bool is_set(const char *text) {
 
 static enum sync_status bad_option(struct sync_error *error, const char *name, const char *why) {
     return sync_error_set(error, SYNC_ERR_INVALID, "CONFIG", NULL, "--%s: %s", name, why);
-}
-
-static enum sync_status read_file(const char *path, struct buffer *out, struct sync_error *error) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return sync_error_set(error, SYNC_ERR_INVALID, "FILE", NULL, "cannot open %s: %s", path,
-                              strerror(errno));
-    size_t got = 1;
-    while (got > 0 && !out->failed) {
-        uint8_t *room = buffer_reserve(out, 64 << 10);
-        got = room ? fread(room, 1, 64 << 10, file) : 0;
-        buffer_advance(out, got);
-    }
-    bool failed = ferror(file);
-    fclose(file);
-    if (failed || out->failed)
-        return sync_error_set(error, SYNC_ERR_INVALID, "FILE", NULL, "cannot read %s: %s", path,
-                              failed ? strerror(errno) : "it is too large");
-    return SYNC_OK;
 }
 
 static int access_log_open_file(const char *path) {
@@ -327,36 +308,31 @@ static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error
     return tls_open(&options, error, &setup->gateway.tls);
 }
 
-static enum sync_status setup_schema(struct gateway_setup *setup, struct sync_error *error) {
+enum sync_status gateway_setup_api(const struct gateway_setup *setup, struct sync_error *error,
+                                   struct api **ret_api) {
+    const char *title = config_text(setup->config, "title");
+    if (!is_set(title))
+        title = setup->descriptor_set ? NULL : SYNC_TITLE;
+    const struct api_options options = {
+        .path = setup->descriptor_set,
+        .embedded = slice_of(sync_descriptor, sync_descriptor_size),
+        .title = title,
+        .version = gateway_program()->version,
+        .domain = setup->descriptor_set ? "gateway" : SYNC_DOMAIN,
+        .realm = setup->descriptor_set ? NULL : SYNC_REALM,
+        .metrics = setup->gateway.metrics,
+    };
+    return api_open(&options, error, ret_api);
+}
+
+static enum sync_status setup_api(struct gateway_setup *setup, struct sync_error *error) {
     struct gateway *gateway = &setup->gateway;
     const char *path = config_text(setup->config, "descriptor-set");
-    struct slice set = slice_of(sync_descriptor, sync_descriptor_size);
-    enum sync_status status = SYNC_OK;
-    if (is_set(path)) {
-        status = read_file(path, &setup->descriptor_set, error);
-        set = buffer_slice(&setup->descriptor_set);
-    }
-    if (status == SYNC_OK) {
-        status = schema_open(set, error, &gateway->schema);
-        if (status != SYNC_OK && is_set(path)) {
-            const struct sync_error inner = *error;
-            sync_error_set(error, status, inner.reason, NULL, "%s: %s", path, inner.message);
-        }
-    }
-    if (status == SYNC_OK)
-        status = route_table_open(gateway->schema, error, &gateway->routes);
-    if (status != SYNC_OK)
-        return status;
-    status = openapi_render(gateway->schema, config_text(setup->config, "title"),
-                            gateway_program()->version, &setup->openapi);
-    if (status != SYNC_OK)
-        return sync_error_set(error, status, "OPENAPI", NULL, "cannot describe the API: %s",
-                              sync_status_text(status));
-    gateway->openapi = buffer_slice(&setup->openapi);
-    gateway->metrics = gateway_metrics_open(gateway->schema);
-    return gateway->metrics
-               ? SYNC_OK
-               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for metrics");
+    setup->descriptor_set = is_set(path) ? path : NULL;
+    gateway->metrics = gateway_metrics_open();
+    if (!gateway->metrics)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for metrics");
+    return gateway_setup_api(setup, error, &gateway->api);
 }
 
 enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *config,
@@ -367,8 +343,6 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
     setup->access_fd = -1;
     setup->gateway.clock = clock_system();
     setup->gateway.random = random_system();
-    buffer_init(&setup->descriptor_set, DESCRIPTOR_SET_MAX);
-    buffer_init(&setup->openapi, OPENAPI_MAX);
     setup_limits(setup);
     enum sync_status status = setup_log(setup, error);
     if (status == SYNC_OK)
@@ -382,15 +356,14 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
     if (status == SYNC_OK)
         status = setup_tls(setup, error);
     if (status == SYNC_OK)
-        status = setup_schema(setup, error);
+        status = setup_api(setup, error);
     return status;
 }
 
 void gateway_setup_done(struct gateway_setup *setup) {
     struct gateway *gateway = &setup->gateway;
+    gateway->api = api_release(gateway->api);
     gateway->metrics = gateway_metrics_close(gateway->metrics);
-    gateway->routes = route_table_close(gateway->routes);
-    gateway->schema = schema_close(gateway->schema);
     gateway->resolver = resolver_close(gateway->resolver);
     gateway->tls = tls_close(gateway->tls);
     gateway->clients = client_table_close(gateway->clients);
@@ -399,7 +372,5 @@ void gateway_setup_done(struct gateway_setup *setup) {
     if (setup->access_fd >= 0)
         close(setup->access_fd);
     gateway->log = log_close(gateway->log);
-    buffer_done(&setup->openapi);
-    buffer_done(&setup->descriptor_set);
     setup->config = config_close(setup->config);
 }

@@ -12,8 +12,7 @@ const struct config_program *gateway_program(void);
 struct gateway_setup {
     struct gateway gateway;
     struct config *config;
-    struct buffer descriptor_set; /* read from a file; empty: the embedded one */
-    struct buffer openapi;
+    const char *descriptor_set; /* a file's path; NULL: the embedded one */
     bool has_http, has_https;
     struct address http, https; /* as configured */
     unsigned threads;
@@ -29,6 +28,11 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
 
 /* Opens the access log's file anew, after it was moved away. Threads may be writing. */
 void gateway_setup_reopen_log(struct gateway_setup *setup);
+
+/* Reads the descriptor set (again) and makes an API of it, which the caller then holds. Errors as
+ * gateway_setup_init. */
+enum sync_status gateway_setup_api(const struct gateway_setup *setup, struct sync_error *error,
+                                   struct api **ret_api);
 
 /* Releases everything; no thread uses it any more. */
 void gateway_setup_done(struct gateway_setup *setup);

@@ -22,10 +22,13 @@ struct gateway_metrics {
     struct metric_family *backends[BACKEND_FAMILY_COUNT];
     struct metric *bytes_in, *bytes_out;
     struct gateway_series series;
-    const struct schema *schema;
+};
+
+struct method_metrics {
+    struct gateway_metrics *metrics;
     const struct schema_method *first; /* methods lie in one array */
-    size_t method_count;
-    struct method_series *methods; /* one more than methods: the gateway's own */
+    size_t count;
+    struct method_series *series; /* one more than methods: the gateway's own */
 };
 
 static struct metric_family *family(struct gateway_metrics *metrics, enum metric_kind kind,
@@ -142,29 +145,12 @@ static void register_families(struct gateway_metrics *metrics) {
     metrics_add_process(metrics->registry);
 }
 
-static bool name_methods(struct gateway_metrics *metrics) {
-    for (size_t i = 0; i <= metrics->method_count; i++) {
-        struct slice label = SLICE("gateway");
-        if (i < metrics->method_count)
-            label = slice_after(schema_method_at(metrics->schema, i)->path, 1);
-        metrics->methods[i].label = memory_copy_text(label.data, label.size);
-        if (!metrics->methods[i].label)
-            return false;
-    }
-    return true;
-}
-
-struct gateway_metrics *gateway_metrics_open(const struct schema *schema) {
+struct gateway_metrics *gateway_metrics_open(void) {
     struct gateway_metrics *metrics = memory_zalloc(1, sizeof(*metrics));
     if (!metrics)
         return NULL;
-    metrics->schema = schema;
-    metrics->method_count = schema_method_count(schema);
-    if (metrics->method_count > 0)
-        metrics->first = schema_method_at(schema, 0);
     metrics->registry = metrics_open();
-    metrics->methods = memory_zalloc(metrics->method_count + 1, sizeof(*metrics->methods));
-    if (!metrics->registry || !metrics->methods || !name_methods(metrics))
+    if (!metrics->registry)
         return gateway_metrics_close(metrics);
     register_families(metrics);
     return metrics;
@@ -173,11 +159,45 @@ struct gateway_metrics *gateway_metrics_open(const struct schema *schema) {
 struct gateway_metrics *gateway_metrics_close(struct gateway_metrics *metrics) {
     if (!metrics)
         return NULL;
-    for (size_t i = 0; metrics->methods && i <= metrics->method_count; i++)
-        memory_free(metrics->methods[i].label);
-    memory_free(metrics->methods);
     metrics_close(metrics->registry);
     memory_free(metrics);
+    return NULL;
+}
+
+static bool name_methods(struct method_metrics *methods, const struct schema *schema) {
+    for (size_t i = 0; i <= methods->count; i++) {
+        struct slice label = SLICE("gateway");
+        if (i < methods->count)
+            label = slice_after(schema_method_at(schema, i)->path, 1);
+        methods->series[i].label = memory_copy_text(label.data, label.size);
+        if (!methods->series[i].label)
+            return false;
+    }
+    return true;
+}
+
+struct method_metrics *method_metrics_open(struct gateway_metrics *metrics,
+                                           const struct schema *schema) {
+    struct method_metrics *methods = memory_zalloc(1, sizeof(*methods));
+    if (!methods)
+        return NULL;
+    methods->metrics = metrics;
+    methods->count = schema_method_count(schema);
+    if (methods->count > 0)
+        methods->first = schema_method_at(schema, 0);
+    methods->series = memory_zalloc(methods->count + 1, sizeof(*methods->series));
+    if (!methods->series || !name_methods(methods, schema))
+        return method_metrics_close(methods);
+    return methods;
+}
+
+struct method_metrics *method_metrics_close(struct method_metrics *methods) {
+    if (!methods)
+        return NULL;
+    for (size_t i = 0; methods->series && i <= methods->count; i++)
+        memory_free(methods->series[i].label);
+    memory_free(methods->series);
+    memory_free(methods);
     return NULL;
 }
 
@@ -206,12 +226,13 @@ static struct metric *seconds_of(struct gateway_metrics *metrics, struct method_
     return metric;
 }
 
-void gateway_metrics_request(struct gateway_metrics *metrics, const struct schema_method *method,
-                             int http_status, uint64_t duration_us, uint64_t bytes_in,
-                             uint64_t bytes_out) {
-    size_t index = method ? (size_t)(method - metrics->first) : metrics->method_count;
-    assert(index <= metrics->method_count);
-    struct method_series *series = &metrics->methods[index];
+void method_metrics_request(struct method_metrics *methods, const struct schema_method *method,
+                            int http_status, uint64_t duration_us, uint64_t bytes_in,
+                            uint64_t bytes_out) {
+    struct gateway_metrics *metrics = methods->metrics;
+    size_t index = method ? (size_t)(method - methods->first) : methods->count;
+    assert(index <= methods->count);
+    struct method_series *series = &methods->series[index];
     metric_add(requests_of(metrics, series, http_status), 1);
     metric_observe(seconds_of(metrics, series), (double)duration_us / 1e6);
     metric_add(metrics->bytes_in, (double)bytes_in);

@@ -7,17 +7,27 @@
 
 struct gateway_metrics;
 
-/* Registers everything, process_* included. The schema's methods are the values of the label
- * "method"; the schema outlives the metrics. NULL without memory. */
-struct gateway_metrics *gateway_metrics_open(const struct schema *schema);
+/* Registers everything, process_* included. NULL without memory. */
+struct gateway_metrics *gateway_metrics_open(void);
 
 /* Closes; returns NULL. */
 struct gateway_metrics *gateway_metrics_close(struct gateway_metrics *metrics);
 
-/* Counts one answered request. `method` NULL: the gateway's own answers. */
-void gateway_metrics_request(struct gateway_metrics *metrics, const struct schema_method *method,
-                             int http_status, uint64_t duration_us, uint64_t bytes_in,
-                             uint64_t bytes_out);
+/* The series of a schema's methods, whose names are the values of the label "method". */
+struct method_metrics;
+
+/* Makes room for the series; each is looked up when it is first needed. Metrics and schema outlive
+ * them. NULL without memory. */
+struct method_metrics *method_metrics_open(struct gateway_metrics *metrics,
+                                           const struct schema *schema);
+
+/* Closes; the series go on in the metrics. NULL is allowed; returns NULL. */
+struct method_metrics *method_metrics_close(struct method_metrics *methods);
+
+/* Counts one answered request. `method`, of the schema, NULL: the gateway's own answers. */
+void method_metrics_request(struct method_metrics *methods, const struct schema_method *method,
+                            int http_status, uint64_t duration_us, uint64_t bytes_in,
+                            uint64_t bytes_out);
 
 /* Appends all series as text. */
 void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out);

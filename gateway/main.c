@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,12 +16,36 @@
 
 enum { THREADS_MAX = 64, TRIM_SECONDS = 10, DESCRIPTORS_OWN = 200 };
 
+/* What tells that a file is another than before. */
+struct file_mark {
+    bool exists;
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
 /* The running parts. */
 struct program {
     struct gateway_setup setup;
     struct worker *workers[THREADS_MAX];
     unsigned worker_count;
+    struct file_mark set_mark; /* of the descriptor set, as it was last read */
+    struct file_mark set_seen; /* as it was a second ago */
 };
+
+static struct file_mark file_mark(const char *path) {
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return (struct file_mark){.exists = false};
+    return (struct file_mark){true, found.st_dev, found.st_ino, found.st_size, found.st_mtim};
+}
+
+static bool file_mark_equal(const struct file_mark *a, const struct file_mark *b) {
+    return a->exists == b->exists && a->device == b->device && a->inode == b->inode &&
+           a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
+}
 
 static void fail(const struct sync_error *error) {
     fprintf(stderr, "sync_gateway: %s\n", error->message);
@@ -30,7 +55,7 @@ static int check(struct gateway_setup *setup) {
     struct buffer routes;
     buffer_init(&routes, 1 << 20);
     config_print(setup->config, stdout);
-    route_table_print(setup->gateway.routes, &routes);
+    route_table_print(setup->gateway.api->routes, &routes);
     printf("\n# routes\n%.*s", (int)routes.size, (const char *)routes.data);
     buffer_done(&routes);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -135,32 +160,69 @@ static void reload_tls(struct gateway *gateway) {
              LOG_INT("not_after", tls_not_after_s(gateway->tls)));
 }
 
-/* What is to be done every second: a burst's memory goes back to the system, a new certificate is
- * noticed. */
-static void tend(struct gateway *gateway, unsigned seconds) {
+/* Reads the descriptor set again, for the requests to come. One that is bad leaves the old one in
+ * force. */
+static void reload_api(struct program *program) {
+    struct gateway_setup *setup = &program->setup;
+    struct sync_error error = {.status = SYNC_OK};
+    struct api *api = NULL;
+    if (!setup->descriptor_set)
+        return;
+    program->set_mark = file_mark(setup->descriptor_set);
+    if (gateway_setup_api(setup, &error, &api) != SYNC_OK) {
+        log_line(setup->gateway.log, LOG_ERROR, "the descriptor set stays as it was",
+                 LOG_TEXT("reason", error.message));
+        return;
+    }
+    api_release(setup->gateway.api);
+    setup->gateway.api = api;
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_adopt(program->workers[i], api);
+    log_line(setup->gateway.log, LOG_INFO, "the descriptor set was loaded",
+             LOG_TEXT("file", setup->descriptor_set),
+             LOG_INT("methods", (int64_t)schema_method_count(api->schema)));
+}
+
+/* Reads a descriptor set that is new, and was so a second ago: it may be in the midst of being
+ * written. */
+static void notice_api(struct program *program) {
+    if (!program->setup.descriptor_set)
+        return;
+    struct file_mark mark = file_mark(program->setup.descriptor_set);
+    if (mark.exists && !file_mark_equal(&mark, &program->set_mark) &&
+        file_mark_equal(&mark, &program->set_seen))
+        reload_api(program);
+    program->set_seen = mark;
+}
+
+/* What is to be done every second: a burst's memory goes back to the system, what files hold anew
+ * is noticed. */
+static void tend(struct program *program, unsigned seconds) {
+    struct gateway *gateway = &program->setup.gateway;
     if (seconds % TRIM_SECONDS == 0)
         memory_trim();
     if (gateway->tls && tls_files_changed(gateway->tls))
         reload_tls(gateway);
+    notice_api(program);
 }
 
-/* Waits for a signal to end; SIGHUP loads what may change. */
-static void wait_for_end(const sigset_t *signals, struct gateway_setup *setup) {
-    struct gateway *gateway = &setup->gateway;
-    struct log *log = gateway->log;
+/* Waits for a signal to end; SIGHUP reads what may change. */
+static void wait_for_end(const sigset_t *signals, struct program *program) {
+    struct gateway *gateway = &program->setup.gateway;
     const struct timespec pause = {.tv_sec = 1};
     int signal_number;
     unsigned seconds = 0;
     while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0 || signal_number == SIGHUP) {
         if (signal_number != SIGHUP) {
-            tend(gateway, ++seconds);
+            tend(program, ++seconds);
             continue;
         }
-        gateway_setup_reopen_log(setup);
+        gateway_setup_reopen_log(&program->setup);
         if (gateway->tls)
             reload_tls(gateway);
+        reload_api(program);
     }
-    log_line(log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
+    log_line(gateway->log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
     /* A second signal ends at once; there is nothing left to load. */
     signal(SIGHUP, SIG_IGN);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
@@ -199,7 +261,7 @@ static int serve(struct program *program, struct sync_error *error) {
     if (status == SYNC_OK)
         status = announce(&program->setup, error);
     if (status == SYNC_OK)
-        wait_for_end(&signals, &program->setup);
+        wait_for_end(&signals, program);
     stop_workers(program);
     if (status == SYNC_OK) {
         log_line(program->setup.gateway.log, LOG_INFO, "stopped", LOG_INT("status", 0));
@@ -233,6 +295,9 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     int rc = EXIT_FAILURE;
+    const char *set = config_text(config, "descriptor-set");
+    if (set && set[0])
+        program->set_mark = file_mark(set); /* before it is read: what comes later is seen */
     if (gateway_setup_init(&program->setup, config, &error) != SYNC_OK)
         fail(&error);
     else

@@ -47,6 +47,7 @@ struct upstream_call {
     const struct transcode_header *metadata; /* copied when the call starts */
     size_t metadata_count;
     size_t response_max; /* bytes of a message of the answer */
+    bool takes_details;  /* details of an error may come as the answer's message, where large */
 
     /* the pool's own: gateway/upstream.h; the rest is zero where a call is started without one */
     bool (*ended)(struct upstream_call *call, const struct upstream_result *result);

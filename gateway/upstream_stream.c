@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "gateway/grpc_status.h"
 
-enum { UPSTREAM_METADATA_MAX = 24, UPSTREAM_METADATA_FIXED = 8 };
+enum { UPSTREAM_METADATA_MAX = 24, UPSTREAM_METADATA_FIXED = 7 };
 
 static void upstream_call_attach(struct upstream_session *session, struct upstream_call *call) {
     call->session = session;
@@ -86,7 +86,7 @@ static int upstream_on_send_data(nghttp2_session *http2, nghttp2_frame *frame,
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call) {
     assert(session->state <= UPSTREAM_UP && !call->session);
-    assert(call->metadata_count <= UPSTREAM_METADATA_MAX - UPSTREAM_METADATA_FIXED);
+    assert(call->metadata_count < UPSTREAM_METADATA_MAX - UPSTREAM_METADATA_FIXED);
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
     grpc_timeout_format(call->timeout_us, timeout);
     nghttp2_nv headers[UPSTREAM_METADATA_MAX] = {
@@ -97,10 +97,11 @@ enum sync_status upstream_session_start(struct upstream_session *session,
         nv_of(SLICE("te"), SLICE("trailers")),
         nv_of(SLICE("content-type"), SLICE("application/grpc")),
         nv_of(SLICE("grpc-timeout"), slice_text(timeout)),
-        /* Trailers are small; details that are not may come as a message before them. */
-        nv_of(SLICE("accept-status-details"), SLICE("message")),
     };
     size_t count = UPSTREAM_METADATA_FIXED;
+    /* Trailers are small; details that are not may come as a message before them. */
+    if (call->takes_details)
+        headers[count++] = nv_of(SLICE("accept-status-details"), SLICE("message"));
     for (size_t i = 0; i < call->metadata_count; i++)
         headers[count++] = nv_of(call->metadata[i].name, call->metadata[i].value);
     nghttp2_data_provider provider = {.read_callback = upstream_on_data_source};

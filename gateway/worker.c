@@ -19,7 +19,9 @@ enum { WORKER_WAIT_MAX_MS = 1000, WORKER_LAST_TURNS = 3 };
 /* What others need not see. */
 struct worker_private {
     struct worker worker;
-    struct loop_source wake; /* an eventfd: drain */
+    struct loop_source wake; /* an eventfd: drain, or an API to adopt */
+    atomic_bool drain;
+    _Atomic(struct api *) next_api; /* held; NULL: none */
     struct loop_timer drain_end;
     pthread_t thread;
     bool started;
@@ -72,7 +74,13 @@ static void worker_woken(struct loop_source *source, uint32_t events) {
         (struct worker_private *)((char *)source - offsetof(struct worker_private, wake));
     uint64_t count;
     (void)!read(source->fd, &count, sizeof(count));
-    worker_begin_drain(&self->worker);
+    struct api *api = atomic_exchange(&self->next_api, NULL);
+    if (api) {
+        api_release(self->worker.api);
+        self->worker.api = api;
+    }
+    if (atomic_load(&self->drain))
+        worker_begin_drain(&self->worker);
 }
 
 static enum sync_status worker_setup(struct worker_private *self, int *http_fd, int *https_fd) {
@@ -121,6 +129,7 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
         self->wake.fd = -1;
         self->worker.gateway = gateway;
         self->worker.handshakes_tail = &self->worker.handshakes;
+        self->worker.api = api_hold(gateway->api);
         status = worker_setup(self, &http_fd, &https_fd);
     }
     if (status == SYNC_OK) {
@@ -157,9 +166,20 @@ enum sync_status worker_start(struct worker *worker) {
     return SYNC_OK;
 }
 
-void worker_drain(struct worker *worker) {
+static void worker_wake(struct worker_private *self) {
     uint64_t one = 1;
-    (void)!write(private_of(worker)->wake.fd, &one, sizeof(one));
+    (void)!write(self->wake.fd, &one, sizeof(one));
+}
+
+void worker_adopt(struct worker *worker, struct api *api) {
+    struct worker_private *self = private_of(worker);
+    api_release(atomic_exchange(&self->next_api, api_hold(api)));
+    worker_wake(self);
+}
+
+void worker_drain(struct worker *worker) {
+    atomic_store(&private_of(worker)->drain, true);
+    worker_wake(private_of(worker));
 }
 
 void worker_join(struct worker *worker) {
@@ -188,6 +208,8 @@ struct worker *worker_close(struct worker *worker) {
     if (self->wake.fd >= 0)
         close(self->wake.fd);
     worker->loop = loop_close(worker->loop);
+    worker->api = api_release(worker->api);
+    api_release(atomic_exchange(&self->next_api, NULL));
     worker->compressor = compressor_close(worker->compressor);
     memory_free(worker->scratch);
     memory_free(worker->upstream_scratch);

@@ -16,6 +16,7 @@ struct listener;
 /* Fields are read by the gateway's files; one thread. */
 struct worker {
     struct gateway *gateway;
+    struct api *api; /* held; what new requests are served by */
     struct loop *loop;
     struct upstream *upstream;
     struct compressor *compressor;
@@ -39,6 +40,10 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
 
 /* Starts the thread. SYNC_ERR_IO when the system refuses. */
 enum sync_status worker_start(struct worker *worker);
+
+/* Has the thread serve new requests by another API, of which it takes a hold. Any thread that has
+ * one. */
+void worker_adopt(struct worker *worker, struct api *api);
 
 /* Asks the thread to take no new connections, finish what is in flight and end. Any thread. */
 void worker_drain(struct worker *worker);

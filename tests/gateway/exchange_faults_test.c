@@ -93,13 +93,15 @@ static int setup(void **state) {
     address_format(&address, list);
     const struct resolver_options targets = {.targets = list};
     assert_int_equal(resolver_open(&targets, &error, &gateway.resolver), SYNC_OK);
-    assert_int_equal(
-        schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &gateway.schema),
-        SYNC_OK);
-    assert_int_equal(route_table_open(gateway.schema, &error, &gateway.routes), SYNC_OK);
-    gateway.metrics = gateway_metrics_open(gateway.schema);
+    gateway.metrics = gateway_metrics_open();
+    assert_non_null(gateway.metrics);
+    const struct api_options api = {.embedded = slice_of(sync_descriptor, sync_descriptor_size),
+                                    .version = "1",
+                                    .domain = "test",
+                                    .metrics = gateway.metrics};
+    assert_int_equal(api_open(&api, &error, &worker.api), SYNC_OK);
     worker.compressor = compressor_open();
-    assert_true(gateway.metrics && worker.compressor);
+    assert_non_null(worker.compressor);
     assert_int_equal(loop_open(gateway.clock, &worker.loop), SYNC_OK);
     const struct upstream_options options = {.loop = worker.loop,
                                              .resolver = gateway.resolver,
@@ -120,10 +122,9 @@ static int teardown(void **state) {
     loop_turn(worker.loop, 0);
     loop_close(worker.loop);
     compressor_close(worker.compressor);
+    api_release(worker.api);
     gateway_metrics_close(gateway.metrics);
     resolver_close(gateway.resolver);
-    route_table_close(gateway.routes);
-    schema_close(gateway.schema);
     scripted_peer_close(&service.peer);
     return 0;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "sync_descriptor.h"
 
 enum { TURNS = 50, STEP_US = 32000 };
 
@@ -17,7 +16,6 @@ struct gateway_metrics *metrics;
 uint64_t time_us;
 
 static struct resolver *resolver;
-static struct schema *schema;
 static uint8_t scratch[64 << 10];
 
 const char request_bytes[8] = {0, 0, 0, 0, 3, 'a', 'b', 'c'};
@@ -161,7 +159,8 @@ void caller_init(struct caller *caller, struct slice request) {
                                           .timeout_us = 5000000,
                                           .metadata = metadata,
                                           .metadata_count = 1,
-                                          .response_max = 4 << 20};
+                                          .response_max = 4 << 20,
+                                          .takes_details = true};
 }
 
 void caller_free(struct caller *caller) {
@@ -198,7 +197,6 @@ void caller_call(struct caller *caller) {
 
 int setup_closed(void **state) {
     (void)state;
-    struct sync_error error;
     time_us = 1000000000;
     memset(services, 0, sizeof services);
     for (int i = 0; i < SERVICES_MAX; i++) {
@@ -218,9 +216,7 @@ int setup_closed(void **state) {
                                                   .open_us = 2000000,
                                                   .open_max_us = 60000000}};
     assert_int_equal(loop_open(&test_clock, &loop), SYNC_OK);
-    assert_int_equal(schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &schema),
-                     SYNC_OK);
-    metrics = gateway_metrics_open(schema);
+    metrics = gateway_metrics_open();
     assert_non_null(metrics);
     return 0;
 }
@@ -263,7 +259,6 @@ int teardown(void **state) {
     loop = loop_close(loop);
     resolver = resolver_close(resolver);
     metrics = gateway_metrics_close(metrics);
-    schema = schema_close(schema);
     for (int i = 0; i < SERVICES_MAX; i++) {
         scripted_peer_close(&services[i].peer);
         buffer_done(&services[i].request);

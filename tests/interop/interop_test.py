@@ -3,19 +3,16 @@
 grpc-go's, which tools/setup --ci installs; without it the cases are skipped."""
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
 import harness  # noqa: E402 pylint: disable=C0413
+import interop_server  # noqa: E402 pylint: disable=C0413
 
 CLIENT = harness.binary("tests/interop/interop_client")
-SERVER = os.path.join(harness.ROOT, ".cache", "bin", "grpc-interop-server")
-SECONDS_MAX = 60
 
 STANDARD = (
     "empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong",
@@ -24,28 +21,14 @@ STANDARD = (
     "unimplemented_method", "unimplemented_service", "custom_metadata")
 
 
-@unittest.skipUnless(os.path.exists(SERVER), "grpc-go's interop server is not in .cache/bin "
-                     "(tools/setup --ci)")
+@interop_server.REQUIRED
 class Cleartext(unittest.TestCase):
     server_flags = ()
     client_flags = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.port = harness.free_port()
-        cls.server = subprocess.Popen([SERVER, "-port", str(cls.port)] + list(cls.server_flags),
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + SECONDS_MAX
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", cls.port), timeout=1).close()
-                return
-            except OSError:
-                if cls.server.poll() is not None or time.monotonic() > deadline:
-                    cls.tearDownClass()
-                    raise
-                time.sleep(0.01)
+        cls.server, cls.port = interop_server.start(cls.server_flags)
 
     @classmethod
     def tearDownClass(cls):
@@ -55,7 +38,7 @@ class Cleartext(unittest.TestCase):
     def run_case(self, name):
         run = subprocess.run([CLIENT, "127.0.0.1:%d" % self.port, name] + list(self.client_flags),
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             timeout=SECONDS_MAX, check=False)
+                             timeout=interop_server.SECONDS_MAX, check=False)
         self.assertEqual(run.returncode, 0, run.stdout)
 
     def test_every_standard_case_is_there(self):
@@ -86,7 +69,8 @@ class Tls(Cleartext):
     def test_a_server_by_another_name_is_refused(self):
         run = subprocess.run([CLIENT, "127.0.0.1:%d" % self.port, "empty_unary",
                               self.client_flags[0], "other.test"], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, timeout=SECONDS_MAX, check=False)
+                             stderr=subprocess.STDOUT, timeout=interop_server.SECONDS_MAX,
+                             check=False)
         self.assertEqual(run.returncode, 1, run.stdout)
 
 
