@@ -15,6 +15,7 @@
 #include "gateway/network.h"
 #include "gateway/resolver.h"
 #include "gateway/tls.h"
+#include "gateway/tls_client.h"
 #include "gateway/upstream_policy.h"
 
 enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
@@ -46,6 +47,7 @@ struct gateway {
     struct api *api;           /* the newest; main's alone: threads have their own hold */
     struct resolver *resolver; /* where the service is */
     struct upstream_policy upstream_policy;
+    struct tls_client *upstream_tls; /* NULL: in clear */
     struct gateway_limits limits;
     struct slice cors_origins[GATEWAY_CORS_ORIGINS_MAX]; /* one "*" allows all */
     size_t cors_origin_count;

@@ -37,6 +37,13 @@ static const struct config_option OPTIONS[] = {
      "Serve in clear on an address that others can reach.", 0, 0},
     {"upstream", CONFIG_TEXT, "unix:/run/travelsense/sync.sock", "ADDRESSES",
      "The gRPC service's backends: unix:PATH or HOST:PORT, separated by commas.", 0, 0},
+    {"upstream-tls", CONFIG_FLAG, "false", NULL, "Speak TLS to backends that are not Unix sockets.",
+     0, 0},
+    {"upstream-ca", CONFIG_TEXT, NULL, "FILE",
+     "Who may vouch for backends, PEM; by default whom the system trusts.", 0, 0},
+    {"upstream-cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain shown to backends, PEM.", 0,
+     0},
+    {"upstream-key", CONFIG_TEXT, NULL, "FILE", "Its private key, PEM.", 0, 0},
     {"upstream-cleartext", CONFIG_FLAG, "false", NULL,
      "Speak in clear to backends on other machines.", 0, 0},
     {"upstream-sessions", CONFIG_INT, "2", "N", "Connections to each backend per thread.", 1,
@@ -253,6 +260,22 @@ static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync
     return SYNC_OK;
 }
 
+static const char *config_path(const struct config *config, const char *name) {
+    const char *path = config_text(config, name);
+    return is_set(path) ? path : NULL;
+}
+
+static enum sync_status setup_upstream_tls(struct gateway_setup *setup, struct sync_error *error) {
+    const struct tls_client_options options = {
+        .ca_path = config_path(setup->config, "upstream-ca"),
+        .cert_path = config_path(setup->config, "upstream-cert"),
+        .key_path = config_path(setup->config, "upstream-key"),
+    };
+    if (!options.cert_path != !options.key_path)
+        return bad_option(error, "upstream-cert", "it and --upstream-key go together");
+    return tls_client_open(&options, error, &setup->gateway.upstream_tls);
+}
+
 static enum sync_status setup_upstream(struct gateway_setup *setup, struct sync_error *error) {
     const struct config *config = setup->config;
     uint64_t ejection_us = config_us(config, "upstream-ejection-ms");
@@ -275,9 +298,13 @@ static enum sync_status setup_upstream(struct gateway_setup *setup, struct sync_
                 .open_max_us = ejection_us * EJECTION_FACTOR_MAX,
             },
     };
+    bool secure = config_flag(config, "upstream-tls");
+    enum sync_status status = secure ? setup_upstream_tls(setup, error) : SYNC_OK;
+    if (status != SYNC_OK)
+        return status;
     const struct resolver_options options = {
         .targets = config_text(config, "upstream"),
-        .only_local = !config_flag(config, "upstream-cleartext"),
+        .only_local = !secure && !config_flag(config, "upstream-cleartext"),
         .log = setup->gateway.log,
     };
     return resolver_open(&options, error, &setup->gateway.resolver);
@@ -365,6 +392,7 @@ void gateway_setup_done(struct gateway_setup *setup) {
     gateway->api = api_release(gateway->api);
     gateway->metrics = gateway_metrics_close(gateway->metrics);
     gateway->resolver = resolver_close(gateway->resolver);
+    gateway->upstream_tls = tls_client_close(gateway->upstream_tls);
     gateway->tls = tls_close(gateway->tls);
     gateway->clients = client_table_close(gateway->clients);
     if (gateway->access_log != gateway->log)

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ enum {
 
 struct resolver_target {
     char host[ADDRESS_TEXT_MAX], port[ADDRESS_PORT_TEXT_MAX];
+    char authority[ADDRESS_TEXT_MAX];
     bool is_name;
     struct address addresses[RESOLVER_ADDRESSES_MAX]; /* of a name: as last found */
     int count;
@@ -66,14 +68,22 @@ static enum sync_status resolver_add(struct resolver *resolver, const char *text
         return target_bad(text, "the list is too long", error);
     struct resolver_target *target = &resolver->targets[resolver->target_count];
     enum sync_status status = address_parse_numeric(text, error, &target->addresses[0]);
-    if (status == SYNC_ERR_NOT_FOUND) {
-        status = address_split(text, error, target->host, target->port);
-        target->is_name = resolver->has_names = true;
-    } else {
-        target->count = 1;
-    }
-    if (status != SYNC_OK)
+    target->is_name = status == SYNC_ERR_NOT_FOUND;
+    if (target->is_name)
+        resolver->has_names = true;
+    else if (status != SYNC_OK)
         return status;
+    else
+        target->count = 1;
+    if (!target->is_name && target->addresses[0].storage.ss_family == AF_UNIX) {
+        snprintf(target->host, sizeof(target->host), "localhost");
+        snprintf(target->authority, sizeof(target->authority), "localhost");
+    } else {
+        snprintf(target->authority, sizeof(target->authority), "%s", text);
+        status = address_split(text, error, target->host, target->port);
+        if (status != SYNC_OK)
+            return status;
+    }
     bool is_local = target->is_name ? strcmp(target->host, "localhost") == 0
                                     : address_is_loopback(&target->addresses[0]);
     if (resolver->only_local && !is_local)
@@ -263,14 +273,20 @@ unsigned resolver_generation(const struct resolver *resolver) {
 }
 
 size_t resolver_addresses(struct resolver *resolver,
-                          struct address ret_addresses[RESOLVER_ADDRESSES_MAX]) {
+                          struct resolver_address ret_addresses[RESOLVER_ADDRESSES_MAX]) {
+    struct address known[RESOLVER_ADDRESSES_MAX];
     size_t count = 0;
     pthread_mutex_lock(&resolver->mutex);
     for (size_t i = 0; i < resolver->target_count; i++) {
         const struct resolver_target *target = &resolver->targets[i];
         for (int j = 0; j < target->count && count < RESOLVER_ADDRESSES_MAX; j++) {
-            if (!address_is_among(&target->addresses[j], ret_addresses, count))
-                ret_addresses[count++] = target->addresses[j];
+            if (address_is_among(&target->addresses[j], known, count))
+                continue;
+            known[count] = target->addresses[j];
+            ret_addresses[count].address = target->addresses[j];
+            memcpy(ret_addresses[count].host, target->host, sizeof(target->host));
+            memcpy(ret_addresses[count].authority, target->authority, sizeof(target->authority));
+            count++;
         }
     }
     pthread_mutex_unlock(&resolver->mutex);

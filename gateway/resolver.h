@@ -13,6 +13,13 @@ enum {
 
 struct resolver;
 
+/* Where a backend is, and by which name it goes. */
+struct resolver_address {
+    struct address address;
+    char host[ADDRESS_TEXT_MAX];      /* as the list has it; "localhost" for a Unix socket */
+    char authority[ADDRESS_TEXT_MAX]; /* the host and port for HTTP */
+};
+
 /* Finds the addresses of a host, at most `max`: their count, or -1. May block. */
 typedef int resolver_lookup(const char *host, const char *port, struct address *ret_addresses,
                             int max);
@@ -44,7 +51,7 @@ unsigned resolver_generation(const struct resolver *resolver);
 
 /* Copies the addresses, each once, and tells their count. Any thread. */
 size_t resolver_addresses(struct resolver *resolver,
-                          struct address ret_addresses[RESOLVER_ADDRESSES_MAX]);
+                          struct resolver_address ret_addresses[RESOLVER_ADDRESSES_MAX]);
 
 /* Asks that names be looked up soon, because a backend is away; at most once a second it is done.
  * Any thread. */

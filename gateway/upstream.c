@@ -14,13 +14,22 @@ enum {
     SLOW_START_PARTS = 10, /* a backend that is back counts as so many times busier, then less */
 };
 
+static bool resolver_has(const struct resolver_address *addresses, size_t count,
+                         const struct upstream_backend *backend) {
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&addresses[i].address, &backend->at.address))
+            return true;
+    }
+    return false;
+}
+
 /* Lets go of the backends whose addresses are no longer among these. */
-static void upstream_retire_others(struct upstream *upstream, const struct address *addresses,
-                                   size_t count) {
+static void upstream_retire_others(struct upstream *upstream,
+                                   const struct resolver_address *addresses, size_t count) {
     struct upstream_backend **link = &upstream->backends;
     while (*link) {
         struct upstream_backend *backend = *link;
-        if (address_is_among(&backend->address, addresses, count)) {
+        if (resolver_has(addresses, count, backend)) {
             link = &backend->next;
             continue;
         }
@@ -35,10 +44,11 @@ static void upstream_retire_others(struct upstream *upstream, const struct addre
 
 /* Opens a backend for each address that has none. */
 static enum sync_status upstream_open_missing(struct upstream *upstream,
-                                              const struct address *addresses, size_t count) {
+                                              const struct resolver_address *addresses,
+                                              size_t count) {
     for (size_t i = 0; i < count; i++) {
         struct upstream_backend **link = &upstream->backends;
-        while (*link && !address_equal(&(*link)->address, &addresses[i]))
+        while (*link && !address_equal(&(*link)->at.address, &addresses[i].address))
             link = &(*link)->next;
         if (*link)
             continue;
@@ -70,7 +80,7 @@ static enum sync_status upstream_refresh(struct upstream *upstream) {
     unsigned generation = resolver_generation(resolver);
     enum sync_status status = SYNC_OK;
     if (generation != upstream->generation) {
-        struct address addresses[RESOLVER_ADDRESSES_MAX];
+        struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
         size_t count = resolver_addresses(resolver, addresses);
         upstream_retire_others(upstream, addresses, count);
         status = upstream_open_missing(upstream, addresses, count);

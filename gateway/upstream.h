@@ -16,6 +16,7 @@ struct upstream_options {
     struct loop *loop;
     struct resolver *resolver;            /* where the backends are; outlives the upstream */
     const struct upstream_policy *policy; /* outlives the upstream */
+    struct tls_client *tls;               /* NULL: in clear; Unix sockets always are */
     uint8_t *scratch;                     /* as upstream_session_open */
     size_t scratch_size;
     struct log *log;                 /* NULL: silent */

@@ -42,8 +42,12 @@ static void slot_connect(struct upstream_slot *slot) {
     assert(!slot->session);
     slot->tried_us = loop_now_us(options->loop);
     metric_add(backend->series.connects, 1);
+    const struct upstream_endpoint endpoint = {.address = &backend->at.address,
+                                               .host = backend->at.host,
+                                               .authority = slice_text(backend->at.authority),
+                                               .tls = options->tls};
     enum sync_status status =
-        upstream_session_open(options->loop, &backend->address, &backend->owner, options->scratch,
+        upstream_session_open(options->loop, &endpoint, &backend->owner, options->scratch,
                               options->scratch_size, &slot->session);
     if (status == SYNC_OK)
         loop_timer_set(options->loop, &slot->timer, options->policy->connect_timeout_us);
@@ -168,16 +172,16 @@ static void backend_changed(struct upstream_owner *owner, struct upstream_sessio
 }
 
 struct upstream_backend *upstream_backend_open(struct upstream *pool,
-                                               const struct address *address) {
+                                               const struct resolver_address *at) {
     struct upstream_backend *backend = memory_zalloc(1, sizeof(*backend));
     if (!backend)
         return NULL;
     backend->pool = pool;
     backend->owner.changed = backend_changed;
-    backend->address = *address;
+    backend->at = *at;
     backend->serving = true;
     backend->drain_timer.fire = backend_drain_timer_fired;
-    address_format(address, backend->name);
+    address_format(&at->address, backend->name);
     if (pool->options.metrics)
         gateway_metrics_backend(pool->options.metrics, backend->name, &backend->series);
     for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {

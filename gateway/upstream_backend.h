@@ -56,7 +56,7 @@ struct upstream_backend {
     struct upstream_backend *next;
     struct upstream_owner owner; /* of its sessions */
     struct upstream *pool;
-    struct address address;
+    struct resolver_address at;
     char name[ADDRESS_TEXT_MAX];
     bool retired; /* its name has moved to other addresses */
     bool closing;
@@ -90,7 +90,7 @@ struct upstream {
 
 /* Opens a backend and begins to connect; NULL without memory. */
 struct upstream_backend *upstream_backend_open(struct upstream *pool,
-                                               const struct address *address);
+                                               const struct resolver_address *at);
 
 /* Closes its sessions, whose calls end as UNAVAILABLE, and frees it; returns NULL. */
 struct upstream_backend *upstream_backend_close(struct upstream_backend *backend);

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "gateway/tls_client.h"
 #include "gateway/upstream_stream.h"
 
 enum {
@@ -60,7 +61,7 @@ void upstream_session_close(struct upstream_session *session) {
     bool was_up = session->state != UPSTREAM_CONNECTING;
     session->state = UPSTREAM_CLOSED;
     loop_source_remove(session->loop, &session->source);
-    close(session->source.fd);
+    transport_done(&session->transport);
     while (session->calls) {
         if (was_up)
             upstream_stream_end(session->calls, SLICE("the connection to the service was lost"),
@@ -90,10 +91,10 @@ static bool upstream_session_fill(struct upstream_session *session) {
 /* Writes what waits; false when the connection is broken. */
 static bool upstream_session_write(struct upstream_session *session) {
     while (session->out_sent < session->out.size) {
-        ssize_t rc = send(session->source.fd, session->out.data + session->out_sent,
-                          session->out.size - session->out_sent, MSG_NOSIGNAL);
+        ssize_t rc = transport_write(&session->transport,
+                                     slice_after(buffer_slice(&session->out), session->out_sent));
         if (rc < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+            return rc == TRANSPORT_AGAIN;
         session->out_sent += (size_t)rc;
     }
     session->out_sent = 0;
@@ -130,8 +131,10 @@ static void upstream_session_flush(struct loop_task *task) {
         upstream_session_close(session);
         return;
     }
-    loop_source_change(session->loop, &session->source,
-                       session->out.size ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    /* Until the handshake is over, what waits for it waits for the other side's bytes. */
+    bool writes =
+        session->transport.wants_write || (session->transport.established && session->out.size > 0);
+    loop_source_change(session->loop, &session->source, writes ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 void upstream_session_wake(struct upstream_session *session) {
@@ -155,21 +158,31 @@ void upstream_session_greeted(struct upstream_session *session) {
         upstream_session_enter(session, UPSTREAM_UP);
 }
 
-static void upstream_session_read(struct upstream_session *session) {
-    ssize_t got = recv(session->source.fd, session->scratch, session->scratch_size, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
+/* Tells whether a handshake that has just ended agreed on HTTP/2. */
+static bool upstream_session_agreed(const struct upstream_session *session) {
+    return !session->transport.ssl || !session->transport.established ||
+           transport_chose_http2(&session->transport);
+}
+
+/* Takes some bytes; false when there are none now, or no more ever. */
+static bool upstream_session_take(struct upstream_session *session) {
+    ssize_t got = transport_read(&session->transport, session->scratch, session->scratch_size);
+    upstream_session_wake(session); /* the handshake may be over, and let go what waits */
+    if (got == TRANSPORT_AGAIN && upstream_session_agreed(session))
+        return false;
+    if (got <= 0 || !upstream_session_agreed(session) ||
+        nghttp2_session_mem_recv(session->http2, session->scratch, (size_t)got) < 0) {
         upstream_session_close(session);
-        return;
+        return false;
     }
     session->heard_us = loop_now_us(session->loop);
-    ssize_t used = nghttp2_session_mem_recv(session->http2, session->scratch, (size_t)got);
-    if (used < 0) {
-        upstream_session_close(session);
-        return;
-    }
-    upstream_session_wake(session);
+    return true;
+}
+
+static void upstream_session_read(struct upstream_session *session) {
+    /* What TLS holds back already, no event tells of. */
+    while (upstream_session_take(session) && transport_has_pending(&session->transport))
+        continue;
 }
 
 static void upstream_session_ready(struct loop_source *source, uint32_t events) {
@@ -236,12 +249,20 @@ static int upstream_connect(const struct address *address, bool *ret_connected) 
     return fd;
 }
 
-enum sync_status upstream_session_open(struct loop *loop, const struct address *address,
+static enum sync_status upstream_session_secure(struct upstream_session *session,
+                                                const struct upstream_endpoint *endpoint) {
+    int fd = session->source.fd;
+    if (!endpoint->tls || endpoint->address->storage.ss_family == AF_UNIX)
+        return transport_init(&session->transport, fd, NULL);
+    return tls_client_connect(endpoint->tls, fd, endpoint->host, &session->transport);
+}
+
+enum sync_status upstream_session_open(struct loop *loop, const struct upstream_endpoint *endpoint,
                                        struct upstream_owner *owner, uint8_t *scratch,
                                        size_t scratch_size, struct upstream_session **ret_session) {
-    assert(loop && address && scratch_size > 0);
+    assert(loop && endpoint->address && scratch_size > 0);
     bool connected = false;
-    int fd = upstream_connect(address, &connected);
+    int fd = upstream_connect(endpoint->address, &connected);
     if (fd < 0)
         return SYNC_ERR_UNAVAILABLE;
     enum sync_status status = SYNC_ERR_NO_MEMORY;
@@ -255,11 +276,17 @@ enum sync_status upstream_session_open(struct loop *loop, const struct address *
     session->flush.run = upstream_session_flush;
     session->grave.run = upstream_session_free;
     buffer_init(&session->out, UPSTREAM_OUT_MAX);
+    session->authority = endpoint->authority;
     status = upstream_session_setup(session);
     if (status == SYNC_OK)
         status = loop_source_add(loop, &session->source, EPOLLIN | EPOLLOUT);
     if (status != SYNC_OK)
         goto failed;
+    status = upstream_session_secure(session, endpoint);
+    if (status != SYNC_OK) {
+        loop_source_remove(loop, &session->source);
+        goto failed;
+    }
     session->owner = owner;
     *ret_session = session;
     session->connected = connected;

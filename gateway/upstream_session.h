@@ -72,6 +72,16 @@ struct upstream_call {
     struct upstream_result result;
 };
 
+struct tls_client;
+
+/* Where a session leads. */
+struct upstream_endpoint {
+    const struct address *address;
+    const char *host;       /* whose certificate is expected */
+    struct slice authority; /* outlives the session */
+    struct tls_client *tls; /* NULL: in clear; outlives the session */
+};
+
 enum upstream_state {
     UPSTREAM_CONNECTING, /* until the service's first SETTINGS; next: UP, CLOSED */
     UPSTREAM_UP,         /* next: DRAINING, CLOSED */
@@ -88,7 +98,7 @@ struct upstream_owner {
 
 /* Begins to connect. `scratch` is room for reading that nobody uses between two turns.
  * SYNC_ERR_UNAVAILABLE when it is refused at once. */
-enum sync_status upstream_session_open(struct loop *loop, const struct address *address,
+enum sync_status upstream_session_open(struct loop *loop, const struct upstream_endpoint *endpoint,
                                        struct upstream_owner *owner, uint8_t *scratch,
                                        size_t scratch_size, struct upstream_session **ret_session);
 

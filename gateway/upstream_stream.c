@@ -91,9 +91,9 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     grpc_timeout_format(call->timeout_us, timeout);
     nghttp2_nv headers[UPSTREAM_METADATA_MAX] = {
         nv_of(SLICE(":method"), SLICE("POST")),
-        nv_of(SLICE(":scheme"), SLICE("http")),
+        nv_of(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http")),
         nv_of(SLICE(":path"), call->path),
-        nv_of(SLICE(":authority"), SLICE("localhost")),
+        nv_of(SLICE(":authority"), session->authority),
         nv_of(SLICE("te"), SLICE("trailers")),
         nv_of(SLICE("content-type"), SLICE("application/grpc")),
         nv_of(SLICE("grpc-timeout"), slice_text(timeout)),

@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "gateway/tls.h"
 #include "gateway/upstream_session.h"
 
 struct upstream_session {
@@ -13,6 +14,8 @@ struct upstream_session {
     struct upstream_owner *owner; /* NULL once it has forgotten the session */
     enum upstream_state state;
     uint64_t heard_us;
+    struct transport transport; /* of source.fd */
+    struct slice authority;
     bool connected; /* the socket is; the service may not have said a word */
     nghttp2_session *http2;
     struct buffer out; /* frames for the socket, from out_sent on */

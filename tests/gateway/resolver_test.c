@@ -21,11 +21,11 @@ static struct resolver *opened(const char *targets, bool only_local, resolver_lo
 }
 
 static void expect_addresses(struct resolver *resolver, const char *const *texts, size_t count) {
-    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
     assert_int_equal(resolver_addresses(resolver, addresses), count);
     for (size_t i = 0; i < count; i++) {
         char text[ADDRESS_TEXT_MAX];
-        address_format(&addresses[i], text);
+        address_format(&addresses[i].address, text);
         assert_string_equal(text, texts[i]);
     }
 }
@@ -168,15 +168,33 @@ static void a_name_that_leads_to_another_machine_leads_nowhere(void **state) {
     resolver_close(resolver);
 }
 
+static void an_address_keeps_the_name_it_goes_by(void **state) {
+    (void)state;
+    static const char *const script[] = {"127.0.0.1:50051", NULL};
+    struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
+    meanings = script;
+    atomic_store(&lookups, 0);
+    struct resolver *resolver = opened("unix:/a,[::1]:443,localhost:50051", true, lookup_scripted);
+    assert_int_equal(resolver_start(resolver), SYNC_OK);
+    assert_int_equal(resolver_addresses(resolver, addresses), 3);
+    assert_string_equal(addresses[0].host, "localhost");
+    assert_string_equal(addresses[0].authority, "localhost");
+    assert_string_equal(addresses[1].host, "::1");
+    assert_string_equal(addresses[1].authority, "[::1]:443");
+    assert_string_equal(addresses[2].host, "localhost");
+    assert_string_equal(addresses[2].authority, "localhost:50051");
+    resolver_close(resolver);
+}
+
 static void the_system_finds_localhost(void **state) {
     (void)state;
     struct resolver *resolver = opened("localhost:50051", true, NULL);
-    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
     assert_int_equal(resolver_start(resolver), SYNC_OK);
     size_t count = resolver_addresses(resolver, addresses);
     assert_true(count >= 1);
     for (size_t i = 0; i < count; i++)
-        assert_true(address_is_loopback(&addresses[i]));
+        assert_true(address_is_loopback(&addresses[i].address));
     resolver_close(resolver);
 }
 
@@ -199,6 +217,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_looked_up_again_and_again),
         cmocka_unit_test(who_asks_all_the_time_does_not_hold_up_a_lookup),
         cmocka_unit_test(a_name_that_leads_to_another_machine_leads_nowhere),
+        cmocka_unit_test(an_address_keeps_the_name_it_goes_by),
         cmocka_unit_test(the_system_finds_localhost),
         cmocka_unit_test(without_memory_it_does_not_open),
     };

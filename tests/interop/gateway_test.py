@@ -4,11 +4,14 @@ interop server, which tools/setup --ci installs; without it the cases are skippe
 import base64
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
+import edge  # noqa: E402 pylint: disable=C0413
 import harness  # noqa: E402 pylint: disable=C0413
 import interop_server  # noqa: E402 pylint: disable=C0413
 
@@ -17,12 +20,14 @@ SET = harness.binary("tests/interop/annotated_descriptor.binpb")
 
 @interop_server.REQUIRED
 class Foreign(unittest.TestCase):
+    server_flags = gateway_flags = ()
+
     @classmethod
     def setUpClass(cls):
-        cls.server, port = interop_server.start()
+        cls.server, port = interop_server.start(cls.server_flags)
         cls.stack = harness.Stack(gateway_flags=[
             "--descriptor-set", SET, "--upstream", "127.0.0.1:%d" % port,
-            "--upstream-health-interval-ms", "100"])
+            "--upstream-health-interval-ms", "100"] + list(cls.gateway_flags))
         cls.stack.start_gateway()
 
     @classmethod
@@ -79,6 +84,23 @@ class Foreign(unittest.TestCase):
         for text in texts:
             for word in (b"travelsense", b"sync", b"offline"):
                 self.assertNotIn(word, text.lower())
+
+
+class ForeignTls(Foreign):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="interop-", dir="/tmp")
+        path = os.path.join(cls.folder, "server")
+        edge.make_certificate(path)
+        cls.server_flags = ("-use_tls", "-tls_cert_file", path + ".pem", "-tls_key_file",
+                            path + ".key")
+        cls.gateway_flags = ("--upstream-tls", "--upstream-ca", path + ".pem")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
