@@ -14,6 +14,7 @@ enum {
     CONNECTION_OUT_FILL = 64 << 10,   /* held for a client that does not read */
     CONNECTION_OUT_KEEP = 64 << 10,   /* more is given back when all is sent */
     CONNECTION_TURN_BYTES = 16 << 10, /* read in one turn: others wait too */
+    CONNECTION_TURN_BYTES_WARY = 1 << 10,
     CONNECTION_LINGER_US = 2000000,
     CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */
     CONNECTION_STALL_US = 60000000,        /* a client that takes nothing for so long is gone */
@@ -321,9 +322,9 @@ static void connection_read(struct connection *connection) {
         return;
     struct worker *worker = connection->worker;
     size_t taken = 0;
-    while (taken < CONNECTION_TURN_BYTES || transport_has_pending(&connection->transport)) {
-        ssize_t got =
-            transport_read(&connection->transport, worker->scratch, CONNECTION_TURN_BYTES);
+    const size_t turn = connection->wary ? CONNECTION_TURN_BYTES_WARY : CONNECTION_TURN_BYTES;
+    while (taken < turn || transport_has_pending(&connection->transport)) {
+        ssize_t got = transport_read(&connection->transport, worker->scratch, turn);
         if (connection->handshake_link && connection->transport.established &&
             !connection_establish(connection))
             return;
@@ -342,8 +343,7 @@ static void connection_read(struct connection *connection) {
         taken += (size_t)got;
         connection_receive(connection, slice_of(worker->scratch, (size_t)got));
         /* A short read has emptied the socket; TLS may hold more. */
-        if (connection->input_paused ||
-            (!connection->peer.secure && (size_t)got < CONNECTION_TURN_BYTES))
+        if (connection->input_paused || (!connection->peer.secure && (size_t)got < turn))
             break;
     }
     if (connection->closed)

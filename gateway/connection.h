@@ -59,6 +59,7 @@ struct connection {
     bool over;            /* close once `out` is sent */
     bool linger;          /* then read on for a while, so that the client sees the answer */
     bool lingering;
+    bool wary;         /* the client keeps us busy for little: it gets little of a turn */
     bool awaits_proxy; /* the PROXY protocol's header comes first */
     bool closed;
     struct buffer identity; /* what peer.identity borrows */

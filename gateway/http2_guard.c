@@ -12,6 +12,7 @@ enum {
     GUARD_SETTINGS_MAX = 32, /* entries of one frame */
     GUARD_CONTINUATIONS_MAX = 8,
     GUARD_ALLOWANCE_PER_S = 200,
+    GUARD_SPENT_WELL_MAX = 40,        /* at the begin of a connection, say */
     GUARD_ALLOWANCE_PER_DATA = 4,     /* earned by a frame of DATA that we send */
     GUARD_ALLOWANCE_PER_HEADERS = 16, /* and by one of HEADERS */
     GUARD_OUR_RESETS_TIME_US = 10000000,
@@ -139,6 +140,10 @@ static void guard_note(struct http2_guard *guard, const nghttp2_frame_hd *head) 
 bool http2_guard_is_partial(const struct http2_guard *guard) {
     return guard->head_size > 0 || guard->block_open ||
            (guard->left > 0 && guard->kind != NGHTTP2_DATA);
+}
+
+bool http2_guard_is_wary(const struct http2_guard *guard) {
+    return guard->allowance < HTTP2_IDLE_FRAMES_MAX - GUARD_SPENT_WELL_MAX;
 }
 
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,

@@ -44,6 +44,9 @@ ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
  * headers. `begun_us` says when it began. */
 bool http2_guard_is_partial(const struct http2_guard *guard);
 
+/* Tells whether the client has lately drawn more on its allowance than one that means well does. */
+bool http2_guard_is_wary(const struct http2_guard *guard);
+
 /* A frame was refused: nghttp2 resets its stream, if it is one. */
 void http2_guard_invalid(struct http2_guard *guard, const nghttp2_frame_hd *head);
 

@@ -388,7 +388,9 @@ static void http2_receive(struct connection *connection, struct slice bytes) {
     struct http2_server *server = server_of(connection);
     if (server->failed)
         return;
-    if (http2_guard_receive(&server->guard, server->session, bytes) >= 0) {
+    ssize_t used = http2_guard_receive(&server->guard, server->session, bytes);
+    connection->wary = http2_guard_is_wary(&server->guard);
+    if (used >= 0) {
         /* Frame may follow on frame without a moment between: the last one's time counts. */
         if (connection->phase == CONNECTION_HEAD)
             connection->phase_us = server->guard.begun_us;
