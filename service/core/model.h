@@ -32,6 +32,15 @@ static inline bool data_type_in(data_type_set set, enum data_type type) {
     return (set >> type) & 1;
 }
 
+/* An order of data types: the n-th four bits are the n-th type's number, 0 behind the last. 0 is
+ * all types in the service's own order. */
+typedef uint16_t data_type_order;
+
+enum {
+    DATA_TYPE_ORDER_OWN = DATA_TYPE_BOOKING | DATA_TYPE_TRIP << 4 | DATA_TYPE_PROFILE << 8 |
+                          DATA_TYPE_PREFERENCE << 12
+};
+
 /* Names a record of a user. */
 struct record_key {
     enum data_type type;

@@ -7,7 +7,7 @@
 #include "service/core/delta.h"
 
 /* Rank: the type's place in the top bits, then how far the start is. */
-enum { RANK_TYPE_SHIFT = 62 };
+enum { RANK_TYPE_SHIFT = 62, TYPE_RANK_LAST = 3 };
 static const uint64_t RANK_DISTANCE_LAST = (UINT64_C(1) << RANK_TYPE_SHIFT) - 1;
 
 /* Where a start time may stand, the most telling first. */
@@ -42,23 +42,24 @@ static bool record_start_time(struct slice document, int64_t *ret_time_us) {
             inner.kind == VALUE_OBJECT && start_time_find(inner.object, ret_time_us));
 }
 
-static uint64_t type_rank(enum data_type type) {
-    switch (type) {
-    case DATA_TYPE_BOOKING:
-        return 0;
-    case DATA_TYPE_TRIP:
-        return 1;
-    case DATA_TYPE_PROFILE:
-        return 2;
-    case DATA_TYPE_PREFERENCE:
-        break;
+/* The place of a type in an order. */
+static uint64_t type_rank(enum data_type type, data_type_order order) {
+    uint64_t place = 0;
+    while (place < TYPE_RANK_LAST && (int)(order & 15) != (int)type) {
+        order >>= 4;
+        place++;
     }
-    return 3;
+    return place;
 }
 
 uint64_t pull_rank(const struct record *record, int64_t now_us) {
+    return pull_rank_by(record, now_us, 0);
+}
+
+uint64_t pull_rank_by(const struct record *record, int64_t now_us, data_type_order order) {
     assert(record);
-    uint64_t rank = type_rank(record->key.type) << RANK_TYPE_SHIFT;
+    uint64_t rank = type_rank(record->key.type, order ? order : DATA_TYPE_ORDER_OWN)
+                    << RANK_TYPE_SHIFT;
     int64_t start_us;
     if (record->deleted)
         return rank;

@@ -20,6 +20,9 @@ struct pulled {
  * type. */
 uint64_t pull_rank(const struct record *record, int64_t now_us);
 
+/* The same with types in another order; those that it does not name come last. */
+uint64_t pull_rank_by(const struct record *record, int64_t now_us, data_type_order order);
+
 /* Orders by rank, then type, then id. */
 void pull_sort(struct pulled *items, size_t count);
 

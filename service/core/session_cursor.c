@@ -1,6 +1,6 @@
-/* A lap cursor is: format version 2, epoch (8 bytes, big endian), flags (1: has_from), from (8),
- * target (8), rank time (8), rank (8), type (1), id; CRC-32C of these (4); as base64url without
- * padding. Plain cursors have version 1, so neither is read as the other. */
+/* A lap cursor is: format version 3, epoch (8 bytes, big endian), flags (1: has_from), from (8),
+ * target (8), rank time (8), order of types (2), rank (8), type (1), id; CRC-32C of these (4); as
+ * base64url without padding. Plain cursors have version 1, so neither is read as the other. */
 #include "service/core/session_cursor.h"
 
 #include <assert.h>
@@ -10,8 +10,8 @@
 #include "base/sha256.h"
 
 enum {
-    LAP_VERSION = 2,
-    LAP_HEAD_SIZE = 1 + 8 + 1 + 8 + 8 + 8 + 8 + 1,
+    LAP_VERSION = 3,
+    LAP_HEAD_SIZE = 1 + 8 + 1 + 8 + 8 + 8 + 2 + 8 + 1,
     LAP_SUM_SIZE = 4,
     LAP_SIZE_MAX = LAP_HEAD_SIZE + DATA_ID_MAX + LAP_SUM_SIZE,
 };
@@ -95,6 +95,7 @@ static size_t lap_format(const struct session_cursor *cursor, char *ret_text) {
     at = put_number(at, lap->from, 8);
     at = put_number(at, lap->target, 8);
     at = put_number(at, (uint64_t)lap->rank_us, 8);
+    at = put_number(at, lap->order, 2);
     at = put_number(at, lap->id_size > 0 ? lap->rank : 0, 8);
     *at++ = lap->id_size > 0 ? (uint8_t)lap->type : 0;
     memcpy(at, lap->id, lap->id_size);
@@ -109,13 +110,29 @@ size_t session_cursor_format(const struct session_cursor *cursor,
     assert(ret_text);
     if (cursor->is_lap)
         return lap_format(cursor, ret_text);
-    return cursor_format(&(struct cursor){.epoch = cursor->epoch, .sequence = cursor->sequence},
+    return cursor_format(&(struct cursor){.epoch = cursor->epoch,
+                                          .sequence = cursor->sequence,
+                                          .types = cursor->types},
                          ret_text);
+}
+
+/* Whether an order names types once each, with none behind the last. */
+static bool order_is_sound(data_type_order order) {
+    data_type_set types = 0;
+    for (; order != 0; order >>= 4) {
+        int type = order & 15;
+        if (type < DATA_TYPE_FIRST || type > DATA_TYPE_LAST ||
+            data_type_in(types, (enum data_type)type))
+            return false;
+        types |= (data_type_set)1 << type;
+    }
+    return true;
 }
 
 /* Whether a lap cursor says what one of ours can say. */
 static bool lap_is_sound(const struct lap_cursor *lap, int flags) {
-    if (flags > 1 || (lap->has_from ? lap->from > lap->target : lap->from != 0))
+    if (flags > 1 || !order_is_sound(lap->order) ||
+        (lap->has_from ? lap->from > lap->target : lap->from != 0))
         return false;
     if (lap->id_size == 0)
         return lap->rank == 0 && lap->type == 0;
@@ -139,6 +156,7 @@ static enum sync_status lap_parse(struct slice text, struct session_cursor *ret_
     lap->from = get_number(&at, 8);
     lap->target = get_number(&at, 8);
     lap->rank_us = (int64_t)get_number(&at, 8);
+    lap->order = (data_type_order)get_number(&at, 2);
     lap->rank = get_number(&at, 8);
     lap->type = (enum data_type) * at++;
     lap->id_size = (uint16_t)(sum - at);
@@ -154,6 +172,7 @@ enum sync_status session_cursor_parse(struct slice text, struct session_cursor *
     struct cursor plain;
     if (cursor_parse(text, &plain) != SYNC_OK)
         return lap_parse(text, ret_cursor);
-    *ret_cursor = (struct session_cursor){.epoch = plain.epoch, .sequence = plain.sequence};
+    *ret_cursor = (struct session_cursor){
+        .epoch = plain.epoch, .sequence = plain.sequence, .types = plain.types};
     return SYNC_OK;
 }

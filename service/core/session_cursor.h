@@ -14,7 +14,8 @@ struct lap_cursor {
     uint64_t from;   /* sequence */
     uint64_t target; /* sequence */
     int64_t rank_us;
-    uint64_t rank; /* of the last record sent */
+    data_type_order order; /* of the types that it brings */
+    uint64_t rank;         /* of the last record sent */
     enum data_type type;
     uint16_t id_size; /* 0: none sent yet */
     uint8_t id[DATA_ID_MAX];
@@ -26,7 +27,8 @@ enum { SESSION_CURSOR_TEXT_MAX = 512 };
 struct session_cursor {
     uint64_t epoch;
     bool is_lap;
-    uint64_t sequence;     /* of a plain one */
+    uint64_t sequence;     /* of a plain one, as the next */
+    data_type_set types;   /* core/cursor.h */
     struct lap_cursor lap; /* of the other */
 };
 

@@ -36,9 +36,12 @@ static bool refuse(struct session *session, const char *reason, const char *fiel
     return false;
 }
 
+/* Reads the types wanted and their order; a type named again counts once. */
 static bool types_read(struct session *session, const PB(SyncHello) *hello) {
     char field[48];
     data_type_set types = 0;
+    data_type_order order = 0;
+    int count = 0;
     for (size_t i = 0; i < hello->n_data_types; i++) {
         int type = (int)hello->data_types[i];
         if (type < DATA_TYPE_FIRST || type > DATA_TYPE_LAST) {
@@ -46,8 +49,11 @@ static bool types_read(struct session *session, const PB(SyncHello) *hello) {
             return refuse(session, "INVALID_VALUE", field,
                           "must be trip, profile, preference or booking");
         }
+        if (!data_type_in(types, (enum data_type)type))
+            order |= (data_type_order)(type << 4 * count++);
         types |= (data_type_set)1 << type;
     }
+    session->order = order == DATA_TYPE_ORDER_OWN ? 0 : order;
     session->types = types ? types : (data_type_set)DATA_TYPES_ALL;
     return true;
 }
@@ -172,7 +178,11 @@ static void begin(struct session *session, const PB(SyncHello) *hello) {
     assert(status == SYNC_OK);
     (void)status;
     uint64_t furthest = cursor.is_lap ? cursor.lap.target : cursor.sequence;
-    if (cursor.epoch != session->epoch || furthest > session->head) {
+    /* A place in a lap means something in its own order alone. */
+    bool is_of_types = cursor.is_lap
+                           ? cursor.lap.order == session->order
+                           : cursor_covers(&(struct cursor){.types = cursor.types}, session->types);
+    if (cursor.epoch != session->epoch || furthest > session->head || !is_of_types) {
         session_resync(session);
     } else if (cursor.is_lap) {
         resume_lap(session, &cursor.lap, hello->cursor);

@@ -51,6 +51,7 @@ struct session_request *session_ask_page(struct session *session) {
     } else {
         want->lap.has_from = session->has_position;
         want->lap.from = session->has_position ? session->position : 0;
+        want->lap.order = session->order;
     }
     return request;
 }
@@ -74,13 +75,19 @@ void session_resync(struct session *session) {
 static struct session_cursor page_cursor(const struct session *session,
                                          const struct session_answer *answer) {
     const struct lap_cursor *lap = &answer->page.lap;
-    struct session_cursor cursor = {
-        .epoch = session->epoch, .is_lap = true, .sequence = lap->target, .lap = *lap};
+    struct session_cursor cursor = {.epoch = session->epoch,
+                                    .is_lap = true,
+                                    .sequence = lap->target,
+                                    .types = session->types,
+                                    .lap = *lap};
     if (!answer->page.ends)
         return cursor;
     cursor.is_lap = session->is_rough;
-    cursor.lap = (struct lap_cursor){
-        .has_from = true, .from = lap->target, .target = lap->target, .rank_us = lap->rank_us};
+    cursor.lap = (struct lap_cursor){.has_from = true,
+                                     .from = lap->target,
+                                     .target = lap->target,
+                                     .rank_us = lap->rank_us,
+                                     .order = lap->order};
     return cursor;
 }
 

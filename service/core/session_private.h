@@ -74,6 +74,7 @@ struct session {
 
     /* what the device asked for */
     data_type_set types;
+    data_type_order order; /* of them */
     bool is_live, wants_patches;
     uint32_t batches_max;
     uint64_t credit_max;

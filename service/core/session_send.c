@@ -15,7 +15,9 @@ struct session_message *session_message_close(struct session_message *message) {
 
 void session_cursor_text(const struct session *session, uint64_t sequence,
                          char ret_text[CURSOR_TEXT_MAX]) {
-    cursor_format(&(struct cursor){.epoch = session->epoch, .sequence = sequence}, ret_text);
+    cursor_format(
+        &(struct cursor){.epoch = session->epoch, .sequence = sequence, .types = session->types},
+        ret_text);
 }
 
 static bool is_records(const struct session_message *message) {

@@ -80,9 +80,13 @@ static enum sync_status build_begin(struct build *build) {
     uint64_t epoch = store_epoch(service->store);
     char from[CURSOR_TEXT_MAX] = "", cursor[CURSOR_TEXT_MAX];
     bundle->sequence = build->source.head.sequence;
-    cursor_format(&(struct cursor){.epoch = epoch, .sequence = bundle->sequence}, cursor);
+    cursor_format(
+        &(struct cursor){.epoch = epoch, .sequence = bundle->sequence, .types = bundle->types},
+        cursor);
     if (bundle->has_from)
-        cursor_format(&(struct cursor){.epoch = epoch, .sequence = bundle->from}, from);
+        cursor_format(
+            &(struct cursor){.epoch = epoch, .sequence = bundle->from, .types = bundle->types},
+            from);
     struct bundle_info info = {
         .bundle_id = bundle->id,
         .user = bundle->user,

@@ -144,7 +144,8 @@ static enum sync_status answer_frame(const struct bundle_get *get,
     checksum_format(position->checksum, checksum);
     response->checksum = checksum;
     response->bundle_id = arena_copy_text(arena, position->bundle_id);
-    response->cursor = message_cursor(rpc_call_service(get->call), arena, position->sequence);
+    response->cursor = message_cursor_of(rpc_call_service(get->call), arena, position->sequence,
+                                         get->params.types);
     if (!get->params.has_cursor)
         response->next_since = message_time(arena, position->next_since_us);
     response->compressed = get->params.compress;
@@ -300,7 +301,7 @@ void bundle_get_handle(struct rpc_call *call) {
     if (!get_check(get))
         return;
     struct sync_error error;
-    if (bundle_params_check_epoch(&get->params, service->store, &error) != SYNC_OK) {
+    if (bundle_params_check_cursor(&get->params, service->store, &error) != SYNC_OK) {
         rpc_call_fail(call, &error);
         return;
     }

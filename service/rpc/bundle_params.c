@@ -37,9 +37,15 @@ void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *ca
     *ret_params = params;
 }
 
-enum sync_status bundle_params_check_epoch(const struct bundle_params *params, struct store *store,
-                                           struct sync_error *error) {
-    if (!params->has_cursor || params->cursor.epoch == store_epoch(store))
+enum sync_status bundle_params_check_cursor(const struct bundle_params *params, struct store *store,
+                                            struct sync_error *error) {
+    if (!params->has_cursor)
+        return SYNC_OK;
+    if (!cursor_covers(&params->cursor, params->types))
+        return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
+                              "the cursor was given for fewer data types: get a full bundle of "
+                              "the others (without since and cursor)");
+    if (params->cursor.epoch == store_epoch(store))
         return SYNC_OK;
     return sync_error_set(error, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED", NULL,
                           "the cursor is of an earlier store: get a full bundle (without since "

@@ -41,8 +41,8 @@ void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *ca
                          struct violations *violations, struct bundle_params *ret_params);
 
 /* A cursor of another store: SYNC_ERR_PRECONDITION with reason RESYNC_REQUIRED. */
-enum sync_status bundle_params_check_epoch(const struct bundle_params *params, struct store *store,
-                                           struct sync_error *error);
+enum sync_status bundle_params_check_cursor(const struct bundle_params *params, struct store *store,
+                                            struct sync_error *error);
 
 /* What to read: a snapshot, or what changed since the cursor, the time, or (asked for a delta or
  * increment without either) what the device has acknowledged; `device` may be NULL. */

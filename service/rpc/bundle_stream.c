@@ -101,7 +101,7 @@ static void head_describe(struct stream_head *head, const struct bundle *bundle,
     head_add(head, "etag", etag);
     head_add(head, "accept-ranges", "bytes");
     head_add(head, "x-bundle-id", arena_copy_text(arena, bundle->id));
-    head_add(head, "x-cursor", message_cursor(service, arena, bundle->sequence));
+    head_add(head, "x-cursor", message_cursor_of(service, arena, bundle->sequence, bundle->types));
     head_add(head, "expires", http_date(bundle->expires_us, arena));
 }
 

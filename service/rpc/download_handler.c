@@ -118,7 +118,7 @@ static bool download_check(struct download *download) {
     if (violations_end(&violations, call))
         return false;
     struct service *service = rpc_call_service(call);
-    if (bundle_params_check_epoch(&download->params, service->store, &download->error) == SYNC_OK)
+    if (bundle_params_check_cursor(&download->params, service->store, &download->error) == SYNC_OK)
         return true;
     rpc_call_fail(call, &download->error);
     return false;

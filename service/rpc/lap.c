@@ -52,12 +52,14 @@ static void lap_take(struct lap *lap, const struct session_page_want *want) {
     const struct lap_cursor *cursor = &want->lap;
     bool is_same = lap->is_known && !want->begins && lap->has_from == cursor->has_from &&
                    (!lap->has_from || lap->from == cursor->from) && lap->target == cursor->target &&
-                   lap->rank_us == cursor->rank_us && lap->types == want->types;
+                   lap->rank_us == cursor->rank_us && lap->types == want->types &&
+                   lap->order == cursor->order;
     if (is_same)
         return;
     lap_release(lap);
     *lap = (struct lap){
         .types = want->types,
+        .order = cursor->order,
         .has_from = cursor->has_from,
         .from = cursor->from,
         .target = want->begins ? 0 : cursor->target,
@@ -84,7 +86,7 @@ static enum sync_status lap_add(struct lap_reading *reading, const struct record
     }
     if (!is_wanted)
         return SYNC_OK;
-    struct lap_item item = {.rank = pull_rank(record, lap->rank_us),
+    struct lap_item item = {.rank = pull_rank_by(record, lap->rank_us, lap->order),
                             .key = record->key,
                             .size = (uint32_t)record->data.size};
     struct lap_item position;
@@ -331,8 +333,9 @@ static enum sync_status few_add(struct lap_reading *reading, struct record_view 
         if (views[i].found && views[i].record.version > lap->target)
             lap->is_exact = false;
         else if (views[i].found)
-            items[kept++] = (struct pulled){.record = views[i].record,
-                                            .rank = pull_rank(&views[i].record, lap->rank_us)};
+            items[kept++] =
+                (struct pulled){.record = views[i].record,
+                                .rank = pull_rank_by(&views[i].record, lap->rank_us, lap->order)};
     }
     pull_sort(items, kept);
     enum sync_status status = SYNC_OK;

@@ -25,6 +25,7 @@ struct lap {
     size_t next;             /* place in it */
     uint64_t records_left, bytes_left;
     data_type_set types;
+    data_type_order order;
     /* what it is, from page to page */
     bool is_known;
     bool has_from;

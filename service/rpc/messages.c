@@ -50,9 +50,16 @@ ProtobufCMessage *message_unpack(const ProtobufCMessageDescriptor *descriptor, s
 }
 
 char *message_cursor(struct service *service, struct arena *arena, uint64_t sequence) {
+    return message_cursor_of(service, arena, sequence, DATA_TYPES_ALL);
+}
+
+char *message_cursor_of(struct service *service, struct arena *arena, uint64_t sequence,
+                        data_type_set types) {
     char *text = arena_alloc(arena, CURSOR_TEXT_MAX);
     if (text)
-        cursor_format(&(struct cursor){.epoch = store_epoch(service->store), .sequence = sequence},
+        cursor_format(&(struct cursor){.epoch = store_epoch(service->store),
+                                       .sequence = sequence,
+                                       .types = types},
                       text);
     return text;
 }

@@ -58,6 +58,10 @@ static inline ProtobufCBinaryData message_bytes(struct slice bytes) {
 /* The cursor of a sequence in the service's store. */
 char *message_cursor(struct service *service, struct arena *arena, uint64_t sequence);
 
+/* The same, of who was given these types alone. */
+char *message_cursor_of(struct service *service, struct arena *arena, uint64_t sequence,
+                        data_type_set types);
+
 /* A record; its data are borrowed, and left out without `with_data`. */
 PB(Record) *message_record(struct arena *arena, const struct record *record, bool with_data);
 

@@ -168,8 +168,8 @@ static enum sync_status page_send(struct watch_page *page, struct live_step *ste
     PB(WatchRecordsResponse) response = PB_INIT(WATCH_RECORDS_RESPONSE);
     response.records = page->records;
     response.n_records = page->count;
-    response.cursor =
-        message_cursor(rpc_call_service(watch->live.call), page->arena, watch->position);
+    response.cursor = message_cursor_of(rpc_call_service(watch->live.call), page->arena,
+                                        watch->position, watch->types);
     if (!response.cursor || !message_pack(&response.base, page->arena, &step->message))
         return SYNC_ERR_NO_MEMORY;
     watch->told = watch->position;
@@ -215,6 +215,12 @@ static bool watch_take_cursor(struct record_watch *watch, struct slice text,
         rpc_call_fail_with(call, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED",
                            "the cursor is of an earlier store: list the records, and watch from "
                            "the cursor of that answer");
+        return false;
+    }
+    if (!cursor_covers(&cursor, watch->types)) {
+        rpc_call_fail_with(call, SYNC_ERR_PRECONDITION, "RESYNC_REQUIRED",
+                           "the cursor was given for fewer data types: list the records of the "
+                           "others, and watch from the cursor of that answer");
         return false;
     }
     watch->has_position = text.size > 0;

@@ -24,7 +24,7 @@ WAIT_SECONDS = 60
 # A talk whose connection has stalled cannot end by itself.
 CLOSE_SECONDS = 10
 CURSOR_BYTES = 21
-PLAIN = 1
+PLAIN, PLAIN_OF_SOME_TYPES = 1, range(65, 79)
 
 
 def now():
@@ -35,7 +35,7 @@ def now():
 def sequence_of(cursor):
     """The sequence of a plain cursor; None of a cursor inside a lap."""
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    if raw[0] != PLAIN:
+    if raw[0] != PLAIN and raw[0] not in PLAIN_OF_SOME_TYPES:
         return None
     assert len(raw) == CURSOR_BYTES, "a plain cursor of %d bytes" % len(raw)
     return int.from_bytes(raw[9:17], "big")

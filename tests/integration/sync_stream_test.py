@@ -260,6 +260,33 @@ class Stream(Case):
         talk.send({"batch": {"batchId": 2, "changes": [change(2)]}})
         self.assertEqual(talk.expect("outcomes")["results"][0]["outcome"], "applied")
 
+    def test_records_come_in_the_order_of_the_types_asked_for(self):
+        kinds = ["booking", "trip", "profile", "preference"]
+        self.upload([change("%s%d" % (kind, number), data_type=kind)
+                     for kind in kinds for number in range(30)], device=self.tablet)
+        for wanted in (["preference", "booking"], ["trip", "preference", "booking", "profile"]):
+            with self.subTest(wanted=wanted):
+                device = self.complete(self.device(self.phone + wanted[0], dataTypes=wanted))
+                came = [kind for kind, _ in device.records]
+                self.assertEqual(came, [kind for kind in wanted for _ in range(30)])
+
+    def test_a_cursor_of_some_types_misses_nothing_of_the_others(self):
+        self.upload([change("b"), change("t", data_type="trip")], device=self.tablet)
+        device = self.complete(self.device(dataTypes=["booking"]))
+        self.assertEqual(set(device.records), {("booking", "rb")})
+        device.disconnect()
+        device.hello["dataTypes"] = ["booking", "trip"]
+        device.connect(self.target())
+        self.complete(device)
+        self.assertEqual([notice["kind"] for notice in device.notices], ["resync-required"])
+        self.assertEqual(set(device.records), {("booking", "rb"), ("trip", "rt")})
+        answer = self.get("/api/offline/bundle", dataTypes="profile", cursor=device.cursor)
+        self.expect_error(answer, 400, "FAILED_PRECONDITION", "RESYNC_REQUIRED")
+        self.assertEqual(self.bundle(dataTypes="trip", cursor=device.cursor)["records"], [])
+        some = self.bundle(dataTypes="trip")["cursor"]
+        answer = self.get("/api/offline/bundle", cursor=some)
+        self.expect_error(answer, 400, "FAILED_PRECONDITION", "RESYNC_REQUIRED")
+
     def test_conflicts_come_through_the_stream(self):
         self.configure(conflictResolution="manual")
         phone, tablet = self.complete(self.device()), self.complete(self.device(self.tablet))

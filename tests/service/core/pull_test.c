@@ -46,6 +46,21 @@ static void what_the_traveller_needs_soonest_comes_first(void **state) {
         assert_true(slice_equal(items[i].record.key.id, slice_text(EXPECTED[i])));
 }
 
+static void types_come_in_the_order_that_is_asked_for(void **state) {
+    (void)state;
+    enum { ORDER = DATA_TYPE_PROFILE | DATA_TYPE_BOOKING << 4 };
+    static const enum data_type EXPECTED[] = {DATA_TYPE_PROFILE, DATA_TYPE_BOOKING, DATA_TYPE_TRIP};
+    struct pulled items[] = {pulled_of(DATA_TYPE_TRIP, "a", "{\"startDate\":\"2026-06-02\"}"),
+                             pulled_of(DATA_TYPE_BOOKING, "a", NULL),
+                             pulled_of(DATA_TYPE_PROFILE, "a", "{}")};
+    enum { COUNT = sizeof items / sizeof *items };
+    for (size_t i = 0; i < COUNT; i++)
+        items[i].rank = pull_rank_by(&items[i].record, 0, ORDER);
+    pull_sort(items, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(items[i].record.key.type, EXPECTED[i]);
+}
+
 static struct log_entry entry_between(const char *before, const char *after) {
     struct log_entry entry = {.previous_deleted = !before};
     if (before)
@@ -96,6 +111,7 @@ static void damaged_history_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(what_the_traveller_needs_soonest_comes_first),
+        ARENA_TEST(types_come_in_the_order_that_is_asked_for),
         ARENA_TEST(a_patch_spans_the_whole_history),
         ARENA_TEST(what_cannot_be_a_patch_is_sent_whole),
         ARENA_TEST(damaged_history_is_told),

@@ -11,6 +11,7 @@
 
 static const struct session_cursor CURSORS[] = {
     {.epoch = 1, .sequence = 2},
+    {.epoch = 1, .sequence = 2, .types = 1 << DATA_TYPE_PROFILE},
     {.epoch = 1, .is_lap = true},
     {.epoch = 3, .is_lap = true, .lap = {.target = 9}},
     {.epoch = UINT64_MAX, .is_lap = true, .lap = {.has_from = true, .from = 4, .target = 4}},
@@ -20,6 +21,7 @@ static const struct session_cursor CURSORS[] = {
              .from = 4,
              .target = UINT64_MAX,
              .rank_us = INT64_MIN,
+             .order = DATA_TYPE_PREFERENCE | DATA_TYPE_BOOKING << 4,
              .rank = UINT64_MAX,
              .type = DATA_TYPE_BOOKING,
              .id_size = 3,
@@ -35,6 +37,8 @@ static void expect_same(const struct session_cursor *a, const struct session_cur
     assert_int_equal(a->lap.from, b->lap.from);
     assert_int_equal(a->lap.target, b->lap.target);
     assert_true(a->lap.rank_us == b->lap.rank_us);
+    assert_int_equal(a->types, b->types);
+    assert_int_equal(a->lap.order, b->lap.order);
     assert_int_equal(a->lap.rank, b->lap.rank);
     assert_int_equal(a->lap.type, b->lap.type);
     assert_int_equal(a->lap.id_size, b->lap.id_size);
@@ -65,7 +69,7 @@ static void a_lap_cursor_is_no_plain_one(void **state) {
     (void)state;
     char text[SESSION_CURSOR_TEXT_MAX];
     struct cursor plain;
-    for (int i = 1; i < CURSOR_COUNT; i++) {
+    for (int i = 2; i < CURSOR_COUNT; i++) {
         size_t size = session_cursor_format(&CURSORS[i], text);
         assert_int_equal(cursor_parse(slice_of(text, size), &plain), SYNC_ERR_INVALID);
     }
@@ -90,7 +94,7 @@ static void every_changed_character_is_refused(void **state) {
     (void)state;
     char text[SESSION_CURSOR_TEXT_MAX];
     struct session_cursor cursor = {.epoch = 77};
-    size_t size = session_cursor_format(&CURSORS[4], text);
+    size_t size = session_cursor_format(&CURSORS[CURSOR_COUNT - 1], text);
     for (size_t i = 0; i < size; i++) {
         char kept = text[i];
         for (int character = 1; character < 256; character++) {
@@ -108,7 +112,7 @@ static void every_cut_is_refused(void **state) {
     (void)state;
     char text[SESSION_CURSOR_TEXT_MAX];
     struct session_cursor cursor;
-    size_t size = session_cursor_format(&CURSORS[4], text);
+    size_t size = session_cursor_format(&CURSORS[CURSOR_COUNT - 1], text);
     for (size_t i = 0; i < size; i++)
         assert_int_equal(session_cursor_parse(slice_of(text, i), &cursor), SYNC_ERR_INVALID);
     text[size] = 'A';
@@ -128,12 +132,21 @@ static struct slice summed(struct buffer *text, uint8_t *bytes, size_t size) {
 
 static void what_no_lap_can_say_is_refused_though_its_sum_is_right(void **state) {
     (void)state;
-    enum { FLAGS = 9, FROM_END = 17, TARGET_END = 25, RANK_END = 41, TYPE = 42, SIZE = 43 };
+    enum {
+        FLAGS = 9,
+        FROM_END = 17,
+        TARGET_END = 25,
+        ORDER = 34,
+        RANK_END = 43,
+        TYPE = 44,
+        SIZE = 45
+    };
     static const struct {
         int at;
         uint8_t value;
-    } WRONG[] = {{0, 3}, {FLAGS, 2}, {FLAGS, 0}, {FROM_END, 9}, {TYPE, 0}, {TYPE, 5}, {SIZE, 7}};
-    uint8_t sound[SIZE + 5] = {[0] = 2,        [FLAGS] = 1, [FROM_END] = 4, [TARGET_END] = 8,
+    } WRONG[] = {{0, 2},    {FLAGS, 2}, {FLAGS, 0},     {FROM_END, 9},     {TYPE, 0},
+                 {TYPE, 5}, {SIZE, 7},  {ORDER + 1, 5}, {ORDER + 1, 0x22}, {ORDER + 1, 0x10}};
+    uint8_t sound[SIZE + 5] = {[0] = 3,        [FLAGS] = 1, [FROM_END] = 4, [TARGET_END] = 8,
                                [RANK_END] = 1, [TYPE] = 1,  [SIZE] = 'r'};
     struct buffer text;
     struct session_cursor cursor;
