@@ -60,7 +60,10 @@ enum {
     TOKEN_CACHE_MAX = 65536, /* verified tokens remembered */
     JWKS_KEYS_MAX = 64,
 
+    HEALTH_WATCHES_MAX = 1000, /* open at once, by anybody */
+
     /* per user */
+    USER_WATCHES_MAX = 100,        /* streams that watch operations or records */
     USER_SYNC_OPERATIONS_MAX = 50, /* concurrent, from the specification */
     USER_DEVICES_MAX = 100,
     USER_CONFLICTS_OPEN_MAX = 10000,

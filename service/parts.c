@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "reflected_descriptor.h"
+#include "service/limit/user_slots.h"
 #include "service/rpc/methods.h"
 #include "service/rpc/reflection_index.h"
 #include "service/rpc/sync_stream.h"
@@ -113,6 +114,11 @@ static enum sync_status work_open(struct parts *parts, struct sync_error *error)
                               "cannot start the timers' thread");
     if (user_lanes_open(service->pool, &service->lanes) != SYNC_OK)
         return out_of_memory(error, "the users' lanes");
+    uint64_t seed;
+    service->random->fill(service->random->context, (uint8_t *)&seed, sizeof seed);
+    service->watches = user_slots_open(USER_WATCHES_MAX, seed);
+    if (!service->watches)
+        return out_of_memory(error, "the watches");
     if (sync_streams_open(service, &parts->settings->streams, &service->streams) != SYNC_OK)
         return out_of_memory(error, "the streams");
     enum sync_status status = workers_open(service, &parts->workers);
@@ -181,6 +187,7 @@ void parts_close(struct parts *parts) {
     parts->metrics_page = metrics_page_close(parts->metrics_page);
     parts->server = rpc_server_close(parts->server);
     service->streams = sync_streams_close(service->streams);
+    service->watches = user_slots_close(service->watches);
     parts->workers = workers_close(parts->workers);
     user_lanes_drain(service->lanes); /* acknowledgements, which no call waits for */
     service->pool = work_pool_close(service->pool);

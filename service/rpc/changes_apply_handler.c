@@ -120,6 +120,7 @@ static bool apply_batch(struct apply_stream *stream) {
         .service = service,
         .arena = &stream->arena,
         .user = slice_text(request->user_id),
+        .acknowledged = UINT64_MAX, /* without a baseVersion: the record as it is */
         .received_us = (int64_t)clock_now_us(service->clock),
         .bytes = rpc_call_request(stream->call).size,
         .done = apply_done,

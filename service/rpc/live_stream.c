@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "base/limits.h"
+
 /* Causes. */
 enum {
     LIVE_CHANGED = WAKE_CAUSE_FIRST,
@@ -11,7 +13,7 @@ enum {
     LIVE_LEFT = LIVE_CHANGED << 3,
     LIVE_DRAIN = LIVE_CHANGED << 4,
     LIVE_RANG = LIVE_CHANGED << 5,    /* the timer */
-    LIVE_EXPIRED = LIVE_CHANGED << 6, /* the token: the timer's first meaning */
+    LIVE_EXPIRED = LIVE_CHANGED << 6, /* the token */
 };
 
 enum {
@@ -43,6 +45,17 @@ static void live_written(struct rpc_call *call, void *context, bool ok) {
     wake_up(&((struct live_stream *)context)->wake, ok ? LIVE_WRITTEN : LIVE_LOST);
 }
 
+static uint64_t live_now_us(const struct live_stream *live) {
+    return clock_monotonic_us(rpc_call_service(live->call)->clock);
+}
+
+/* Sets the timer for what comes first: the token's expiry, or the turn that is due (0: none). */
+static void live_sleep(struct live_stream *live, uint64_t wake_us) {
+    bool is_due = wake_us > 0 && wake_us < live->expires_us;
+    timer_start(rpc_call_service(live->call)->timers, &live->timer,
+                is_due ? wake_us : live->expires_us);
+}
+
 /* Ends all by which it could be woken. */
 static void live_stop(struct live_stream *live) {
     struct service *service = rpc_call_service(live->call);
@@ -50,6 +63,8 @@ static void live_stop(struct live_stream *live) {
     store_watch_remove(service->store, &live->watch);
     timer_stop(service->timers, &live->timer);
     rpc_call_unwatch_leave(live->call);
+    if (service->watches)
+        user_slots_leave(service->watches, &live->slot);
 }
 
 /* Ends the stream when there is cause to; true when it is gone. */
@@ -75,8 +90,7 @@ static void live_press(struct live_stream *live) {
         rpc_call_cut(live->call);
     } else if (!live->is_stopping && (live->pending & (LIVE_DRAIN | LIVE_EXPIRED))) {
         live->is_stopping = true;
-        timer_start(service->timers, &live->timer,
-                    clock_monotonic_us(service->clock) + WRITE_PATIENCE_US);
+        timer_start(service->timers, &live->timer, live_now_us(live) + WRITE_PATIENCE_US);
     }
 }
 
@@ -109,8 +123,10 @@ static bool live_take(struct live_stream *live, const struct live_step *step) {
 static bool live_look(struct wake *wake, unsigned causes) {
     struct live_stream *live = LIVE_OF(wake, wake);
     live->pending |= causes;
-    if ((live->pending & LIVE_RANG) && !live->is_stopping)
-        live->pending ^= LIVE_RANG | LIVE_EXPIRED;
+    if ((live->pending & LIVE_RANG) && !live->is_stopping) {
+        live->pending &= ~(unsigned)LIVE_RANG;
+        live->pending |= live_now_us(live) >= live->expires_us ? LIVE_EXPIRED : LIVE_CHANGED;
+    }
     if (live->pending & (LIVE_WRITTEN | LIVE_LOST))
         live->is_writing = false;
     live->pending &= ~(unsigned)LIVE_WRITTEN;
@@ -128,6 +144,8 @@ static bool live_look(struct wake *wake, unsigned causes) {
     arena_init(&arena, TURN_ARENA_MAX);
     live->turn(live, &arena, &step);
     bool goes_on = live_take(live, &step);
+    if (goes_on)
+        live_sleep(live, step.wake_us);
     arena_done(&arena);
     return goes_on;
 }
@@ -135,14 +153,22 @@ static bool live_look(struct wake *wake, unsigned causes) {
 void live_stream_start(struct live_stream *live) {
     assert(live->call && live->turn && live->user.size > 0);
     struct service *service = rpc_call_service(live->call);
+    const struct identity *identity = rpc_call_identity(live->call);
+    live->slot = (struct user_slot){.user = slice_text(identity->user)};
+    if (service->watches && !identity->is_service &&
+        !user_slots_enter(service->watches, &live->slot)) {
+        rpc_call_fail_with(live->call, SYNC_ERR_EXHAUSTED, "WATCHES_FULL",
+                           "A user watches with at most %d streams at once.", USER_WATCHES_MAX);
+        return;
+    }
     live->watch = (struct store_watch){.user = live->user, .changed = live_changed};
     live->timer = (struct timer){.expired = live_rang};
     wake_init(&live->wake, service->pool, live_look);
     store_watch_add(service->store, &live->watch);
     rpc_call_watch_leave(live->call, live_left, live);
-    int64_t left_us = rpc_call_identity(live->call)->expires_us - rpc_call_received_us(live->call);
-    timer_start(service->timers, &live->timer,
-                clock_monotonic_us(service->clock) + (uint64_t)(left_us > 0 ? left_us : 0));
+    int64_t left_us = identity->expires_us - rpc_call_received_us(live->call);
+    live->expires_us = live_now_us(live) + (uint64_t)(left_us > 0 ? left_us : 0);
+    live_sleep(live, 0);
     wake_start(&live->wake, LIVE_CHANGED);
 }
 

@@ -8,6 +8,7 @@
 #ifndef SERVICE_RPC_LIVE_STREAM_H
 #define SERVICE_RPC_LIVE_STREAM_H
 
+#include "service/limit/user_slots.h"
 #include "service/rpc/call.h"
 #include "service/rpc/wake.h"
 
@@ -22,6 +23,7 @@ struct live_step {
         LIVE_FAIL, /* with `error` */
     } kind;
     bool has_more;
+    uint64_t wake_us; /* monotonic; take a turn then at the latest; 0: not by time */
     struct slice message;
     struct sync_error error;
 };
@@ -39,13 +41,16 @@ struct live_stream {
     live_turn *turn;
     /* ---- the stream's own */
     struct store_watch watch;
-    struct timer timer; /* the token's expiry; later the patience with a write */
+    struct user_slot slot;
+    struct timer timer;  /* the expiry, or the turn that is due; later the patience with a write */
+    uint64_t expires_us; /* monotonic; the token */
     struct wake wake;
     unsigned pending; /* causes not yet dealt with; the wake's own, as is the rest */
     bool is_begun, is_writing, is_stopping;
 };
 
-/* Begins, with a turn at once. The call is the stream's from here on. */
+/* Begins, with a turn at once. The call is the stream's from here on. A user who has
+ * USER_WATCHES_MAX such streams gets RESOURCE_EXHAUSTED; services are trusted with their own. */
 void live_stream_start(struct live_stream *live);
 
 /* Makes LIVE_FAIL with the status's own name and text. */

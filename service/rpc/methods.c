@@ -25,6 +25,8 @@ static const struct rpc_policy service_streams = {
 static const struct rpc_policy service_writes = {
     .limit = LIMIT_CALLS, .service_only = true, .is_audited = true};
 static const struct rpc_policy anyone = {.is_public = true, .is_inline = true};
+static const struct rpc_policy anyone_stays = {
+    .is_public = true, .is_inline = true, .is_long_lived = true};
 
 static const struct sync_service_server sync_rows = {
     .get_sync_config = {config_get_handle, &reads},
@@ -60,7 +62,7 @@ static const struct record_service_server record_rows = {
 
 static const struct health_server health_rows = {
     .check = {health_check_handle, &anyone},
-    .watch = {NULL, &anyone},
+    .watch = {health_watch_handle, &anyone_stays},
 };
 
 static const struct server_reflection_server reflection_rows = {

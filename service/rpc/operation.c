@@ -94,17 +94,23 @@ static bool operation_is_stream(const PB(SyncOperation) *operation) {
     return (int)operation->status == OPERATION_PROCESSING && operation->sync_attempts == 0;
 }
 
-enum sync_status operation_judge(PB(SyncOperation) *operation, int64_t now_us,
-                                 struct arena *arena) {
+int64_t operation_stale_us(const PB(SyncOperation) *operation) {
     int64_t written_us;
     if (!operation_is_stream(operation) || !operation->updated_at ||
-        !message_time_us(operation->updated_at, &written_us) ||
-        now_us - written_us < OPERATION_STALE_US)
+        !message_time_us(operation->updated_at, &written_us))
+        return INT64_MAX;
+    return written_us + OPERATION_STALE_US;
+}
+
+enum sync_status operation_judge(PB(SyncOperation) *operation, int64_t now_us,
+                                 struct arena *arena) {
+    int64_t stale_us = operation_stale_us(operation);
+    if (now_us < stale_us)
         return SYNC_OK;
     return operation_end(operation, OPERATION_FAILED,
                          "INTERRUPTED: the stream was cut; open another, it goes on from the "
                          "device's cursor",
-                         written_us, arena);
+                         stale_us - OPERATION_STALE_US, arena);
 }
 
 /* The mark's value: 8 bytes, big endian. */

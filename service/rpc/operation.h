@@ -54,6 +54,10 @@ enum {
  * when it was last written. */
 enum sync_status operation_judge(PB(SyncOperation) *operation, int64_t now_us, struct arena *arena);
 
+/* When operation_judge is going to find another state without a write: wall clock; INT64_MAX: not
+ * by time. */
+int64_t operation_stale_us(const PB(SyncOperation) *operation);
+
 /* operation_put for a stream's, whose mark says when it was written. */
 enum sync_status operation_put_stream(const PB(SyncOperation) *operation, bool is_new,
                                       int64_t now_us, struct arena *arena, struct row_write *rows,

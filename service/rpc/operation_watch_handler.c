@@ -56,6 +56,10 @@ static void operation_watch_turn(struct live_stream *live, struct arena *arena,
         live_step_fail(ret_step, SYNC_ERR_NO_MEMORY);
         return;
     }
+    int64_t stale_us = operation_stale_us(operation);
+    if (stale_us != INT64_MAX) /* nobody commits it when it goes stale */
+        ret_step->wake_us =
+            clock_monotonic_us(rpc_call_service(live->call)->clock) + (uint64_t)(stale_us - now_us);
     char *id = event_id(operation, arena);
     if (!id) {
         live_step_fail(ret_step, SYNC_ERR_NO_MEMORY);

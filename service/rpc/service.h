@@ -26,6 +26,7 @@ struct sync_metrics;
 struct health;
 struct reflection_index;
 struct sync_streams;
+struct user_slots;
 
 struct service {
     const struct clock *clock;
@@ -45,6 +46,7 @@ struct service {
     struct health *health; /* what grpc.health.v1 says beside the store's own */
     struct reflection_index *reflection;
     struct sync_streams *streams; /* the Sync streams that are open */
+    struct user_slots *watches;   /* streams that watch, by user: live_stream.c; NULL: unbounded */
     unsigned operations_max;      /* concurrent per user: USER_SYNC_OPERATIONS_MAX */
 };
 

@@ -343,6 +343,19 @@ class Apply(ServiceStream):
         self.assertIn(self.outcomes(self.answer(talk))[0], ("applied", "merged"))
         self.assertEqual(self.records()[("booking", "r1")]["gate"], "B7")
 
+    def test_a_change_without_a_base_is_made_on_the_record_as_it_is(self):
+        self.configure(conflictResolution="manual")
+        self.upload([change(1, data={"seat": "3C"})])
+        for number in range(3):
+            self.upload([change("u%d" % number, "update", {"seat": "%dA" % number}, dataId="r1")])
+        talk = self.talk(APPLY)
+        talk.send(self.batch(1, change("s", "update", {"seat": "9F"}, dataId="r1")))
+        self.assertEqual(self.outcomes(self.answer(talk)), ["applied"])
+        self.assertEqual(self.records()[("booking", "r1")], {"seat": "9F"})
+        # One that says its base is judged by it.
+        talk.send(self.batch(2, change("t", "update", {"seat": "1B"}, dataId="r1", baseVersion=1)))
+        self.assertEqual(self.outcomes(self.answer(talk)), ["conflict"])
+
     def test_travellers_may_not_apply(self):
         self.refusal(self.talk(APPLY, bearer=self.bearer), "PERMISSION_DENIED")
 

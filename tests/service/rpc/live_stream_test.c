@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "service/limit/user_slots.h"
 #include "tests/service/rpc/rpc_fixture.h"
 
 enum { CLIENTS = 8, COUNTS = 300 };
@@ -137,11 +138,49 @@ static void streams_end_whatever_they_are_about_when_the_service_drains(void **s
     fixture->server = rpc_server_close(fixture->server);
 }
 
+static void a_turn_comes_when_its_time_has_come(void **state) {
+    struct rpc_fixture *fixture = *state;
+    static struct client anna;
+    memset(&anna, 0, sizeof anna);
+    fixture->count_end = 1;
+    fixture->step_us = 1000;
+    client_start(&anna, fixture, "anna");
+    await_turns(fixture, 20); /* though nobody commits */
+    rpc_fixture_count(fixture, SLICE("anna"));
+    pthread_join(anna.thread, NULL);
+    assert_grows_to_the_end(&anna);
+}
+
+static void a_user_has_only_so_many(void **state) {
+    struct rpc_fixture *fixture = *state;
+    static struct client anna[3], bert;
+    memset(anna, 0, sizeof anna);
+    memset(&bert, 0, sizeof bert);
+    fixture->count_end = UINT64_MAX;
+    fixture->service.watches = user_slots_open(2, 1);
+    client_start(&anna[0], fixture, "anna");
+    client_start(&anna[1], fixture, "anna");
+    await_turns(fixture, 2);
+    client_start(&anna[2], fixture, "anna");
+    pthread_join(anna[2].thread, NULL);
+    assert_int_equal(anna[2].code, 8);
+    client_start(&bert, fixture, "bert");
+    await_turns(fixture, 3);
+    assert_true(rpc_server_drain(fixture->server, 60000));
+    pthread_join(anna[0].thread, NULL);
+    pthread_join(anna[1].thread, NULL);
+    pthread_join(bert.thread, NULL);
+    fixture->server = rpc_server_close(fixture->server);
+    fixture->service.watches = user_slots_close(fixture->service.watches); /* all are left */
+}
+
 int main(void) {
 #define WITH(test_) cmocka_unit_test_setup_teardown(test_, rpc_fixture_up, rpc_fixture_down)
     const struct CMUnitTest tests[] = {
         WITH(each_commit_wakes_the_streams_of_its_user),
         WITH(commits_in_a_storm_are_told_to_their_last),
+        WITH(a_turn_comes_when_its_time_has_come),
+        WITH(a_user_has_only_so_many),
         WITH(streams_end_whatever_they_are_about_when_the_service_drains),
     };
 #undef WITH

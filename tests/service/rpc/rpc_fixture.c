@@ -28,7 +28,10 @@ static struct rpc_fixture *fixture_of_store(struct store *store) {
 }
 
 static enum sync_status fixture_health(struct store *store) {
-    return (enum sync_status)atomic_load(&fixture_of_store(store)->store_health);
+    struct rpc_fixture *fixture = fixture_of_store(store);
+    enum sync_status status = (enum sync_status)atomic_load(&fixture->store_health);
+    atomic_fetch_add(&fixture->health_looks, 1);
+    return status;
 }
 
 static enum sync_status fixture_stats(struct store *store, struct store_stats *ret_stats) {
@@ -148,6 +151,8 @@ static void follow_turn(struct live_stream *live, struct arena *arena, struct li
     must(message);
     if (count == follower->sent) {
         ret_step->kind = count == fixture->count_end ? LIVE_END : LIVE_WAIT;
+        if (fixture->step_us > 0)
+            ret_step->wake_us = clock_monotonic_us(fixture->service.clock) + fixture->step_us;
         return;
     }
     follower->sent = *message = count;
@@ -184,6 +189,8 @@ static const struct rpc_policy policy_user = {.limit = LIMIT_CALLS, .is_audited 
 static const struct rpc_policy policy_wait = {.limit = LIMIT_CALLS, .is_long_lived = true};
 static const struct rpc_policy policy_service = {.service_only = true};
 static const struct rpc_policy policy_public = {.is_public = true, .is_inline = true};
+static const struct rpc_policy policy_watch = {
+    .is_public = true, .is_inline = true, .is_long_lived = true};
 
 static const struct rpc_method methods[] = {
     {ECHO, RPC_UNARY, echo_handle, &policy_user},
@@ -197,6 +204,7 @@ static const struct rpc_method methods[] = {
     {SERVICE_ONLY, RPC_UNARY, echo_handle, &policy_service},
     {LATER, RPC_UNARY, NULL, &policy_user},
     {"/grpc.health.v1.Health/Check", RPC_UNARY, health_check_handle, &policy_public},
+    {"/grpc.health.v1.Health/Watch", RPC_SERVER_STREAM, health_watch_handle, &policy_watch},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", RPC_BIDIRECTIONAL,
      reflection_info_handle, &policy_public},
 };

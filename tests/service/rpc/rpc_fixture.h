@@ -33,6 +33,7 @@ struct rpc_fixture {
     struct store store;
     _Atomic int store_health;       /* an enum sync_status */
     _Atomic uint64_t damaged_reads; /* what its stats tell */
+    atomic_uint health_looks;       /* how often its health was asked for */
     struct health health;
     struct service service;
     struct rpc_server *server;
@@ -44,6 +45,7 @@ struct rpc_fixture {
     atomic_uint turns;           /* of FOLLOW's streams */
     _Atomic uint64_t count;      /* FOLLOW sends it, 8 bytes, when it has changed … */
     uint64_t count_end;          /* … until it is this */
+    uint64_t step_us;            /* between its turns, without a change; 0: none */
 };
 
 /* Opens with limits of `burst` calls (0: none). */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "tests/service/rpc/rpc_fixture.h"
 
 static void handler_sees_that_the_client_left(void **state) {
@@ -159,6 +160,69 @@ static void request_that_does_not_come_in_time_ends_its_call(void **state) {
     assert_int_equal(grpc_client_code(fixture->client, ECHO, token, SLICE_EMPTY), 0);
 }
 
+enum { WATCHED_MAX = 8 };
+
+/* One Health.Watch, on a thread of its own. */
+struct health_client {
+    struct rpc_fixture *fixture;
+    struct slice request;
+    pthread_t thread;
+    int code;
+    size_t size;
+    uint8_t messages[WATCHED_MAX]; /* two bytes each: 8 and the state */
+};
+
+static void *health_thread(void *context) {
+    struct health_client *client = context;
+    struct grpc_client *own = grpc_client_open(client->fixture->target);
+    struct grpc_client_answer answer;
+    grpc_client_call(own,
+                     &(struct grpc_client_request){.path = "/grpc.health.v1.Health/Watch",
+                                                   .message = client->request,
+                                                   .deadline_ms = 60000},
+                     &answer);
+    client->code = answer.code;
+    client->size = answer.messages.size;
+    if (client->size <= WATCHED_MAX && client->size > 0)
+        memcpy(client->messages, answer.messages.data, client->size);
+    grpc_client_answer_done(&answer);
+    grpc_client_close(own);
+    return NULL;
+}
+
+static void health_is_watched_through_a_fault_and_the_drain(void **state) {
+    struct rpc_fixture *fixture = *state;
+    struct health_client known = {.fixture = fixture},
+                         unknown = {.fixture = fixture, .request = SLICE("\x0a\x01x")};
+    assert_int_equal(pthread_create(&known.thread, NULL, health_thread, &known), 0);
+    while (atomic_load(&fixture->health_looks) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(pthread_create(&unknown.thread, NULL, health_thread, &unknown), 0);
+    while (atomic_load(&fixture->health.watches) < 2)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    atomic_store(&fixture->store_health, SYNC_ERR_STORE_BROKEN);
+    assert_true(rpc_server_drain(fixture->server, 60000));
+    pthread_join(known.thread, NULL);
+    pthread_join(unknown.thread, NULL);
+    assert_int_equal(known.code, 14);
+    assert_int_equal(known.size, 4);
+    assert_memory_equal(known.messages, "\x08\x01\x08\x02", 4);
+    assert_int_equal(unknown.code, 14);
+    assert_int_equal(unknown.size, 2);
+    assert_memory_equal(unknown.messages, "\x08\x03", 2);
+    assert_int_equal(atomic_load(&fixture->health.watches), 0);
+    fixture->server = rpc_server_close(fixture->server);
+}
+
+static void no_more_watch_the_health_than_may(void **state) {
+    struct rpc_fixture *fixture = *state;
+    atomic_store(&fixture->health.watches, HEALTH_WATCHES_MAX);
+    struct health_client client = {.fixture = fixture};
+    health_thread(&client);
+    assert_int_equal(client.code, 8);
+    assert_int_equal(atomic_load(&fixture->health.watches), HEALTH_WATCHES_MAX);
+}
+
 static void *drain_thread(void *context) {
     struct rpc_fixture *fixture = context;
     return rpc_server_drain(fixture->server, 200) ? fixture : NULL;
@@ -195,6 +259,8 @@ int main(void) {
         WITH(drain_ends_idle_streams_without_its_grace),
         WITH(call_whose_deadline_passed_in_the_queue_is_not_run),
         WITH(request_that_does_not_come_in_time_ends_its_call),
+        WITH(health_is_watched_through_a_fault_and_the_drain),
+        WITH(no_more_watch_the_health_than_may),
         WITH(drain_cancels_what_outlasts_its_grace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
