@@ -117,6 +117,20 @@ static void status_read(struct grpc_client *client, grpc_call *call,
     grpc_metadata_array_destroy(&trailers);
 }
 
+/* Sends one more message, and half-closes. */
+static void second_send(struct grpc_client *client, grpc_call *call,
+                        const struct grpc_client_request *request) {
+    grpc_slice bytes =
+        grpc_slice_from_copied_buffer((const char *)request->second.data, request->second.size);
+    grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&bytes, 1);
+    grpc_slice_unref(bytes);
+    grpc_op ops[2] = {{.op = GRPC_OP_SEND_MESSAGE}, {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}};
+    ops[0].data.send_message.send_message = message;
+    must(grpc_call_start_batch(call, ops, 2, client, NULL) == GRPC_CALL_OK);
+    batch_wait(client, call, request->cancel_ms);
+    grpc_byte_buffer_destroy(message);
+}
+
 /* Starts the call with all that the client sends. */
 static void request_send(struct grpc_client *client, grpc_call *call,
                          const struct grpc_client_request *request, grpc_metadata *headers,
@@ -134,14 +148,22 @@ static void request_send(struct grpc_client *client, grpc_call *call,
                       {.op = GRPC_OP_RECV_INITIAL_METADATA},
                       {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       {.op = GRPC_OP_SEND_MESSAGE}};
+    if (request->second.size > 0) { /* it half-closes */
+        ops[2] = ops[3];
+        ops[2].data.send_message.send_message = message;
+    }
     ops[0].data.send_initial_metadata.count = request->header_count;
     ops[0].data.send_initial_metadata.metadata = headers;
     ops[1].data.recv_initial_metadata.recv_initial_metadata = initial;
     ops[3].data.send_message.send_message = message;
-    size_t count = request->is_silent ? 2 : request->without_message ? 3 : 4;
+    size_t count = request->is_silent                                     ? 2
+                   : request->without_message || request->second.size > 0 ? 3
+                                                                          : 4;
     must(grpc_call_start_batch(call, ops, count, client, NULL) == GRPC_CALL_OK);
     batch_wait(client, call, request->cancel_ms);
     grpc_byte_buffer_destroy(message);
+    if (request->second.size > 0)
+        second_send(client, call, request);
 }
 
 void grpc_client_call(struct grpc_client *client, const struct grpc_client_request *request,

@@ -15,6 +15,7 @@ struct grpc_client_header {
 struct grpc_client_request {
     const char *path;
     struct slice message;
+    struct slice second; /* another message behind it; empty: none */
     const struct grpc_client_header *headers;
     size_t header_count;
     int64_t deadline_ms;  /* from now; 0: ten seconds */
