@@ -6,8 +6,8 @@
 enum {
     REST_BYTES = 4 << 10,     /* of a session that waits: these are not counted */
     CONTROL_BYTES = 16 << 10, /* of a message that is taken whatever others hold */
-    TIGHT_PATIENCE_US = 5000000,
-    FULL_PATIENCE_US = 500000,
+    TIGHT_SHARE = 16, /* of the time for a message: what a device has beyond half of the bound … */
+    FULL_SHARE = 128, /* … and beyond all of it */
 };
 
 static size_t memory_held(const struct sync_stream *stream) {
@@ -40,7 +40,8 @@ bool stream_hold(struct sync_stream *stream, uint64_t now_us, uint64_t *ret_due_
     *ret_due_us = UINT64_MAX;
     if (stream->held_bytes == 0 || stream->applying || stream->is_gone)
         return true;
-    uint64_t patience_us = held > most ? FULL_PATIENCE_US : TIGHT_PATIENCE_US;
+    uint64_t patience_us =
+        stream->streams->send_timeout_us / (held > most ? FULL_SHARE : TIGHT_SHARE);
     if (held > most / 2 && now_us - stream->moved_us >= patience_us) {
         struct sync_error error;
         sync_error_set(&error, SYNC_ERR_EXHAUSTED, "STREAMS_MEMORY", NULL,

@@ -8,7 +8,7 @@ from raw_http2 import RawClient, hello
 from stream_device import SYNC, WAIT_SECONDS, Talk
 
 SLOW = 16  # devices; each is sent a page of up to 512 KiB at first
-SEND_TIMEOUT = 3
+SEND_TIMEOUT = 6
 
 
 class SlowReader(Case):
