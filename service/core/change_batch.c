@@ -117,6 +117,7 @@ static void result_repeat(struct change_result *result, const struct change_resu
     struct slice id = result->change_id;
     *result = *first;
     result->change_id = id;
+    result->has_document = false;
     result->duplicate = true;
 }
 
@@ -223,6 +224,10 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
             return result_block(work, record, result);
         status = record->is_unmade ? result_reject_dependent(work, record, result)
                                    : change_apply(work, record, change, result);
+        result->has_document =
+            result->outcome <= OUTCOME_MERGED && record_state_lives(&record->state);
+        if (result->has_document)
+            result->document = record->state.record.data;
         if (!status)
             status = change_settle(work, change, result);
     }

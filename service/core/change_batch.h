@@ -60,6 +60,8 @@ struct change_result {
     uint64_t version;
     struct slice conflict_id; /* waits for the user */
     struct slice decision_id; /* what was decided without him; empty: nothing */
+    bool has_document;        /* not when deleted, not tried or a duplicate */
+    struct slice document;    /* the record after it */
     const char *reason;       /* NULL, or of a rejection: stable; of a duplicate in the arena */
     struct slice field, message;
 };

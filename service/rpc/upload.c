@@ -104,6 +104,18 @@ static bool result_prefix_field(struct change_result *result, size_t index, stru
     return path != NULL;
 }
 
+/* What only a dry run tells: the record, but no ids, since nothing is stored under them. */
+static void result_show(const struct change_result *result, PB(ChangeResult) *message) {
+    static char none[] = "";
+    message->decision_id = none;
+    if (!result->duplicate)
+        message->conflict_id = none;
+    if (!result->has_document)
+        return;
+    message->data_presence_case = TRAVELSENSE__SYNC__V1__CHANGE_RESULT__DATA_PRESENCE_DATA;
+    message->data = message_bytes(result->document);
+}
+
 /* Makes the results' messages, to be sent when the set is durable. */
 static enum sync_status upload_answer(struct upload *upload) {
     struct arena *arena = upload->arena;
@@ -119,6 +131,8 @@ static enum sync_status upload_answer(struct upload *upload) {
         upload->messages[i] = result_message(result, arena);
         if (!upload->messages[i])
             return SYNC_ERR_NO_MEMORY;
+        if (upload->store_nothing)
+            result_show(result, upload->messages[i]);
         upload->as_sent =
             upload->as_sent && result->outcome == OUTCOME_APPLIED && !result->duplicate;
     }

@@ -176,6 +176,35 @@ class Changes(Case):
         self.assert_nothing_stored()
         self.assertEqual(self.upload([change(1)])["results"][0]["duplicate"], False)
 
+    def everything(self):
+        """All that the user can see of himself, without what is new in each answer."""
+        bundle = self.bundle()
+        shown = {name: bundle[name] for name in ("records", "cursor", "checksum")}
+        for path in ("sync", "conflicts?includeResolved=true", "devices"):
+            shown[path] = self.expect(self.get("/api/offline/" + path), 200)
+        return shown
+
+    def test_a_dry_run_shows_what_the_records_would_be_and_leaves_no_trace(self):
+        self.configure(conflictResolution="merge")
+        self.upload([change(1, data={"a": 1, "notes": "x"}, dataId="r")])
+        self.upload([change(2, "update", {"a": 2, "notes": "x ours"}, dataId="r", baseVersion="1")])
+        before = self.everything()
+        batch = [change(1, "update", {"b": 3, "notes": "x theirs"}, dataId="r", baseVersion="1"),
+                 change(2, data={}, dataId="s"), change(3, "delete", dataId="s"),
+                 change(4, "update", {"a": 1}, dataId="nobody")]
+        results = self.upload(batch, device="never-seen", validateOnly=True)["results"]
+        self.assertEqual([(result["outcome"], result.get("data")) for result in results],
+                         [("merged", {"a": 2, "b": 3, "notes": "x ours theirs"}),
+                          ("applied", {}), ("applied", None), ("rejected", None)])
+        for result in results:
+            self.assertNotIn("decisionId", result)
+        self.assertEqual(self.everything(), before)
+        sent = self.upload(batch, device="never-seen")["results"]
+        self.assertEqual([result["outcome"] for result in sent],
+                         [result["outcome"] for result in results])
+        self.assertNotIn("data", sent[0])
+        self.assertEqual(self.records()[("booking", "r")], results[0]["data"])
+
     def test_a_later_change_of_the_same_record_waits_behind_a_conflict(self):
         self.configure(conflictResolution="manual")
         self.upload([change(1, data={"x": 1}, dataId="r")])
