@@ -200,11 +200,13 @@ static enum sync_status result_reject_dependent(struct change_work *work,
     return SYNC_OK;
 }
 
-/* Holds later changes of the same record up, when they cannot go before this one is dealt with. */
-static void record_block(struct change_record *record, const struct change *change,
-                         const struct change_result *result) {
+/* Holds later changes of the same record up, when they cannot go before this one is dealt with. A
+ * conflict that was there before holds nothing up when none is open any more. */
+static void record_block(const struct change_work *work, struct change_record *record,
+                         const struct change *change, const struct change_result *result) {
     bool is_unmade = result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE;
-    if (record->blocked_by.size > 0 || (!is_unmade && result->outcome != OUTCOME_CONFLICT))
+    bool waits = result->outcome == OUTCOME_CONFLICT && work->build.head.conflicts_open > 0;
+    if (record->blocked_by.size > 0 || (!is_unmade && !waits))
         return;
     record->blocked_by = change->id;
     record->is_unmade = is_unmade && !result_is_passing(result);
@@ -232,7 +234,7 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
             status = change_settle(work, change, result);
     }
     if (!status)
-        record_block(record, change, result);
+        record_block(work, record, change, result);
     return status;
 }
 

@@ -130,6 +130,24 @@ class Conflicts(Case):
         self.patch(self.tablet, {"nights": 9}, number=7)
         self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
 
+    def test_what_waited_behind_a_conflict_goes_on_when_it_is_resolved(self):
+        for resolution, title in (("client", "Rom"), ("server", "Roma")):
+            with self.subTest(resolution=resolution):
+                self.become("waited-" + resolution)
+                self.start()
+                self.patch(self.tablet, {"title": "Roma"})
+                batch = [change(1, "update", {"title": "Rom"}, data_type="trip", dataId="t",
+                                baseVersion="1"),
+                         change(2, "update", {"nights": 9}, data_type="trip", dataId="t",
+                                baseVersion="1")]
+                results = self.upload(batch)["results"]
+                self.assertEqual([one["outcome"] for one in results], ["conflict", "blocked"])
+                self.expect(self.resolve(results[0]["conflictId"], resolution), 200)
+                again = self.upload(batch)["results"]
+                self.assertEqual((again[0]["outcome"], again[0]["duplicate"]), ("conflict", True))
+                self.assertIn(again[1]["outcome"], ("applied", "merged"))
+                self.assertEqual(self.trip(), dict(BASE, title=title, nights=9))
+
     def test_undo_names_what_is_wrong(self):
         conflict_id = self.conflict()
         self.expect_error(self.undo("nonsense"), 400, "INVALID_ARGUMENT", "conflictId")

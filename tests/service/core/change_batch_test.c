@@ -72,6 +72,27 @@ static void the_same_batch_again_changes_nothing_and_answers_the_same(void **sta
     }
 }
 
+static void what_was_blocked_goes_on_when_no_conflict_is_open(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    send_one((struct sending){.device = "tablet", .acknowledged = 1},
+             change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change changes[] = {change_of("1", CHANGE_UPDATE, "{\"a\":3}"),
+                               change_of("2", CHANGE_UPDATE, "{\"b\":2}")};
+    for (int time = 0; time < 2; time++) {
+        struct change_result *results = send(laptop, changes, 2, NULL);
+        assert_int_equal(results[0].outcome, OUTCOME_CONFLICT);
+        assert_int_equal(results[1].outcome, OUTCOME_BLOCKED);
+    }
+    user.head.conflicts_open = 0; /* the server's side was chosen */
+    struct change_result *results = send(laptop, changes, 2, NULL);
+    assert_int_equal(results[0].outcome, OUTCOME_CONFLICT);
+    assert_true(results[0].duplicate);
+    assert_int_equal(results[1].outcome, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":2}", 3);
+}
+
 static void an_id_with_other_content_is_an_error_of_that_change_alone(void **state) {
     (void)state;
     start("{\"a\":1}");
@@ -366,6 +387,7 @@ int main(void) {
         USER_TEST(a_record_is_made_changed_and_deleted),
         USER_TEST(changes_of_one_record_in_a_batch_follow_each_other),
         USER_TEST(the_same_batch_again_changes_nothing_and_answers_the_same),
+        USER_TEST(what_was_blocked_goes_on_when_no_conflict_is_open),
         USER_TEST(an_id_with_other_content_is_an_error_of_that_change_alone),
         USER_TEST(the_payload_hash_covers_all_that_was_sent),
         USER_TEST(a_made_id_is_answered_again),
