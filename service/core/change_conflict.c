@@ -112,9 +112,9 @@ enum sync_status change_decide_end(struct change_work *work, const struct change
     decided->resolved_us = work->context->now_us;
     decided->resolved_version = after->version;
     decided->resolution = decided_resolution(decided, after);
-    if (decided->resolution == RESOLUTION_MERGE)
-        decided->merged = after->data;
-    enum sync_status status = conflict_put(&work->build, decided);
+    enum sync_status status = conflict_reduce(decided, after->data, work->arena);
+    if (!status)
+        status = conflict_put(&work->build, decided);
     if (!status)
         result->decision_id = decided->id;
     return status;

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/wire.h"
+#include "service/core/delta.h"
 #include "service/core/write_build.h"
 
 /* Fields of a conflict as stored. */
@@ -26,6 +27,9 @@ enum {
     CONFLICT_MERGED = 17,
     CONFLICT_RESOLVED_VERSION = 18,
     CONFLICT_DECISION = 19,
+    CONFLICT_BASE_DELTA = 20,
+    CONFLICT_CLIENT_DELTA = 21,
+    CONFLICT_SERVER_DELTA = 22,
 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
 
@@ -49,6 +53,22 @@ static void decisions_write(const struct conflict *conflict, struct buffer *out)
     buffer_done(&scratch);
 }
 
+/* Writes the documents, or of a lean conflict what they differ in. */
+static void documents_write(const struct conflict *conflict, struct buffer *out) {
+    bool lean = conflict->is_lean;
+    if (conflict->has_base)
+        wire_write_bytes(out, lean ? CONFLICT_BASE_DELTA : CONFLICT_BASE,
+                         lean ? conflict->base_delta : conflict->base);
+    if (conflict->has_client)
+        wire_write_bytes(out, lean ? CONFLICT_CLIENT_DELTA : CONFLICT_CLIENT,
+                         lean ? conflict->client_delta : conflict->client);
+    if (conflict->has_server)
+        wire_write_bytes(out, lean ? CONFLICT_SERVER_DELTA : CONFLICT_SERVER,
+                         lean ? conflict->server_delta : conflict->server);
+    if (!lean)
+        wire_write_bytes(out, CONFLICT_SUGGESTED, conflict->suggested);
+}
+
 static void conflict_write(const struct conflict *conflict, struct buffer *out) {
     wire_write_bytes(out, CONFLICT_ID, conflict->id);
     wire_write_bytes(out, CONFLICT_USER, conflict->user);
@@ -57,13 +77,7 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
     wire_write_uint(out, CONFLICT_DATA_TYPE, conflict->key.type);
     wire_write_bytes(out, CONFLICT_DATA_ID, conflict->key.id);
     wire_write_uint(out, CONFLICT_KIND, conflict->type);
-    if (conflict->has_base)
-        wire_write_bytes(out, CONFLICT_BASE, conflict->base);
-    if (conflict->has_client)
-        wire_write_bytes(out, CONFLICT_CLIENT, conflict->client);
-    if (conflict->has_server)
-        wire_write_bytes(out, CONFLICT_SERVER, conflict->server);
-    wire_write_bytes(out, CONFLICT_SUGGESTED, conflict->suggested);
+    documents_write(conflict, out);
     for (size_t i = 0; i < conflict->field_count; i++)
         wire_write_bytes(out, CONFLICT_FIELDS, conflict->fields[i]);
     wire_write_uint(out, CONFLICT_SERVER_VERSION, conflict->server_version);
@@ -72,7 +86,8 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
         return;
     wire_write_uint(out, CONFLICT_RESOLVED_US, (uint64_t)conflict->resolved_us);
     wire_write_uint(out, CONFLICT_RESOLUTION, conflict->resolution);
-    wire_write_bytes(out, CONFLICT_MERGED, conflict->merged);
+    if (!conflict->is_lean)
+        wire_write_bytes(out, CONFLICT_MERGED, conflict->merged);
     wire_write_uint(out, CONFLICT_RESOLVED_VERSION, conflict->resolved_version);
     decisions_write(conflict, out);
 }
@@ -147,11 +162,16 @@ static void conflict_take_bytes(const struct wire_field *field, struct conflict 
         [CONFLICT_CLIENT] = &conflict->client,
         [CONFLICT_SERVER] = &conflict->server,
         [CONFLICT_SUGGESTED] = &conflict->suggested,
+        [CONFLICT_BASE_DELTA] = &conflict->base_delta,
+        [CONFLICT_CLIENT_DELTA] = &conflict->client_delta,
+        [CONFLICT_SERVER_DELTA] = &conflict->server_delta,
         [CONFLICT_MERGED] = &conflict->merged,
     };
-    conflict->has_base |= field->number == CONFLICT_BASE;
-    conflict->has_client |= field->number == CONFLICT_CLIENT;
-    conflict->has_server |= field->number == CONFLICT_SERVER;
+    conflict->has_base |= field->number == CONFLICT_BASE || field->number == CONFLICT_BASE_DELTA;
+    conflict->has_client |=
+        field->number == CONFLICT_CLIENT || field->number == CONFLICT_CLIENT_DELTA;
+    conflict->has_server |=
+        field->number == CONFLICT_SERVER || field->number == CONFLICT_SERVER_DELTA;
     if (field->number == CONFLICT_FIELDS)
         conflict->fields[conflict->field_count++] = field->bytes;
     else if (field->number == CONFLICT_DECISION)
@@ -199,8 +219,42 @@ enum sync_status conflict_unpack(struct slice value, struct arena *arena,
         (int)conflict.key.type < DATA_TYPE_FIRST || (int)conflict.key.type > DATA_TYPE_LAST ||
         conflict.type < CONFLICT_UPDATE_UPDATE || conflict.type > CONFLICT_DELETE_UPDATE)
         return SYNC_ERR_CORRUPT;
+    conflict.is_lean = conflict.decision_count > 0;
     *ret_conflict = conflict;
     return SYNC_OK;
+}
+
+enum sync_status conflict_reduce(struct conflict *conflict, struct slice document,
+                                 struct arena *arena) {
+    assert(conflict && arena);
+    enum sync_status status = SYNC_OK;
+    if (conflict->has_base)
+        status = delta_between(document, conflict->base, arena, &conflict->base_delta);
+    if (!status && conflict->has_client)
+        status = delta_between(document, conflict->client, arena, &conflict->client_delta);
+    if (!status && conflict->has_server)
+        status = delta_between(document, conflict->server, arena, &conflict->server_delta);
+    conflict->is_lean = true;
+    return status;
+}
+
+enum sync_status conflict_expand(struct conflict *conflict, struct slice document,
+                                 struct arena *arena) {
+    assert(conflict && arena);
+    enum sync_status status = SYNC_OK;
+    if (!conflict->is_lean)
+        return SYNC_OK;
+    if (conflict->has_base)
+        status = delta_apply(document, conflict->base_delta, arena, &conflict->base);
+    if (!status && conflict->has_client)
+        status = delta_apply(document, conflict->client_delta, arena, &conflict->client);
+    if (!status && conflict->has_server)
+        status = delta_apply(document, conflict->server_delta, arena, &conflict->server);
+    conflict->suggested = document;
+    if (conflict->resolution == RESOLUTION_MERGE)
+        conflict->merged = document;
+    conflict->is_lean = status != SYNC_OK;
+    return status;
 }
 
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,

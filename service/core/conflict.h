@@ -37,6 +37,11 @@ struct conflict {
     uint64_t resolved_version;        /* the record's version after the resolution */
     struct conflict_decision *decisions;
     size_t decision_count; /* 0: the user resolved it, or has to */
+    /* One that was decided without the user is stored without its documents, so that a small change
+     * of a large record stays small: as what they differ in from the record that it made. Until
+     * conflict_expand the documents are empty. */
+    bool is_lean;
+    struct slice base_delta, client_delta, server_delta;
 };
 
 /* Packs a conflict for TABLE_CONFLICT, and reads it back; both live in the arena. */
@@ -44,6 +49,13 @@ enum sync_status conflict_pack(const struct conflict *conflict, struct arena *ar
                                struct slice *ret_value);
 enum sync_status conflict_unpack(struct slice value, struct arena *arena,
                                  struct conflict *ret_conflict);
+
+/* Takes the documents' deltas from what the record was made, empty when deleted: before it is
+ * packed for the first time. And gives a lean conflict its documents back, by the same. */
+enum sync_status conflict_reduce(struct conflict *conflict, struct slice document,
+                                 struct arena *arena);
+enum sync_status conflict_expand(struct conflict *conflict, struct slice document,
+                                 struct arena *arena);
 
 /* The index key in TABLE_CONFLICT_BY_USER. */
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,

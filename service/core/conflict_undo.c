@@ -51,7 +51,7 @@ static enum sync_status undo_do(struct write_build *build, struct record_state *
     conflict->resolution = (enum resolution)0;
     conflict->merged = SLICE_EMPTY;
     conflict->resolved_version = 0;
-    conflict->decision_count = 0;
+    conflict->decision_count = 0; /* so the documents are stored */
     conflict->server_version = state->record.version;
     if (!status)
         status = conflict_move(build, conflict);
@@ -75,6 +75,9 @@ enum sync_status conflict_undo(const struct user_view *view, const struct confli
         state.record = (struct record){.key = conflict->key, .deleted = true};
     if (conflict->resolved_us != 0) {
         enum sync_status status = undo_check(view, &state, conflict, error);
+        if (status)
+            return status;
+        status = conflict_expand(&opened, state.record.data, arena);
         if (status)
             return status;
         status = write_build_init(&build, conflict->user, &view->head, 1, arena);

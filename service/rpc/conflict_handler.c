@@ -13,18 +13,16 @@ void conflict_get_handle(struct rpc_call *call) {
     violations_check_uuid(&violations, "conflictId", request->conflict_id);
     if (violations_end(&violations, call) || !device_guard(call))
         return;
-    struct sync_error error;
-    struct conflict conflict;
-    if (conflict_load(call, slice_text(request->conflict_id), &error, &conflict) != SYNC_OK) {
-        rpc_call_fail(call, &error);
-        return;
-    }
+    struct sync_error error = {0};
     PB(GetConflictResponse) response = PB_INIT(GET_CONFLICT_RESPONSE);
-    response.conflict = conflict_message(&conflict, rpc_call_arena(call));
-    if (response.conflict)
+    enum sync_status status =
+        conflict_show(call, slice_text(request->conflict_id), &error, &response.conflict);
+    if (status == SYNC_OK)
         sync_service_get_conflict_reply(call, &response);
+    else if (error.status == status)
+        rpc_call_fail(call, &error);
     else
-        call_fail_status(call, SYNC_ERR_NO_MEMORY);
+        call_fail_status(call, status);
 }
 
 /* Conflict ids in order, from one part of the index. */
@@ -91,18 +89,14 @@ static enum sync_status list_fill(struct rpc_call *call, const struct page_bindi
     struct slice id, last = SLICE_EMPTY;
     while (status == SYNC_OK && response->n_conflicts < size && ids_take(lists, at, &id)) {
         last = id;
-        struct conflict conflict;
-        status = conflict_load(call, id, NULL, &conflict);
+        status = conflict_show(call, id, NULL, &response->conflicts[response->n_conflicts]);
         if (status == SYNC_ERR_NOT_FOUND) { /* cleaned up between the two reads */
             status = SYNC_OK;
             continue;
         }
         if (status != SYNC_OK)
             break;
-        PB(Conflict) *message = conflict_message(&conflict, arena);
-        if (!message)
-            return SYNC_ERR_NO_MEMORY;
-        response->conflicts[response->n_conflicts++] = message;
+        response->n_conflicts++;
     }
     if (status == SYNC_OK && ids_take(lists, at, &id)) {
         response->next_page_token = page_token_format(arena, binding, last);

@@ -1,5 +1,7 @@
 #include "service/rpc/conflict_view.h"
 
+#include "service/core/delta.h"
+
 /* Puts a document into a bytes field of a oneof when there is one. */
 #define PUT_DOCUMENT(message, has, member, document, CASE)                                         \
     do {                                                                                           \
@@ -78,6 +80,45 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *ar
     return is_whole ? message : NULL;
 }
 
+/* The record as the resolution made it, by the log; `ret_known` is false where that is trimmed. */
+static enum sync_status resolved_document(struct rpc_call *call, const struct conflict *conflict,
+                                          struct slice *ret_document, bool *ret_known) {
+    struct arena *arena = rpc_call_arena(call);
+    struct record_want wanted = {
+        .key = conflict->key, .history = true, .history_after = conflict->resolved_version};
+    struct touched want = {.user = conflict->user, .records = &wanted, .record_count = 1};
+    struct user_view view;
+    enum sync_status status = store_load(rpc_call_service(call)->store, NULL, &want, arena, &view);
+    if (status != SYNC_OK)
+        return status;
+    const struct record_view *record = &view.records[0];
+    struct slice document = record->found ? record->record.data : SLICE_EMPTY;
+    bool known =
+        record->found && !record->history_trimmed &&
+        (record->history_count > 0 || record->record.version == conflict->resolved_version);
+    for (size_t i = 0; known && status == SYNC_OK && i < record->history_count; i++) {
+        const struct log_entry *entry = &record->history[i];
+        if (entry->previous_deleted)
+            document = SLICE_EMPTY;
+        else
+            status = delta_apply(document, entry->undo, arena, &document);
+    }
+    *ret_document = document;
+    *ret_known = known;
+    return status;
+}
+
+/* Gives a lean conflict its documents, or none where the log does not reach back. */
+static enum sync_status documents_find(struct rpc_call *call, struct conflict *conflict) {
+    struct slice document;
+    bool known;
+    enum sync_status status = resolved_document(call, conflict, &document, &known);
+    if (status == SYNC_OK && known)
+        return conflict_expand(conflict, document, rpc_call_arena(call));
+    conflict->has_base = conflict->has_client = conflict->has_server = false;
+    return status;
+}
+
 enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
                                struct sync_error *error, struct conflict *ret_conflict) {
     struct arena *arena = rpc_call_arena(call);
@@ -97,4 +138,16 @@ enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
         return sync_error_set(error, SYNC_ERR_DENIED, "CONFLICT_OF_ANOTHER_USER", NULL,
                               "this conflict belongs to another user");
     return SYNC_OK;
+}
+
+enum sync_status conflict_show(struct rpc_call *call, struct slice conflict_id,
+                               struct sync_error *error, PB(Conflict) **ret_message) {
+    struct conflict conflict;
+    enum sync_status status = conflict_load(call, conflict_id, error, &conflict);
+    if (status == SYNC_OK && conflict.is_lean)
+        status = documents_find(call, &conflict);
+    if (status != SYNC_OK)
+        return status;
+    *ret_message = conflict_message(&conflict, rpc_call_arena(call));
+    return *ret_message ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }

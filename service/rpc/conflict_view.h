@@ -13,4 +13,9 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *ar
 enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
                                struct sync_error *error, struct conflict *ret_conflict);
 
+/* The same as the API shows it: also one that is stored without its documents has them, as long as
+ * the log reaches back to it. */
+enum sync_status conflict_show(struct rpc_call *call, struct slice conflict_id,
+                               struct sync_error *error, PB(Conflict) **ret_message);
+
 #endif

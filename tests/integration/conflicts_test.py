@@ -112,6 +112,9 @@ class Conflicts(Case):
                          [{"field": "notes", "reason": "policy text", "taken": "merge"},
                           {"field": "title", "reason": "strategy client", "taken": "client"}])
         self.assertEqual((shown[0]["resolved"], shown[0]["resolution"]), (True, "merge"))
+        sides = [dict(BASE, title="Roma", notes="ours"), dict(BASE, title="Rom", notes="theirs")]
+        self.assertEqual([shown[0]["serverData"], shown[0]["clientData"]], sides)
+        self.assertEqual(shown[0]["baseData"], BASE)
         answer = self.expect(self.undo(result["decisionId"]), 200)
         self.assertIs(answer["conflict"]["resolved"], False)
         self.assertEqual(self.trip(), dict(BASE, title="Roma", notes="ours"))
@@ -147,6 +150,19 @@ class Conflicts(Case):
                 self.assertEqual((again[0]["outcome"], again[0]["duplicate"]), ("conflict", True))
                 self.assertIn(again[1]["outcome"], ("applied", "merged"))
                 self.assertEqual(self.trip(), dict(BASE, title=title, nights=9))
+
+    def test_a_decision_shows_its_sides_also_when_the_record_has_changed_again(self):
+        self.start("server")
+        self.patch(self.tablet, {"title": "Roma"})
+        decision_id = self.patch(self.phone, {"title": "Rom"})["decisionId"]
+        before = self.expect(self.get(PATH + "/" + decision_id), 200)
+        self.patch(self.tablet, {"title": "Roma aeterna", "more": 1}, number=5)
+        self.upload([change(6, "delete", data_type="trip", dataId="t")], device=self.tablet)
+        self.upload([change(7, data={"new": 1}, data_type="trip", dataId="t")], device=self.tablet)
+        self.assertEqual(self.expect(self.get(PATH + "/" + decision_id), 200), before)
+        self.assertEqual(before["clientData"], dict(BASE, title="Rom"))
+        self.assertEqual(before["serverData"], dict(BASE, title="Roma"))
+        self.expect_error(self.undo(decision_id), 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
 
     def test_undo_names_what_is_wrong(self):
         conflict_id = self.conflict()

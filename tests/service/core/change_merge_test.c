@@ -316,6 +316,9 @@ static struct conflict the_decision(const struct change_result *result) {
                      SYNC_OK);
     assert_non_null(memory_user_row(&user, TABLE_CONFLICT_BY_USER, key));
     assert_true(decided.resolved_us == NOW && decided.decision_count > 0);
+    assert_int_equal(decided.server.size + decided.client.size + decided.base.size, 0);
+    struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+    assert_int_equal(conflict_expand(&decided, record->data, &arena), SYNC_OK);
     assert_int_equal(decided.resolved_version, result->version);
     assert_int_equal(user.head.conflicts_open, 0);
     return decided;
@@ -368,6 +371,21 @@ static void a_deletion_decided_without_the_user_is_kept_too(void **state) {
     assert_int_equal(decided.resolution, RESOLUTION_SERVER);
     assert_document(decided.client, "{\"a\":2}");
     assert_false(decided.has_server);
+}
+
+static void a_decision_about_a_small_part_of_a_large_record_is_small(void **state) {
+    (void)state;
+    char *text = arena_alloc(&arena, 100001);
+    assert_non_null(text);
+    memset(text, 'x', 100000);
+    text[100000] = '\0';
+    start(arena_format(&arena, "{\"a\":1,\"large\":\"%s\"}", text));
+    send_one(PHONE, change_of("2", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct sending tablet = {.device = "tablet", .acknowledged = 1, .strategy = STRATEGY_CLIENT};
+    struct change_result *result =
+        send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":3}"), OUTCOME_MERGED);
+    assert_true(memory_user_row(&user, TABLE_CONFLICT, result->decision_id)->value.size < 400);
+    the_decision(result);
 }
 
 /* What becomes of the trip when the tablet updates it, or deletes it, against the other of the
@@ -489,6 +507,7 @@ int main(void) {
         USER_TEST(a_policy_of_deletions_goes_before_the_strategy),
         USER_TEST(what_is_decided_without_the_user_is_kept_with_its_reason),
         USER_TEST(a_deletion_decided_without_the_user_is_kept_too),
+        USER_TEST(a_decision_about_a_small_part_of_a_large_record_is_small),
         USER_TEST(many_conflicting_changes_of_one_record_stay_cheap),
         USER_TEST(a_field_that_was_changed_long_ago_yields_to_a_later_change),
         USER_TEST(the_inbox_has_a_bound_and_the_change_may_come_again),

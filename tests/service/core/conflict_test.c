@@ -123,6 +123,14 @@ static void a_conflict_reads_back(void **state) {
         assert_int_equal(read.has_base, conflict.has_base);
         assert_int_equal(read.has_client, conflict.has_client);
         assert_int_equal(read.has_server, conflict.has_server);
+        if (i == 1)
+            assert_int_equal(conflict_reduce(&conflict, conflict.client, &arena), SYNC_OK);
+        assert_int_equal(conflict_pack(&conflict, &arena, &value), SYNC_OK);
+        assert_int_equal(conflict_unpack(value, &arena, &read), SYNC_OK);
+        assert_int_equal(read.is_lean, i == 1);
+        assert_int_equal(conflict_expand(&read, conflict.client, &arena), SYNC_OK);
+        if (i == 1)
+            conflict.suggested = conflict.merged = conflict.client; /* what the record became */
         assert_true(slice_equal(read.client, conflict.client));
         assert_true(slice_equal(read.server, conflict.server));
         assert_true(slice_equal(read.suggested, conflict.suggested));
