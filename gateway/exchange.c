@@ -88,9 +88,18 @@ static void exchange_free(struct exchange *exchange) {
 }
 
 void exchange_close(struct exchange *exchange) {
+    if (exchange->web)
+        exchange_web_close(exchange->web); /* it reports for itself */
+    else
+        exchange_report(exchange);
+    client_finish(exchange->worker->gateway->clients, exchange->client);
+    exchange_discard(exchange);
+}
+
+void exchange_discard(struct exchange *exchange) {
     struct worker *worker = exchange->worker;
-    exchange_report(exchange);
-    client_finish(worker->gateway->clients, exchange->client);
+    if (exchange->upload)
+        exchange_upload_close(exchange);
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
     loop_timer_clear(&exchange->heartbeat);
@@ -168,6 +177,14 @@ static bool exchange_make_room(struct exchange *exchange, size_t size) {
 
 void exchange_body(struct exchange *exchange, struct slice bytes) {
     exchange->body_size += bytes.size;
+    if (exchange->web) {
+        exchange_web_body(exchange->web, bytes);
+        return;
+    }
+    if (exchange->upload) {
+        exchange_upload_body(exchange, bytes);
+        return;
+    }
     if (exchange->state != EXCHANGE_BODY || bytes.size == 0)
         return;
     if (exchange->body.size + bytes.size > HTTP_BODY_MAX) {
@@ -182,7 +199,19 @@ void exchange_body(struct exchange *exchange, struct slice bytes) {
         exchange_fail_memory(exchange);
 }
 
+bool exchange_streams_body(const struct exchange *exchange) {
+    return exchange->web || exchange->upload;
+}
+
+void exchange_body_taken(struct exchange *exchange, size_t size) {
+    exchange->sink->taken(exchange, exchange->context, size);
+}
+
 void exchange_end(struct exchange *exchange) {
+    if (exchange->web)
+        exchange_web_end(exchange->web);
+    else if (exchange->upload)
+        exchange_upload_end(exchange);
     if (exchange->state != EXCHANGE_BODY)
         return;
     loop_timer_clear(&exchange->timer);
@@ -220,4 +249,14 @@ bool exchange_is_complete(const struct exchange *exchange) {
 
 bool exchange_is_over(const struct exchange *exchange) {
     return exchange->state == EXCHANGE_OVER && exchange->out_taken == exchange->out.size;
+}
+
+const struct transcode_header *exchange_trailers(const struct exchange *exchange,
+                                                 size_t *ret_count) {
+    struct slice te = exchange->known.te;
+    /* In HTTP/2 trailers reach whom they do not interest unharmed; before it they may not. */
+    bool taken = exchange->peer->is_http2 ||
+                 (te.size > 0 && memmem(te.data, te.size, "trailers", 8) != NULL);
+    *ret_count = exchange->state == EXCHANGE_OVER && taken ? exchange->trailer_count : 0;
+    return exchange->trailers;
 }

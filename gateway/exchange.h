@@ -25,6 +25,8 @@ struct exchange_sink {
     void (*more)(struct exchange *exchange, void *context);
     /* The answer cannot be completed: break it off so that the client sees it. */
     void (*broken)(struct exchange *exchange, void *context);
+    /* So many bytes of a body that exchange_streams_body are done with: as many more may come. */
+    void (*taken)(struct exchange *exchange, void *context, size_t size);
 };
 
 /* A request's head. Slices outlive the exchange, but for those given to exchange_copy. */
@@ -55,6 +57,9 @@ void exchange_set_context(struct exchange *exchange, void *context);
 /* Ends it at any moment; a call to the service is cancelled, the request is counted and logged. */
 void exchange_close(struct exchange *exchange);
 
+/* Gives back an exchange that was not begun: something else answers its request. */
+void exchange_discard(struct exchange *exchange);
+
 /* Copies text to live as long as the exchange. False without memory. */
 bool exchange_copy(struct exchange *exchange, struct slice text, struct slice *ret_copy);
 
@@ -67,6 +72,10 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
 /* Takes some of the request's body. Ignored once an answer stands. */
 void exchange_body(struct exchange *exchange, struct slice bytes);
 
+/* Tells whether the body is handed on as it comes: what was given to exchange_body is then held
+ * until the sink is told that it is taken. */
+bool exchange_streams_body(const struct exchange *exchange);
+
 /* The request is complete. */
 void exchange_end(struct exchange *exchange);
 
@@ -78,6 +87,10 @@ bool exchange_is_answered(const struct exchange *exchange);
 
 /* The answer's head, once answered. */
 const struct exchange_answer *exchange_answer(const struct exchange *exchange);
+
+/* The trailers of an answer that is complete, where its client takes any. */
+const struct transcode_header *exchange_trailers(const struct exchange *exchange,
+                                                 size_t *ret_count);
 
 /* The bytes of the body that are ready. They live until exchange_take. */
 struct slice exchange_ready(const struct exchange *exchange);

@@ -220,9 +220,16 @@ void exchange_grow(struct exchange *exchange) {
     exchange->sink->more(exchange, exchange->context);
 }
 
-void exchange_finish(struct exchange *exchange) {
+void exchange_finish(struct exchange *exchange, int code, struct slice message) {
     if (exchange->state != EXCHANGE_ANSWERED)
         return;
+    char *status = arena_format(&exchange->arena, "%d", code);
+    if (status && !exchange->web)
+        exchange->trailers[exchange->trailer_count++] =
+            (struct transcode_header){SLICE("grpc-status"), slice_text(status)};
+    if (status && message.size > 0)
+        exchange->trailers[exchange->trailer_count++] =
+            (struct transcode_header){SLICE("grpc-message"), message};
     loop_timer_clear(&exchange->timer);
     exchange->state = EXCHANGE_OVER;
     exchange->sink->more(exchange, exchange->context);
@@ -242,4 +249,6 @@ void exchange_take(struct exchange *exchange, size_t size) {
     }
     if (left < STREAM_RESUME_BYTES && exchange->call.held_back)
         upstream_call_hold(&exchange->call, false);
+    if (exchange->web)
+        exchange_web_pump(exchange->web);
 }

@@ -155,8 +155,13 @@ static void exchange_on_unary_message(struct exchange *exchange, struct slice me
 
 static void exchange_on_begun(struct upstream_call *call) {
     struct exchange *exchange = exchange_of(call);
-    if (exchange->stream == EXCHANGE_STREAM_NDJSON || exchange->stream == EXCHANGE_STREAM_SSE)
+    if (exchange->stream > EXCHANGE_STREAM_RAW)
         exchange_stream_begin(exchange);
+}
+
+static void exchange_on_taken(struct upstream_call *call, size_t size) {
+    (void)size;
+    exchange_upload_taken(exchange_of(call));
 }
 
 static void exchange_on_message(struct upstream_call *call, struct slice message) {
@@ -172,7 +177,7 @@ static void exchange_on_message(struct upstream_call *call, struct slice message
 static void exchange_on_success(struct exchange *exchange) {
     exchange->code = GRPC_OK;
     if (exchange->state >= EXCHANGE_ANSWERED) {
-        exchange_finish(exchange);
+        exchange_stream_finish(exchange);
     } else if (exchange->stream == EXCHANGE_STREAM_RAW) {
         exchange_answer_whole(exchange, exchange->route.method->success_status, SLICE_EMPTY);
     } else if (exchange->stream != EXCHANGE_STREAM_NONE) {
@@ -208,19 +213,23 @@ static void exchange_on_done(struct upstream_call *call, const struct upstream_r
 
 void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeout_us,
                    size_t response_max) {
-    static const struct upstream_call_events events = {exchange_on_begun, exchange_on_message,
-                                                       exchange_on_done};
-    assert(exchange->wire.size >= GRPC_PREFIX_SIZE);
+    static const struct upstream_call_events events = {.begun = exchange_on_begun,
+                                                       .message = exchange_on_message,
+                                                       .taken = exchange_on_taken,
+                                                       .done = exchange_on_done};
+    assert(exchange->upload || exchange->wire.size >= GRPC_PREFIX_SIZE);
     if (exchange_metadata_room(exchange) == 0) {
         exchange_refuse_token(exchange);
         return;
     }
-    grpc_prefix_put(exchange->wire.data, exchange->wire.size - GRPC_PREFIX_SIZE);
+    if (!exchange->upload)
+        grpc_prefix_put(exchange->wire.data, exchange->wire.size - GRPC_PREFIX_SIZE);
     exchange->call = (struct upstream_call){
         .events = &events,
         .arena = &exchange->arena,
         .path = path,
         .request = buffer_slice(&exchange->wire),
+        .streamed = exchange->upload != NULL,
         .timeout_us = timeout_us,
         .metadata = exchange->metadata,
         .metadata_count = exchange->metadata_count,

@@ -11,6 +11,8 @@
 /* A client that has met a service away may try again after so long. */
 #define RETRY_AFTER_UNAVAILABLE_S "1"
 
+enum { TRAILER_TEXT_MAX = 4 << 10 };
+
 static void exchange_add_authenticate(struct exchange *exchange) {
     struct slice challenge = exchange->api->challenge;
     if (exchange->known.authorization.size) {
@@ -168,6 +170,18 @@ void exchange_fail_memory(struct exchange *exchange) {
     exchange_answer_whole(exchange, 503, SLICE("application/json"));
 }
 
+/* A message as a trailer has it; it lives as long as the exchange. */
+static struct slice exchange_trailer_text(struct exchange *exchange, struct slice message) {
+    struct buffer text;
+    struct slice copy = SLICE_EMPTY;
+    buffer_init(&text, TRAILER_TEXT_MAX);
+    grpc_message_encode(&text, message);
+    if (text.failed || !exchange_copy(exchange, buffer_slice(&text), &copy))
+        copy = SLICE_EMPTY;
+    buffer_done(&text);
+    return copy;
+}
+
 void exchange_fail_stream(struct exchange *exchange, int code, struct slice message,
                           struct slice details) {
     if (exchange->state != EXCHANGE_ANSWERED)
@@ -187,9 +201,13 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
     struct error_hints hints;
     if (events)
         buffer_append(&exchange->out, SLICE("event: error\ndata: "));
+    else if (exchange->stream == EXCHANGE_STREAM_ARRAY)
+        buffer_append(&exchange->out, exchange->has_message ? SLICE(",\n") : SLICE("["));
     error_body_write(&exchange->out, exchange->api->schema, http_status_of_grpc(code),
                      grpc_code_name(code), message, details, &hints);
     buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
+    if (exchange->stream == EXCHANGE_STREAM_ARRAY)
+        buffer_append(&exchange->out, SLICE("]\n"));
     exchange_grow(exchange);
-    exchange_finish(exchange);
+    exchange_finish(exchange, code, exchange_trailer_text(exchange, message));
 }

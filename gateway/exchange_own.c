@@ -78,7 +78,8 @@ void exchange_add_cors(struct exchange *exchange) {
     exchange_header(exchange, SLICE("access-control-allow-origin"), exchange->known.origin);
     exchange_header(exchange, SLICE("access-control-expose-headers"),
                     SLICE("etag, retry-after, x-request-id, content-range, digest, "
-                          "www-authenticate, ratelimit, ratelimit-policy"));
+                          "www-authenticate, ratelimit, ratelimit-policy, grpc-status, "
+                          "grpc-message, grpc-status-details-bin"));
 }
 
 static bool is_preflight(const struct exchange *exchange) {
@@ -94,7 +95,8 @@ static void serve_preflight(struct exchange *exchange) {
         exchange_header(exchange, SLICE("access-control-allow-headers"),
                         SLICE("authorization, content-type, content-encoding, accept, "
                               "accept-language, if-none-match, if-range, range, traceparent, "
-                              "x-request-id, x-request-timeout"));
+                              "x-request-id, x-request-timeout, x-grpc-web, x-user-agent, "
+                              "grpc-timeout"));
         exchange_header(exchange, SLICE("access-control-max-age"), SLICE("86400"));
     }
     exchange_answer_whole(exchange, 204, SLICE_EMPTY);

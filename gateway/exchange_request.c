@@ -17,6 +17,7 @@ static struct slice *known_place(struct exchange_known *known, struct slice name
         struct slice name;
         struct slice *place;
     } places[] = {
+        {SLICE("te"), &known->te},
         {SLICE("accept"), &known->accept},
         {SLICE("origin"), &known->origin},
         {SLICE("user-agent"), &known->user_agent},
@@ -181,11 +182,12 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
     }
     if (exchange_serve_own(exchange))
         return;
+    if (exchange_web_begin(exchange, head))
+        return;
     if (!exchange_route(exchange))
         return;
     if (exchange->route.method->client_streaming) {
-        exchange_refuse_as(exchange, 501, GRPC_UNIMPLEMENTED, SLICE("CLIENT_STREAMING"),
-                           "a method that takes a stream has no REST form");
+        exchange_upload_begin(exchange, head);
         return;
     }
     if (!exchange_accept_body(exchange, head))
@@ -273,11 +275,11 @@ static bool exchange_transcode(struct exchange *exchange) {
     return exchange->state == EXCHANGE_BODY;
 }
 
-/* The time the call may take: the gateway's bound, or less where the client says so. */
-static uint64_t exchange_timeout_us(const struct exchange *exchange) {
+uint64_t exchange_timeout_us(const struct exchange *exchange) {
     const struct gateway_limits *limits = &exchange->worker->gateway->limits;
-    uint64_t timeout_us = exchange->route.method->server_streaming ? limits->stream_timeout_us
-                                                                   : limits->call_timeout_us;
+    const struct schema_method *method = exchange->route.method;
+    bool streams = method->server_streaming || method->client_streaming;
+    uint64_t timeout_us = streams ? limits->stream_timeout_us : limits->call_timeout_us;
     uint64_t asked_us;
     if (grpc_timeout_parse(exchange->known.grpc_timeout, &asked_us) && asked_us < timeout_us)
         timeout_us = asked_us;
@@ -288,18 +290,21 @@ static uint64_t exchange_timeout_us(const struct exchange *exchange) {
     return timeout_us > TIMEOUT_US_MIN ? timeout_us : TIMEOUT_US_MIN;
 }
 
-/* Whether a streamed answer comes as events, lines or bytes. */
-static enum exchange_stream exchange_stream_form(const struct exchange *exchange) {
+static bool text_has(struct slice text, const char *word) {
+    return text.size && memmem(text.data, text.size, word, strlen(word)) != NULL;
+}
+
+enum exchange_stream exchange_stream_form(const struct exchange *exchange) {
     const struct schema_method *method = exchange->route.method;
     if (slice_equal(method->response->full_name, SLICE("google.api.HttpBody")))
         return EXCHANGE_STREAM_RAW;
     if (!method->server_streaming)
         return EXCHANGE_STREAM_NONE;
     struct slice accept = exchange->known.accept;
-    static const char events[] = "text/event-stream";
-    if (accept.size && memmem(accept.data, accept.size, events, sizeof(events) - 1))
+    if (text_has(accept, "text/event-stream"))
         return EXCHANGE_STREAM_SSE;
-    return EXCHANGE_STREAM_NDJSON;
+    bool array = text_has(accept, "application/json") && !text_has(accept, "ndjson");
+    return array ? EXCHANGE_STREAM_ARRAY : EXCHANGE_STREAM_NDJSON;
 }
 
 void exchange_call_method(struct exchange *exchange) {

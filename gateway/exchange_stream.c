@@ -32,14 +32,19 @@ static void stream_beat(struct loop_timer *timer) {
     exchange_grow(exchange);
 }
 
+static struct slice stream_type(const struct exchange *exchange) {
+    if (exchange->stream == EXCHANGE_STREAM_ARRAY)
+        return SLICE("application/json");
+    return stream_is_events(exchange) ? SLICE("text/event-stream") : SLICE("application/x-ndjson");
+}
+
 void exchange_stream_begin(struct exchange *exchange) {
     if (exchange->state != EXCHANGE_CALL)
         return;
     bool events = stream_is_events(exchange);
     exchange_header(exchange, SLICE("vary"), SLICE("accept"));
     exchange_header(exchange, SLICE("x-accel-buffering"), SLICE("no"));
-    exchange_answer_stream(exchange, exchange->route.method->success_status,
-                           events ? SLICE("text/event-stream") : SLICE("application/x-ndjson"));
+    exchange_answer_stream(exchange, exchange->route.method->success_status, stream_type(exchange));
     if (exchange->state != EXCHANGE_ANSWERED || !events)
         return;
     exchange->heartbeat.fire = stream_beat;
@@ -84,7 +89,9 @@ static bool stream_append(struct exchange *exchange, struct slice message,
     struct transcode_header unused[STREAM_HEADERS_MAX];
     struct arena arena; /* of this message: the stream may be long */
     size_t unused_count = 0;
-    bool events = stream_is_events(exchange);
+    bool events = stream_is_events(exchange), array = exchange->stream == EXCHANGE_STREAM_ARRAY;
+    if (array)
+        buffer_append(&exchange->out, exchange->has_message ? SLICE(",\n") : SLICE("["));
     if (events) {
         stream_append_line(exchange, SLICE("id: "), event_id_of(method->response, message));
         stream_append_line(exchange, SLICE("event: "), method->event_name);
@@ -95,7 +102,8 @@ static bool stream_append(struct exchange *exchange, struct slice message,
                                                          message, &arena, &exchange->out, unused,
                                                          STREAM_HEADERS_MAX, &unused_count, error);
     arena_done(&arena);
-    buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
+    if (!array)
+        buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
     return status == SYNC_OK;
 }
 
@@ -106,6 +114,7 @@ void exchange_stream_message(struct exchange *exchange, struct slice message) {
         return;
     size_t begin = exchange->out.size;
     if (stream_append(exchange, message, &error)) {
+        exchange->has_message = true;
         exchange_grow(exchange);
         return;
     }
@@ -114,20 +123,34 @@ void exchange_stream_message(struct exchange *exchange, struct slice message) {
     exchange_fail_stream(exchange, GRPC_INTERNAL, slice_text(error.message), SLICE_EMPTY);
 }
 
+void exchange_stream_finish(struct exchange *exchange) {
+    if (exchange->stream == EXCHANGE_STREAM_ARRAY) {
+        buffer_append(&exchange->out, exchange->has_message ? SLICE("]\n") : SLICE("[]\n"));
+        exchange_grow(exchange);
+    }
+    exchange_finish(exchange, GRPC_OK, SLICE_EMPTY);
+}
+
 void exchange_stream_nothing(struct exchange *exchange) {
     /* To a client of events 204 says not to come again. */
     bool events = stream_is_events(exchange);
     exchange_header(exchange, SLICE("vary"), SLICE("accept"));
+    if (exchange->stream == EXCHANGE_STREAM_ARRAY)
+        buffer_append(&exchange->out, SLICE("[]\n"));
     exchange_answer_whole(exchange, events ? 204 : exchange->route.method->success_status,
-                          events ? SLICE_EMPTY : SLICE("application/x-ndjson"));
+                          events ? SLICE_EMPTY : stream_type(exchange));
 }
 
 bool exchange_is_live(const struct exchange *exchange) {
     return exchange->state == EXCHANGE_ANSWERED &&
-           (exchange->stream == EXCHANGE_STREAM_NDJSON || exchange->stream == EXCHANGE_STREAM_SSE);
+           (exchange->web || exchange->stream > EXCHANGE_STREAM_RAW);
 }
 
 void exchange_drain(struct exchange *exchange) {
+    if (exchange->web) {
+        exchange_web_drain(exchange->web);
+        return;
+    }
     if (!exchange_is_live(exchange))
         return;
     upstream_call_cancel(&exchange->call);

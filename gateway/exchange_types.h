@@ -7,14 +7,15 @@
 #include "gateway/compress.h"
 #include "gateway/error_body.h"
 #include "gateway/exchange.h"
+#include "gateway/grpc_metadata.h"
 #include "gateway/grpc_status.h"
 
 enum {
-    EXCHANGE_HEADERS_MAX = 48,  /* of an answer */
+    EXCHANGE_HEADERS_MAX = 48, /* of an answer */
+    EXCHANGE_TRAILERS_MAX = 2,
     EXCHANGE_METADATA_MAX = 12, /* of a call */
     EXCHANGE_ARENA_MAX = 24 << 20,
     EXCHANGE_REQUEST_ID_MAX = 128,
-    METADATA_ENTRY_BYTES = 32, /* what gRPC counts beside name and value */
 };
 
 enum exchange_state {
@@ -31,6 +32,7 @@ enum exchange_stream {
     EXCHANGE_STREAM_RAW,  /* google.api.HttpBody, also where it is not streamed */
     EXCHANGE_STREAM_NDJSON,
     EXCHANGE_STREAM_SSE,
+    EXCHANGE_STREAM_ARRAY, /* of JSON */
 };
 
 /* The request headers that the gateway itself looks at. */
@@ -38,7 +40,7 @@ struct exchange_known {
     struct slice authorization, content_type, content_encoding, accept, accept_encoding;
     struct slice if_none_match, cache_control, origin, access_control_method;
     struct slice traceparent, tracestate, request_id, user_agent, accept_language;
-    struct slice grpc_timeout, request_timeout;
+    struct slice grpc_timeout, request_timeout, te;
 };
 
 struct exchange {
@@ -80,15 +82,25 @@ struct exchange {
     bool has_message;
     enum exchange_stream stream;
 
+    struct exchange_web *web;       /* a gRPC-Web call; NULL: none */
+    struct exchange_upload *upload; /* a streamed request; NULL: none */
+
     /* the answer */
     struct exchange_answer answer;
     int code; /* the gRPC status that the answer came of; -1: none */
     struct transcode_header headers[EXCHANGE_HEADERS_MAX];
     size_t header_count;
+    struct transcode_header trailers[EXCHANGE_TRAILERS_MAX];
+    size_t trailer_count;
     struct buffer out;
     size_t out_taken;
     uint64_t sent_bytes;
 };
+
+/* exchange.c */
+
+/* So many bytes of a body that exchange_streams_body are done with. */
+void exchange_body_taken(struct exchange *exchange, size_t size);
 
 /* exchange_request.c */
 
@@ -124,6 +136,45 @@ size_t exchange_metadata_room(const struct exchange *exchange);
 /* Adds metadata; both live as long as the exchange. */
 void exchange_metadata_add(struct exchange *exchange, struct slice name, struct slice value);
 
+/* The time the call may take: the gateway's bound, or less where the client says so. */
+uint64_t exchange_timeout_us(const struct exchange *exchange);
+
+/* How the answer is written. */
+enum exchange_stream exchange_stream_form(const struct exchange *exchange);
+
+/* exchange_upload.c: requests of many messages, a line of JSON each. */
+
+/* Begins the call of a method that takes a stream; its body follows. */
+void exchange_upload_begin(struct exchange *exchange, const struct exchange_head *head);
+
+/* Takes some of the body, and its end. */
+void exchange_upload_body(struct exchange *exchange, struct slice bytes);
+void exchange_upload_end(struct exchange *exchange);
+
+/* The service has taken some of what was sent. */
+void exchange_upload_taken(struct exchange *exchange);
+
+/* Ends it at any moment. */
+void exchange_upload_close(struct exchange *exchange);
+
+/* exchange_web.c: gRPC-Web. */
+
+/* Begins a call where the request is one; false where it is not. */
+bool exchange_web_begin(struct exchange *exchange, const struct exchange_head *head);
+
+/* Ends it at any moment. */
+void exchange_web_close(struct exchange_web *web);
+
+/* Takes some of the body, and its end. */
+void exchange_web_body(struct exchange_web *web, struct slice bytes);
+void exchange_web_end(struct exchange_web *web);
+
+/* Moves what the client has room for. */
+void exchange_web_pump(struct exchange_web *web);
+
+/* The gateway stops. */
+void exchange_web_drain(struct exchange_web *web);
+
 /* exchange_stream.c: answers of lines or events. */
 
 /* Answers with the head, unless it stands. */
@@ -131,6 +182,9 @@ void exchange_stream_begin(struct exchange *exchange);
 
 /* Adds a message, after the head. */
 void exchange_stream_message(struct exchange *exchange, struct slice message);
+
+/* Ends a stream of messages that went well. */
+void exchange_stream_finish(struct exchange *exchange);
 
 /* Answers a stream that has ended well without a message, and whose head does not stand. */
 void exchange_stream_nothing(struct exchange *exchange);
@@ -157,8 +211,9 @@ void exchange_answer_stream(struct exchange *exchange, int status, struct slice 
  * slow. */
 void exchange_grow(struct exchange *exchange);
 
-/* The body of a streamed answer is complete. */
-void exchange_finish(struct exchange *exchange);
+/* The body of a streamed answer is complete; its trailers tell this status. `message` may be empty,
+ * and lives as long as the exchange. */
+void exchange_finish(struct exchange *exchange, int code, struct slice message);
 
 /* exchange_error.c */
 

@@ -56,6 +56,19 @@ struct gateway {
     atomic_bool draining;
 };
 
+/* Counts `now` bytes as held of requests, in place of `*counted` before. False beyond the bound;
+ * they are counted all the same. */
+static inline bool gateway_count_buffered(struct gateway *gateway, uint64_t *counted,
+                                          uint64_t now) {
+    uint64_t before = *counted;
+    *counted = now;
+    if (now == before)
+        return true;
+    uint64_t all =
+        atomic_fetch_add_explicit(&gateway->buffered_bytes, now - before, memory_order_relaxed);
+    return now < before || all + (now - before) <= gateway->limits.buffered_bytes_max;
+}
+
 /* Tells whether bodies and answers hold more than half of the memory they may: who holds it without
  * need must go sooner. */
 static inline bool gateway_is_pressed(struct gateway *gateway) {

@@ -24,6 +24,8 @@ enum {
 static const struct config_option OPTIONS[] = {
     {"http", CONFIG_TEXT, "127.0.0.1:8080", "HOST:PORT", "Where to serve in clear; empty: nowhere.",
      0, 0},
+    {"grpc", CONFIG_TEXT, NULL, "HOST:PORT",
+     "Where to serve in clear as well, for clients that have a port for gRPC alone.", 0, 0},
     {"https", CONFIG_TEXT, NULL, "HOST:PORT", "Where to serve by TLS.", 0, 0},
     {"cert", CONFIG_TEXT, NULL, "FILE", "The certificate chain for https, PEM.", 0, 0},
     {"key", CONFIG_TEXT, NULL, "FILE", "The certificate's private key, PEM.", 0, 0},
@@ -240,21 +242,26 @@ static enum sync_status setup_origins(struct gateway_setup *setup, struct sync_e
 
 static enum sync_status setup_addresses(struct gateway_setup *setup, struct sync_error *error) {
     const char *http = config_text(setup->config, "http");
+    const char *grpc = config_text(setup->config, "grpc");
     const char *https = config_text(setup->config, "https");
     setup->has_http = is_set(http);
+    setup->has_grpc = is_set(grpc);
     setup->has_https = is_set(https);
-    if (!setup->has_http && !setup->has_https)
+    if (!setup->has_http && !setup->has_grpc && !setup->has_https)
         return bad_option(error, "http", "neither --http nor --https says where to serve");
     enum sync_status status = SYNC_OK;
     if (setup->has_http)
         status = address_parse(http, error, &setup->http);
+    if (status == SYNC_OK && setup->has_grpc)
+        status = address_parse(grpc, error, &setup->grpc);
     if (status == SYNC_OK && setup->has_https)
         status = address_parse(https, error, &setup->https);
     if (status != SYNC_OK)
         return status;
-    if (setup->has_http && !address_is_loopback(&setup->http) &&
-        !config_flag(setup->config, "allow-cleartext"))
-        return bad_option(error, "http",
+    bool http_open = setup->has_http && !address_is_loopback(&setup->http);
+    bool grpc_open = setup->has_grpc && !address_is_loopback(&setup->grpc);
+    if ((http_open || grpc_open) && !config_flag(setup->config, "allow-cleartext"))
+        return bad_option(error, http_open ? "http" : "grpc",
                           "others can reach this address, and it would serve them in clear: use "
                           "--https, or say --allow-cleartext");
     return SYNC_OK;

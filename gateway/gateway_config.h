@@ -13,8 +13,8 @@ struct gateway_setup {
     struct gateway gateway;
     struct config *config;
     const char *descriptor_set; /* a file's path; NULL: the embedded one */
-    bool has_http, has_https;
-    struct address http, https; /* as configured */
+    bool has_http, has_grpc, has_https;
+    struct address http, grpc, https; /* as configured */
     unsigned threads;
     int access_fd;          /* of the access log's file, or -1 */
     const char *ready_file; /* or NULL */

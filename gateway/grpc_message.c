@@ -20,8 +20,7 @@ void grpc_reader_done(struct grpc_reader *reader) {
     buffer_done(&reader->held);
 }
 
-static size_t grpc_reader_size(const struct grpc_reader *reader) {
-    const uint8_t *prefix = reader->prefix;
+static size_t grpc_size_of(const uint8_t prefix[GRPC_PREFIX_SIZE]) {
     return (size_t)prefix[1] << 24 | (size_t)prefix[2] << 16 | (size_t)prefix[3] << 8 | prefix[4];
 }
 
@@ -44,7 +43,7 @@ enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
     }
     if (!grpc_reader_take_prefix(reader, input))
         return GRPC_READ_MORE;
-    size_t size = grpc_reader_size(reader);
+    size_t size = grpc_size_of(reader->prefix);
     if (reader->prefix[0] != 0 || size > reader->held.size_max)
         return GRPC_READ_BROKEN;
     if (reader->held.size == 0 && input->size >= size) {
@@ -71,6 +70,49 @@ enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
 
 bool grpc_reader_at_boundary(const struct grpc_reader *reader) {
     return reader->prefix_size == 0;
+}
+
+bool grpc_tracker_feed(struct grpc_tracker *tracker, struct slice bytes, size_t message_max) {
+    while (bytes.size > 0) {
+        if (tracker->prefix_size < GRPC_PREFIX_SIZE) {
+            tracker->prefix[tracker->prefix_size++] = bytes.data[0];
+            bytes = slice_after(bytes, 1);
+            if (tracker->prefix[0] > 1)
+                return false;
+            if (tracker->prefix_size < GRPC_PREFIX_SIZE)
+                continue;
+            size_t size = grpc_size_of(tracker->prefix);
+            if (size > message_max)
+                return false;
+            tracker->left = (uint32_t)size;
+        }
+        size_t taken = tracker->left < bytes.size ? tracker->left : bytes.size;
+        tracker->left -= (uint32_t)taken;
+        bytes = slice_after(bytes, taken);
+        if (tracker->left == 0)
+            tracker->prefix_size = 0;
+    }
+    return true;
+}
+
+size_t grpc_tracker_partial(const struct grpc_tracker *tracker) {
+    if (tracker->prefix_size < GRPC_PREFIX_SIZE)
+        return tracker->prefix_size;
+    return GRPC_PREFIX_SIZE + grpc_size_of(tracker->prefix) - tracker->left;
+}
+
+void grpc_message_encode(struct buffer *out, struct slice text) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (byte >= 0x20 && byte <= 0x7e && byte != '%') {
+            buffer_append_byte(out, byte);
+            continue;
+        }
+        buffer_append_byte(out, '%');
+        buffer_append_byte(out, (uint8_t)digits[byte >> 4]);
+        buffer_append_byte(out, (uint8_t)digits[byte & 15]);
+    }
 }
 
 static int hex_value(uint8_t byte) {

@@ -41,6 +41,23 @@ enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
 /* Tells whether the stream may end here: no message is begun. */
 bool grpc_reader_at_boundary(const struct grpc_reader *reader);
 
+/* Follows the framing of messages that pass by, without keeping them. Zeroed to begin with. */
+struct grpc_tracker {
+    uint8_t prefix[GRPC_PREFIX_SIZE];
+    uint8_t prefix_size; /* GRPC_PREFIX_SIZE while in a message */
+    uint32_t left;       /* of the message */
+};
+
+/* Follows some bytes. False when a message is larger than `message_max` bytes, or what begins is
+ * no message. */
+bool grpc_tracker_feed(struct grpc_tracker *tracker, struct slice bytes, size_t message_max);
+
+/* The bytes that passed of a message that is not yet whole, its prefix among them. */
+size_t grpc_tracker_partial(const struct grpc_tracker *tracker);
+
+/* Appends a text as a grpc-message has it: percent-encoded. */
+void grpc_message_encode(struct buffer *out, struct slice text);
+
 /* Decodes a grpc-message (percent-encoded); what is not UTF-8 then becomes empty. The text lives in
  * the arena. */
 struct slice grpc_message_decode(struct slice encoded, struct arena *arena);

@@ -14,6 +14,7 @@ enum {
     HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
     HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
     HTTP1_CHUNK_MAX = 32 << 10,
+    HTTP1_UNTAKEN_MAX = 256 << 10, /* of a body that is handed on as it comes */
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
 
@@ -22,6 +23,7 @@ struct http1_server {
     struct http1_parser *parser;
     struct exchange *exchange; /* the request being served, or NULL */
     struct buffer held;        /* what came after it */
+    size_t untaken;            /* of its body, where that is handed on as it comes */
     struct loop_timer gone;
     bool request_done; /* all of it was received */
     bool head_sent;    /* of the answer */
@@ -48,12 +50,26 @@ static void on_broken(struct exchange *exchange, void *context) {
     connection_wake(server->connection);
 }
 
-static const struct exchange_sink http1_sink = {on_answered, on_answered, on_broken};
+static void on_taken(struct exchange *exchange, void *context, size_t size) {
+    (void)exchange;
+    struct http1_server *server = context;
+    server->untaken -= size < server->untaken ? size : server->untaken;
+    connection_wake(server->connection);
+}
+
+static const struct exchange_sink http1_sink = {on_answered, on_answered, on_broken, on_taken};
+
+/* Whether the body must wait until more of it is taken. */
+static bool is_full(const struct http1_server *server) {
+    return server->exchange && server->untaken >= HTTP1_UNTAKEN_MAX &&
+           !exchange_is_complete(server->exchange);
+}
 
 static bool open_exchange(struct http1_server *server) {
     struct connection *connection = server->connection;
     server->exchange = exchange_open(connection->worker, &http1_sink, server, &connection->peer);
     server->request_done = false;
+    server->untaken = 0;
     server->head_sent = false;
     server->broken = false;
     if (!server->exchange)
@@ -95,7 +111,7 @@ static void on_malformed(struct http1_server *server, const struct http1_event *
 /* Parses until the input is used up or a request is complete. */
 static void parse(struct http1_server *server, struct slice *input) {
     while (!server->connection->over && !server->malformed &&
-           !(server->exchange && server->request_done)) {
+           !(server->exchange && server->request_done) && !is_full(server)) {
         struct http1_event event;
         http1_feed(server->parser, input, &event);
         switch (event.kind) {
@@ -105,6 +121,8 @@ static void parse(struct http1_server *server, struct slice *input) {
             on_head(server);
             break;
         case HTTP1_BODY:
+            if (exchange_streams_body(server->exchange))
+                server->untaken += event.body.size;
             exchange_body(server->exchange, event.body);
             break;
         case HTTP1_END:
@@ -120,12 +138,13 @@ static void parse(struct http1_server *server, struct slice *input) {
 
 /* Keeps what came after the request that is being served. */
 static void hold(struct http1_server *server, struct slice rest) {
-    if (rest.size == 0 || server->malformed)
+    if (server->malformed)
         return;
-    buffer_append(&server->held, rest);
+    if (rest.size > 0)
+        buffer_append(&server->held, rest);
     if (server->held.failed)
         server->connection->over = true;
-    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX;
+    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX || is_full(server);
 }
 
 static void http1_receive(struct connection *connection, struct slice bytes) {
@@ -142,7 +161,7 @@ static void parse_held(struct http1_server *server) {
     buffer_consume(&server->held, server->held.size - input.size);
     if (server->held.size == 0)
         buffer_done(&server->held);
-    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX;
+    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX || is_full(server);
 }
 
 /* Whether the connection lives on after this answer. */
@@ -200,11 +219,25 @@ static void put_body(struct http1_server *server) {
     }
 }
 
+static void put_trailers(struct http1_server *server) {
+    struct buffer *out = &server->connection->out;
+    size_t count;
+    const struct transcode_header *list = exchange_trailers(server->exchange, &count);
+    buffer_append(out, SLICE("0\r\n"));
+    for (size_t i = 0; i < count; i++) {
+        buffer_append(out, list[i].name);
+        buffer_append(out, SLICE(": "));
+        buffer_append(out, list[i].value);
+        buffer_append(out, SLICE("\r\n"));
+    }
+    buffer_append(out, SLICE("\r\n"));
+}
+
 /* The answer is out: on to the next request, or to the end. False when there is nothing to do. */
 static bool finish(struct http1_server *server) {
     struct connection *connection = server->connection;
     if (server->chunked)
-        buffer_append(&connection->out, SLICE("0\r\n\r\n"));
+        put_trailers(server);
     server->chunked = false;
     if (server->keep_alive && !server->request_done)
         return false; /* the rest of a refused body is still to come */
@@ -227,6 +260,8 @@ static bool finish(struct http1_server *server) {
 
 static void http1_fill(struct connection *connection) {
     struct http1_server *server = server_of(connection);
+    if (connection->input_paused && server->exchange && !server->request_done && !is_full(server))
+        parse_held(server);
     while (server->exchange && exchange_is_answered(server->exchange)) {
         if (server->broken) {
             /* An answer that stops in the middle must not look complete. */

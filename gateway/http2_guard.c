@@ -25,6 +25,7 @@ static void guard_options(nghttp2_option *option) {
     nghttp2_option_set_max_outbound_ack(option, GUARD_OUTBOUND_ACK_MAX);
     /* Closed streams would be kept for what the guard knows without them. */
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_no_auto_window_update(option, 1);
 }
 
 int http2_guard_open(struct http2_guard *guard, const struct loop *loop,

@@ -1,69 +1,30 @@
 #include "gateway/http2_server.h"
 
 #include <assert.h>
-#include <nghttp2/nghttp2.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
-#include "gateway/connection.h"
-#include "gateway/exchange.h"
-#include "gateway/http2_guard.h"
-#include "gateway/http2_header.h"
-#include "gateway/http2_memory.h"
+#include "gateway/http2_types.h"
 #include "gateway/http_text.h"
 
 enum {
     HTTP2_STREAMS_MAX = 128,
     HTTP2_STREAM_WINDOW = 1 << 20,
     HTTP2_CONNECTION_WINDOW = 4 << 20,
-    HTTP2_ANSWER_HEADERS_MAX = 64,
-    HTTP2_SWEEP_US = 3000000,
     HTTP2_STALL_US = 60000000,        /* a client that opens no window for so long is gone */
     HTTP2_STALL_PRESSED_US = 2000000, /* the same while answers fill the gateway's memory */
     /* Headers beyond the bound that are read all the same, to answer that they are too large. */
     HTTP2_HEADERS_BYTES_ENDURED = 4 * (HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX),
 };
 
-struct http2_server {
-    struct connection *connection;
-    nghttp2_session *session;
-    struct http2_stream *stream_list;
-    size_t streams;
-    bool draining;
-    bool failed;             /* nothing more is received */
-    struct loop_timer sweep; /* set while a stream is answered and open */
-    struct http2_guard guard;
-    struct http2_memory memory;
-};
-
-/* One request while its head is read; lives in its exchange's memory. */
-struct http2_stream {
-    struct exchange *exchange;
-    struct http2_server *server;
-    struct http2_stream *next, **link;
-    int32_t id;
-    struct slice method, path;
-    struct transcode_header *headers;
-    size_t header_count;
-    size_t header_bytes;
-    uint64_t content_length;
-    uint64_t moved_us; /* when bytes of the answer last left */
-    bool too_large, no_memory;
-};
-
 static struct http2_server *server_of(const struct connection *connection) {
     return connection->state;
 }
 
-static void on_answered(struct exchange *exchange, void *context);
-static void on_more(struct exchange *exchange, void *context);
-static void on_broken(struct exchange *exchange, void *context);
-static const struct exchange_sink http2_sink = {on_answered, on_more, on_broken};
-
-static void stream_attach(struct http2_stream *stream) {
+void http2_stream_attach(struct http2_stream *stream) {
     struct http2_server *server = stream->server;
     stream->next = server->stream_list;
     stream->link = &server->stream_list;
@@ -73,13 +34,20 @@ static void stream_attach(struct http2_stream *stream) {
     server->streams++;
 }
 
-/* Ends the exchange, and with it the stream's memory. */
-static void stream_close(struct http2_stream *stream) {
+void http2_stream_detach(struct http2_stream *stream) {
     *stream->link = stream->next;
     if (stream->next)
         stream->next->link = stream->link;
     stream->server->streams--;
-    exchange_close(stream->exchange);
+}
+
+/* Ends the request, and with it the stream's memory. */
+static void stream_close(struct http2_stream *stream) {
+    http2_stream_detach(stream);
+    if (stream->relay)
+        http2_grpc_close(stream);
+    else
+        exchange_close(stream->exchange);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
@@ -104,7 +72,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
                                     .headers = headers,
                                     .content_length = UINT64_MAX};
     exchange_set_context(exchange, stream);
-    stream_attach(stream);
+    http2_stream_attach(stream);
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
     return 0;
 }
@@ -166,7 +134,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 static void begin_exchange(struct http2_stream *stream, bool has_body) {
     struct exchange *exchange = stream->exchange;
-    if (stream->no_memory) {
+    bool passed = !stream->no_memory && http2_grpc_is(stream);
+    if (passed && http2_grpc_begin(stream))
+        return;
+    if (stream->no_memory || passed) {
         exchange_refuse(exchange, 503, "no memory");
         return;
     }
@@ -206,9 +177,16 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (!stream)
         return 0;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         begin_exchange(stream, !ended);
-    if (ended)
+        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    }
+    if (!ended)
+        return 0;
+    stream->ended = true;
+    if (stream->relay)
+        grpc_relay_body_end(stream->relay);
+    else
         exchange_end(stream->exchange);
     return 0;
 }
@@ -217,7 +195,15 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
                    size_t size, void *context) {
     (void)flags;
     (void)context;
+    /* The connection's window is not a stream's to hold: one slow call must not stop others. */
+    nghttp2_session_consume_connection(session, size);
     struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+    if (stream && stream->relay) {
+        grpc_relay_body(stream->relay, slice_of(data, size));
+        return 0;
+    }
+    if (!stream || !exchange_streams_body(stream->exchange))
+        nghttp2_session_consume_stream(session, stream_id, size);
     if (stream)
         exchange_body(stream->exchange, slice_of(data, size));
     return 0;
@@ -245,6 +231,12 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
+    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        struct http2_stream *stream =
+            nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        if (stream && stream->relay)
+            http2_grpc_sent(stream);
+    }
     struct gateway *gateway = server->connection->worker->gateway;
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
         metric_add(gateway_metrics_series(gateway->metrics)->streams_reset, 1);
@@ -281,7 +273,7 @@ static void sweep_streams(struct loop_timer *timer) {
     struct loop *loop = server->connection->worker->loop;
     bool again = false;
     for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
-        if (!exchange_is_answered(stream->exchange))
+        if (stream->relay || !exchange_is_answered(stream->exchange))
             continue;
         again = true;
         uint32_t code = sweep_stream(stream, loop_now_us(loop));
@@ -293,78 +285,6 @@ static void sweep_streams(struct loop_timer *timer) {
     else
         rest(server);
     connection_wake(server->connection);
-}
-
-static ssize_t on_data_source(nghttp2_session *session, int32_t stream_id, uint8_t *out,
-                              size_t size, uint32_t *flags, nghttp2_data_source *source,
-                              void *context) {
-    (void)out;
-    (void)source;
-    (void)context;
-    struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
-    if (!stream)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    size_t ready = exchange_ready(stream->exchange).size;
-    bool complete = exchange_is_complete(stream->exchange);
-    if (ready == 0 && !complete)
-        return NGHTTP2_ERR_DEFERRED;
-    size_t taken = ready < size ? ready : size;
-    if (complete && taken == ready)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    return (ssize_t)taken;
-}
-
-static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head,
-                        size_t size, nghttp2_data_source *source, void *context) {
-    (void)source;
-    struct http2_server *server = context;
-    struct http2_stream *stream =
-        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    assert(stream && frame->data.padlen == 0);
-    struct buffer *out = &server->connection->out;
-    buffer_append(out, slice_of(frame_head, 9));
-    buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
-    exchange_take(stream->exchange, size);
-    stream->moved_us = loop_now_us(server->connection->worker->loop);
-    return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-}
-
-static void on_answered(struct exchange *exchange, void *context) {
-    struct http2_stream *stream = context;
-    struct http2_server *server = stream->server;
-    const struct exchange_answer *answer = exchange_answer(exchange);
-    char status[16];
-    snprintf(status, sizeof(status), "%d", answer->status);
-    nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX] = {nv_of(SLICE(":status"), slice_text(status))};
-    size_t count = 1;
-    for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
-        headers[count++] = nv_of_answer(&answer->headers[i]);
-    const nghttp2_data_provider provider = {.read_callback = on_data_source};
-    if (nghttp2_submit_response(server->session, stream->id, headers, count,
-                                answer->has_body ? &provider : NULL) != 0)
-        nghttp2_submit_rst_stream(server->session, NGHTTP2_FLAG_NONE, stream->id,
-                                  NGHTTP2_INTERNAL_ERROR);
-    struct loop *loop = server->connection->worker->loop;
-    stream->moved_us = loop_now_us(loop);
-    if (!server->sweep.link)
-        loop_timer_set(loop, &server->sweep, HTTP2_SWEEP_US);
-    connection_wake(server->connection);
-}
-
-static void on_more(struct exchange *exchange, void *context) {
-    (void)exchange;
-    struct http2_stream *stream = context;
-    nghttp2_session_resume_data(stream->server->session, stream->id);
-    connection_wake(stream->server->connection);
-}
-
-static void on_broken(struct exchange *exchange, void *context) {
-    (void)exchange;
-    struct http2_stream *stream = context;
-    nghttp2_submit_rst_stream(stream->server->session, NGHTTP2_FLAG_NONE, stream->id,
-                              NGHTTP2_INTERNAL_ERROR);
-    connection_wake(stream->server->connection);
 }
 
 static nghttp2_session_callbacks *callbacks_made;
@@ -380,7 +300,7 @@ static void callbacks_make(void) {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(made, on_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(made, on_frame_sent);
-    nghttp2_session_callbacks_set_send_data_callback(made, on_send_data);
+    nghttp2_session_callbacks_set_send_data_callback(made, http2_data_send);
     callbacks_made = made;
 }
 
@@ -437,8 +357,12 @@ static void http2_drain(struct connection *connection) {
     nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(server->session),
                           NGHTTP2_NO_ERROR, NULL, 0);
-    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next)
-        exchange_drain(stream->exchange);
+    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
+        if (stream->relay)
+            grpc_relay_drain(stream->relay);
+        else
+            exchange_drain(stream->exchange);
+    }
 }
 
 static void http2_close(struct connection *connection) {
@@ -491,6 +415,7 @@ bool http2_server_start(struct connection *connection) {
     }
     connection->protocol = &protocol;
     connection->peer.protocol = "HTTP/2";
+    connection->peer.is_http2 = true;
     connection->state = server;
     return true;
 }

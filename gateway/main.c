@@ -82,17 +82,19 @@ static void raise_descriptors(struct gateway *gateway) {
 
 static enum sync_status open_workers(struct program *program, struct sync_error *error) {
     struct gateway_setup *setup = &program->setup;
-    int http[THREADS_MAX], https[THREADS_MAX];
+    int http[THREADS_MAX], grpc[THREADS_MAX], https[THREADS_MAX];
     for (unsigned i = 0; i < THREADS_MAX; i++)
-        http[i] = https[i] = -1;
+        http[i] = grpc[i] = https[i] = -1;
     enum sync_status status = SYNC_OK;
     if (setup->has_http)
         status = listener_bind(&setup->http, http, setup->threads, error);
+    if (status == SYNC_OK && setup->has_grpc)
+        status = listener_bind(&setup->grpc, grpc, setup->threads, error);
     if (status == SYNC_OK && setup->has_https)
         status = listener_bind(&setup->https, https, setup->threads, error);
     for (unsigned i = 0; i < setup->threads; i++) {
         if (status == SYNC_OK) {
-            status = worker_open(&setup->gateway, http[i], https[i], &program->workers[i]);
+            status = worker_open(&setup->gateway, http[i], grpc[i], https[i], &program->workers[i]);
             program->worker_count += status == SYNC_OK;
             if (status != SYNC_OK)
                 sync_error_set(error, status, "START", NULL, "cannot start: %s",
@@ -100,6 +102,8 @@ static enum sync_status open_workers(struct program *program, struct sync_error 
         } else {
             if (http[i] >= 0)
                 close(http[i]);
+            if (grpc[i] >= 0)
+                close(grpc[i]);
             if (https[i] >= 0)
                 close(https[i]);
         }
@@ -118,13 +122,16 @@ static enum sync_status start_workers(struct program *program, struct sync_error
 
 /* Tells where we listen, in the log and in the ready file, which appears whole. */
 static enum sync_status announce(const struct gateway_setup *setup, struct sync_error *error) {
-    char http[ADDRESS_TEXT_MAX] = "", https[ADDRESS_TEXT_MAX] = "";
+    char http[ADDRESS_TEXT_MAX] = "", grpc[ADDRESS_TEXT_MAX] = "", https[ADDRESS_TEXT_MAX] = "";
     if (setup->has_http)
         address_format(&setup->http, http);
+    if (setup->has_grpc)
+        address_format(&setup->grpc, grpc);
     if (setup->has_https)
         address_format(&setup->https, https);
     log_line(setup->gateway.log, LOG_INFO, "listening", LOG_TEXT("http", http),
-             LOG_TEXT("https", https), LOG_TEXT("upstream", config_text(setup->config, "upstream")),
+             LOG_TEXT("grpc", grpc), LOG_TEXT("https", https),
+             LOG_TEXT("upstream", config_text(setup->config, "upstream")),
              LOG_INT("threads", setup->threads));
     if (!setup->ready_file)
         return SYNC_OK;
@@ -135,6 +142,8 @@ static enum sync_status announce(const struct gateway_setup *setup, struct sync_
     if (file) {
         if (setup->has_http)
             fprintf(file, "http %s\n", http);
+        if (setup->has_grpc)
+            fprintf(file, "grpc %s\n", grpc);
         if (setup->has_https)
             fprintf(file, "https %s\n", https);
         written = fclose(file) == 0 && rename(temporary, setup->ready_file) == 0;

@@ -13,6 +13,7 @@ struct peer {
     bool trusted;            /* a proxy whose forwarded headers count */
     struct client *client;   /* whom the connection counts for, or NULL */
     const char *protocol;    /* such as "HTTP/2"; static; NULL until known */
+    bool is_http2;           /* what it speaks, once known */
     bool secure;             /* it came by TLS */
     const char *tls_version; /* static; NULL in clear */
     struct slice identity;   /* of its certificate, as transport_identity tells; or empty */

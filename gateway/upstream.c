@@ -213,7 +213,7 @@ static enum sync_status upstream_give(struct upstream *upstream, struct upstream
 /* What the end of a call tells of its backend. That it is UNAVAILABLE in so many words, with
  * details, is a considered answer; so is any other status, since clients can bring it about. */
 static enum upstream_outcome outcome_of(const struct upstream_result *result) {
-    if (!result || result->unprocessed)
+    if (!result || result->refused)
         return UPSTREAM_OUTCOME_NONE;
     return result->code == GRPC_UNAVAILABLE && result->details.size == 0 ? UPSTREAM_OUTCOME_FAILURE
                                                                          : UPSTREAM_OUTCOME_SUCCESS;

@@ -12,6 +12,11 @@
 #include "gateway/loop.h"
 #include "gateway/transcode.h"
 
+enum {
+    UPSTREAM_FIELDS_MAX = 64, /* of one block of an answer */
+    UPSTREAM_FIELDS_BYTES_MAX = 16 << 10,
+};
+
 struct upstream_session;
 struct upstream_call;
 
@@ -20,7 +25,18 @@ struct upstream_result {
     int code; /* gRPC status code */
     struct slice message;
     struct slice details; /* google.rpc.Status in wire form, or empty; of any size */
-    bool unprocessed;     /* the service has surely not seen the call: it may be sent again */
+    bool refused;         /* the service has surely not seen the call */
+    bool unprocessed;     /* nor is any of its request gone: it may be started again as it is */
+    const struct upstream_fields *trailers; /* of a raw call, as they came, until `done` returns;
+                                               NULL: the code and message above stand alone */
+};
+
+/* A block of header fields. Names are in lower case, pseudo-headers are not among them. */
+struct upstream_fields {
+    struct transcode_header list[UPSTREAM_FIELDS_MAX];
+    size_t count, used;
+    bool overflow; /* there were more, or larger ones */
+    uint8_t text[UPSTREAM_FIELDS_BYTES_MAX];
 };
 
 /* What a call tells its owner. None is called after upstream_call_cancel, or within
@@ -28,8 +44,17 @@ struct upstream_result {
 struct upstream_call_events {
     /* The service has taken the call, though it has no message yet; once, or never. May be NULL. */
     void (*begun)(struct upstream_call *call);
-    /* A message; borrowed until this returns. */
+    /* A message; borrowed until this returns. Not of a raw call. */
     void (*message)(struct upstream_call *call, struct slice message);
+    /* So many of the bytes given to upstream_call_send are on their way. May be NULL. */
+    void (*taken)(struct upstream_call *call, size_t size);
+    /* Where this is set the call is raw: bytes of the answer as they come, messages in their
+     * framing, borrowed until this returns. The service is granted room for more by
+     * upstream_call_consume. */
+    void (*data)(struct upstream_call *call, struct slice bytes);
+    /* The head of a raw answer, borrowed until this returns; not told where the answer is trailers
+     * alone. */
+    void (*head)(struct upstream_call *call, const struct upstream_fields *fields);
     /* The end; the call is over. */
     void (*done)(struct upstream_call *call, const struct upstream_result *result);
 };
@@ -41,9 +66,11 @@ struct upstream_backend;
 struct upstream_call {
     const struct upstream_call_events *events;
     struct arena *arena;
-    struct slice path;    /* "/package.Service/Method" */
-    struct slice request; /* the message with its prefix */
-    uint64_t timeout_us;
+    struct slice path;                       /* "/package.Service/Method" */
+    struct slice request;                    /* the message with its prefix; empty where streamed */
+    bool streamed;                           /* the request comes by upstream_call_send */
+    struct slice authority, content_type;    /* empty: "localhost", "application/grpc" */
+    uint64_t timeout_us;                     /* 0: the service is told none */
     const struct transcode_header *metadata; /* copied when the call starts */
     size_t metadata_count;
     size_t response_max; /* bytes of a message of the answer */
@@ -61,7 +88,12 @@ struct upstream_call {
     struct upstream_session *session; /* NULL when the call is not active */
     struct upstream_call *next, **link;
     int32_t stream_id;
-    size_t sent;
+    size_t sent;         /* of `request` or `queue` */
+    struct buffer queue; /* of a streamed request */
+    bool deferred;       /* nothing to send: resumed when there is */
+    bool request_ended;  /* nothing more comes from the owner */
+    bool request_sent;   /* the service was told so */
+    bool any_taken;      /* some of the queue is gone */
     struct grpc_reader reader;
     bool held_back; /* upstream_call_hold */
     size_t unconsumed;
@@ -127,13 +159,25 @@ bool upstream_session_is_full(const struct upstream_session *session);
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call);
 
-/* Ends a call without further events; the service sees RST_STREAM CANCEL. Not active: nothing. */
+/* Ends a call without further events; the service sees RST_STREAM CANCEL. Who streams a request
+ * does so in the end in any case: a call that ended unprocessed keeps what it would send again. */
 void upstream_call_cancel(struct upstream_call *call);
 
 /* Tells whether the call is active. */
 static inline bool upstream_call_is_active(const struct upstream_call *call) {
     return call->session != NULL;
 }
+
+/* Queues bytes of a streamed request, in the framing of messages; an active call whose request has
+ * not ended. The queue is the owner's to bound, by what `taken` tells. SYNC_ERR_NO_MEMORY: cancel
+ * the call. */
+enum sync_status upstream_call_send(struct upstream_call *call, struct slice bytes);
+
+/* Nothing more of the request comes. Not active, or ended before: nothing. */
+void upstream_call_end_request(struct upstream_call *call);
+
+/* Grants the service room for so many bytes that `data` has told. Not active: nothing. */
+void upstream_call_consume(struct upstream_call *call, size_t size);
 
 /* Stops (or lets go on) granting the service room to send: back-pressure of a slow client. */
 void upstream_call_hold(struct upstream_call *call, bool hold);

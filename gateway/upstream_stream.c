@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "gateway/grpc_status.h"
 
-enum { UPSTREAM_METADATA_MAX = 24, UPSTREAM_METADATA_FIXED = 7 };
+enum { UPSTREAM_METADATA_FIXED = 8 };
 
 static void upstream_call_attach(struct upstream_session *session, struct upstream_call *call) {
     call->session = session;
@@ -37,13 +37,21 @@ static bool upstream_call_ended(struct upstream_call *call, const struct upstrea
 static void upstream_call_finish(struct upstream_call *call) {
     struct upstream_result result = call->result;
     upstream_call_detach(call);
-    if (!upstream_call_ended(call, &result))
-        call->events->done(call, &result);
+    if (upstream_call_ended(call, &result))
+        return;
+    upstream_request_done(call, result.unprocessed);
+    call->events->done(call, &result);
+}
+
+static bool upstream_call_is_raw(const struct upstream_call *call) {
+    return call->events->data != NULL;
 }
 
 void upstream_stream_end(struct upstream_call *call, struct slice message, bool unprocessed) {
-    call->result = (struct upstream_result){
-        .code = GRPC_UNAVAILABLE, .message = message, .unprocessed = unprocessed};
+    call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
+                                            .message = message,
+                                            .unprocessed = unprocessed,
+                                            .refused = unprocessed};
     upstream_call_finish(call);
 }
 
@@ -52,64 +60,37 @@ static nghttp2_nv nv_of(struct slice name, struct slice value) {
                         NGHTTP2_NV_FLAG_NONE};
 }
 
-static ssize_t upstream_on_data_source(nghttp2_session *http2, int32_t stream_id, uint8_t *out,
-                                       size_t size, uint32_t *flags, nghttp2_data_source *source,
-                                       void *context) {
-    (void)out;
-    (void)source;
-    (void)context;
-    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
-    if (!call)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    size_t left = call->request.size - call->sent;
-    size_t taken = left < size ? left : size;
-    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (taken == left)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)taken;
-}
-
-/* Appends a DATA frame straight from the call's message. */
-static int upstream_on_send_data(nghttp2_session *http2, nghttp2_frame *frame,
-                                 const uint8_t *frame_head, size_t size,
-                                 nghttp2_data_source *source, void *context) {
-    (void)source;
-    struct upstream_session *session = context;
-    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
-    assert(call && frame->data.padlen == 0);
-    buffer_append(&session->out, slice_of(frame_head, 9));
-    buffer_append(&session->out, slice_of(call->request.data + call->sent, size));
-    call->sent += size;
-    return session->out.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-}
-
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call) {
     assert(session->state <= UPSTREAM_UP && !call->session);
-    assert(call->metadata_count < UPSTREAM_METADATA_MAX - UPSTREAM_METADATA_FIXED);
+    assert(call->metadata_count <= HTTP_HEADERS_COUNT_MAX);
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
-    grpc_timeout_format(call->timeout_us, timeout);
-    nghttp2_nv headers[UPSTREAM_METADATA_MAX] = {
-        nv_of(SLICE(":method"), SLICE("POST")),
-        nv_of(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http")),
-        nv_of(SLICE(":path"), call->path),
-        nv_of(SLICE(":authority"), session->authority),
-        nv_of(SLICE("te"), SLICE("trailers")),
-        nv_of(SLICE("content-type"), SLICE("application/grpc")),
-        nv_of(SLICE("grpc-timeout"), slice_text(timeout)),
-    };
-    size_t count = UPSTREAM_METADATA_FIXED;
+    nghttp2_nv headers[UPSTREAM_METADATA_FIXED + HTTP_HEADERS_COUNT_MAX];
+    size_t count = 0;
+    headers[count++] = nv_of(SLICE(":method"), SLICE("POST"));
+    headers[count++] =
+        nv_of(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
+    headers[count++] = nv_of(SLICE(":path"), call->path);
+    headers[count++] = nv_of(SLICE(":authority"), session->authority);
+    headers[count++] = nv_of(SLICE("te"), SLICE("trailers"));
+    headers[count++] =
+        nv_of(SLICE("content-type"),
+              call->content_type.size ? call->content_type : SLICE("application/grpc"));
+    if (call->timeout_us > 0) {
+        grpc_timeout_format(call->timeout_us, timeout);
+        headers[count++] = nv_of(SLICE("grpc-timeout"), slice_text(timeout));
+    }
     /* Trailers are small; details that are not may come as a message before them. */
     if (call->takes_details)
         headers[count++] = nv_of(SLICE("accept-status-details"), SLICE("message"));
     for (size_t i = 0; i < call->metadata_count; i++)
         headers[count++] = nv_of(call->metadata[i].name, call->metadata[i].value);
-    nghttp2_data_provider provider = {.read_callback = upstream_on_data_source};
+    nghttp2_data_provider provider = {.read_callback = upstream_request_read};
     int32_t id = nghttp2_submit_request(session->http2, NULL, headers, count, &provider, call);
     if (id < 0)
         return id == NGHTTP2_ERR_NOMEM ? SYNC_ERR_NO_MEMORY : SYNC_ERR_UNAVAILABLE;
     call->stream_id = id;
-    call->sent = 0;
+    upstream_request_init(call);
     call->held_back = false;
     call->unconsumed = 0;
     call->http_status = 0;
@@ -125,6 +106,7 @@ enum sync_status upstream_session_start(struct upstream_session *session,
 
 void upstream_call_cancel(struct upstream_call *call) {
     struct upstream_session *session = call->session;
+    upstream_request_done(call, false);
     if (!session)
         return;
     nghttp2_session_set_stream_user_data(session->http2, call->stream_id, NULL);
@@ -132,6 +114,13 @@ void upstream_call_cancel(struct upstream_call *call) {
     upstream_call_detach(call);
     (void)upstream_call_ended(call, NULL);
     upstream_session_wake(session);
+}
+
+void upstream_call_consume(struct upstream_call *call, size_t size) {
+    if (!call->session || size == 0)
+        return;
+    nghttp2_session_consume_stream(call->session->http2, call->stream_id, size);
+    upstream_session_wake(call->session);
 }
 
 void upstream_call_hold(struct upstream_call *call, bool hold) {
@@ -165,15 +154,45 @@ static struct slice upstream_decode_details(struct upstream_call *call, struct s
     return copy;
 }
 
+static int upstream_on_begin_headers(nghttp2_session *http2, const nghttp2_frame *frame,
+                                     void *context) {
+    (void)http2;
+    (void)frame;
+    struct upstream_session *session = context;
+    session->fields.count = session->fields.used = 0;
+    session->fields.overflow = false;
+    return 0;
+}
+
+/* Keeps a field of a raw answer as it came. */
+static void upstream_fields_add(struct upstream_fields *fields, struct slice name,
+                                struct slice value) {
+    if (name.size == 0 || name.data[0] == ':')
+        return;
+    if (fields->count == UPSTREAM_FIELDS_MAX ||
+        name.size + value.size > sizeof(fields->text) - fields->used) {
+        fields->overflow = true;
+        return;
+    }
+    uint8_t *text = fields->text + fields->used;
+    memcpy(text, name.data, name.size);
+    if (value.size)
+        memcpy(text + name.size, value.data, value.size);
+    fields->used += name.size + value.size;
+    fields->list[fields->count++] = (struct transcode_header){
+        slice_of(text, name.size), slice_of(text + name.size, value.size)};
+}
+
 static int upstream_on_header(nghttp2_session *http2, const nghttp2_frame *frame,
                               const uint8_t *name_data, size_t name_size, const uint8_t *data,
                               size_t size, uint8_t flags, void *context) {
     (void)flags;
-    (void)context;
     struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
     if (!call)
         return 0;
     struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
+    if (upstream_call_is_raw(call))
+        upstream_fields_add(&((struct upstream_session *)context)->fields, name, value);
     if (slice_equal(name, SLICE(":status"))) {
         call->http_status = decimal_of(value, 0);
     } else if (slice_equal(name, SLICE("content-type"))) {
@@ -210,6 +229,14 @@ static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t strea
     struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
     if (!call)
         return 0;
+    if (upstream_call_is_raw(call)) {
+        /* What is no gRPC has no reader; its end tells. */
+        if (call->is_grpc)
+            call->events->data(call, slice_of(data, size));
+        else
+            upstream_call_consume(call, size);
+        return 0;
+    }
     call->unconsumed += size;
     struct slice input = slice_of(data, size);
     while (call->session) {
@@ -254,7 +281,8 @@ static void upstream_call_judge(struct upstream_call *call, uint32_t error_code)
     }
     if (error_code == NGHTTP2_REFUSED_STREAM) {
         call->result.code = GRPC_UNAVAILABLE;
-        call->result.unprocessed = true;
+        call->result.refused = true;
+        call->result.unprocessed = upstream_call_is_whole(call);
     } else if (error_code == NGHTTP2_CANCEL) {
         /* The service's own doing, as it stops: what our side cancels is not told. */
         call->result.code = GRPC_UNAVAILABLE;
@@ -267,18 +295,45 @@ static void upstream_call_judge(struct upstream_call *call, uint32_t error_code)
         call->result.message = SLICE("the service ended the call without a status");
 }
 
+/* Tells the end that the service gave a call. */
+static void upstream_call_conclude(struct upstream_call *call, uint32_t error_code) {
+    nghttp2_session_set_stream_user_data(call->session->http2, call->stream_id, NULL);
+    upstream_call_judge(call, error_code);
+    if (call->result.code == GRPC_OK && !grpc_reader_at_boundary(&call->reader))
+        call->result.code = GRPC_INTERNAL;
+    upstream_call_finish(call);
+}
+
 static int upstream_on_close(nghttp2_session *http2, int32_t stream_id, uint32_t error_code,
                              void *context) {
     (void)context;
     struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
     if (!call)
         return 0;
-    nghttp2_session_set_stream_user_data(http2, stream_id, NULL);
-    upstream_call_judge(call, error_code);
-    if (call->result.code == GRPC_OK && !grpc_reader_at_boundary(&call->reader))
-        call->result.code = GRPC_INTERNAL;
-    upstream_call_finish(call);
+    upstream_call_conclude(call, error_code);
     return 0;
+}
+
+/* The head or the trailers of an answer are read. */
+static void upstream_on_fields(struct upstream_call *call, const nghttp2_frame *frame) {
+    const struct upstream_fields *fields = &call->session->fields;
+    bool raw = upstream_call_is_raw(call);
+    if (raw && fields->overflow) {
+        upstream_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
+                           SLICE("the answer's metadata is larger than the gateway takes"));
+        return;
+    }
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        call->result.trailers = raw && call->has_code ? fields : NULL;
+        return;
+    }
+    /* Details that come as a message are those of an error, not an answer that begins. */
+    bool is_begin = call->is_grpc && call->http_status == 200 && !call->details_come &&
+                    frame->headers.cat == NGHTTP2_HCAT_RESPONSE;
+    if (is_begin && raw)
+        call->events->head(call, fields);
+    else if (is_begin && call->events->begun)
+        call->events->begun(call);
 }
 
 static int upstream_on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *context) {
@@ -290,14 +345,19 @@ static int upstream_on_frame(nghttp2_session *http2, const nghttp2_frame *frame,
         upstream_session_greeted(context);
         return 0;
     }
-    /* Details that come as a message are those of an error, not an answer that begins. */
     struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
-    bool is_begin = frame->hd.type == NGHTTP2_HEADERS &&
-                    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && call && call->is_grpc &&
-                    call->http_status == 200 && !call->details_come &&
-                    frame->headers.cat == NGHTTP2_HCAT_RESPONSE;
-    if (is_begin && call->events->begun)
-        call->events->begun(call);
+    if (!call)
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        upstream_on_fields(call, frame);
+    bool ended = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    /* Answered before the request's end: the rest of it is for nobody. */
+    if (ended && call->session && !call->request_sent) {
+        nghttp2_submit_rst_stream(http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
+        upstream_call_conclude(call, NGHTTP2_NO_ERROR);
+        upstream_session_wake(context);
+    }
     return 0;
 }
 
@@ -307,7 +367,8 @@ static void upstream_callbacks_make(void) {
     nghttp2_session_callbacks *made = NULL;
     if (nghttp2_session_callbacks_new(&made) != 0)
         return;
-    nghttp2_session_callbacks_set_send_data_callback(made, upstream_on_send_data);
+    nghttp2_session_callbacks_set_send_data_callback(made, upstream_request_send);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(made, upstream_on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(made, upstream_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, upstream_on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(made, upstream_on_close);

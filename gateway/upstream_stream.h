@@ -24,7 +24,29 @@ struct upstream_session {
     size_t load;
     uint8_t *scratch; /* borrowed */
     size_t scratch_size;
+    struct upstream_fields fields; /* the block that is being read, or was read last */
 };
+
+/* upstream_request.c */
+
+/* Tells whether nothing of a request is gone. */
+static inline bool upstream_call_is_whole(const struct upstream_call *call) {
+    return !call->any_taken;
+}
+
+/* Makes ready a request that is about to be submitted. */
+void upstream_request_init(struct upstream_call *call);
+
+/* Gives back what it holds. `keep`: a request that is whole stays, to be started again. */
+void upstream_request_done(struct upstream_call *call, bool keep);
+
+/* nghttp2's source of a request's DATA, and what makes its frames. */
+ssize_t upstream_request_read(nghttp2_session *http2, int32_t stream_id, uint8_t *out, size_t size,
+                              uint32_t *flags, nghttp2_data_source *source, void *context);
+int upstream_request_send(nghttp2_session *http2, nghttp2_frame *frame, const uint8_t *frame_head,
+                          size_t size, nghttp2_data_source *source, void *context);
+
+/* upstream_stream.c */
 
 /* The callbacks of all sessions, made once; their user data is the session. */
 const nghttp2_session_callbacks *upstream_stream_callbacks(void);

@@ -60,6 +60,7 @@ static void worker_begin_drain(struct worker *worker) {
         return;
     worker->draining = true;
     worker->http = listener_close(worker->http);
+    worker->grpc = listener_close(worker->grpc);
     worker->https = listener_close(worker->https);
     for (struct connection *connection = worker->connections; connection;
          connection = connection->next)
@@ -83,7 +84,8 @@ static void worker_woken(struct loop_source *source, uint32_t events) {
         worker_begin_drain(&self->worker);
 }
 
-static enum sync_status worker_setup(struct worker_private *self, int *http_fd, int *https_fd) {
+static enum sync_status worker_setup(struct worker_private *self, int *http_fd, int *grpc_fd,
+                                     int *https_fd) {
     struct worker *worker = &self->worker;
     struct gateway *gateway = worker->gateway;
     enum sync_status status = loop_open(gateway->clock, &worker->loop);
@@ -104,6 +106,11 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
     *http_fd = -1;
     if (status == SYNC_OK && fd >= 0)
         status = listener_open(worker, fd, NULL, &worker->http);
+    if (status == SYNC_OK && *grpc_fd >= 0) {
+        fd = *grpc_fd;
+        *grpc_fd = -1;
+        status = listener_open(worker, fd, NULL, &worker->grpc);
+    }
     if (status == SYNC_OK && *https_fd >= 0) {
         fd = *https_fd;
         *https_fd = -1;
@@ -122,7 +129,7 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
                          &worker->upstream);
 }
 
-enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
+enum sync_status worker_open(struct gateway *gateway, int http_fd, int grpc_fd, int https_fd,
                              struct worker **ret_worker) {
     struct worker_private *self = memory_zalloc(1, sizeof(*self));
     enum sync_status status = SYNC_ERR_NO_MEMORY;
@@ -130,8 +137,8 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
         self->wake.fd = -1;
         self->worker.gateway = gateway;
         self->worker.handshakes_tail = &self->worker.handshakes;
+        status = worker_setup(self, &http_fd, &grpc_fd, &https_fd);
         self->worker.api = api_hold(gateway->api);
-        status = worker_setup(self, &http_fd, &https_fd);
     }
     if (status == SYNC_OK) {
         *ret_worker = &self->worker;
@@ -139,6 +146,8 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
     }
     if (http_fd >= 0)
         close(http_fd);
+    if (grpc_fd >= 0)
+        close(grpc_fd);
     if (https_fd >= 0)
         close(https_fd);
     if (self)
@@ -196,6 +205,7 @@ struct worker *worker_close(struct worker *worker) {
     struct worker_private *self = private_of(worker);
     assert(!self->started);
     worker->http = listener_close(worker->http);
+    worker->grpc = listener_close(worker->grpc);
     worker->https = listener_close(worker->https);
     worker_close_connections(worker);
     loop_timer_clear(&self->drain_end);

@@ -20,7 +20,7 @@ struct worker {
     struct loop *loop;
     struct upstream *upstream;
     struct compressor *compressor;
-    struct listener *http, *https; /* NULL where not listening */
+    struct listener *http, *grpc, *https; /* NULL where not listening */
     struct connection *connections;
     struct connection *handshakes, **handshakes_tail; /* TLS not yet agreed on, oldest first */
     unsigned handshake_count;
@@ -35,7 +35,7 @@ struct worker {
 
 /* Opens a worker on listening sockets, -1 where there is none; it owns them from then on, also when
  * this fails. */
-enum sync_status worker_open(struct gateway *gateway, int http_fd, int https_fd,
+enum sync_status worker_open(struct gateway *gateway, int http_fd, int grpc_fd, int https_fd,
                              struct worker **ret_worker);
 
 /* Starts the thread. SYNC_ERR_IO when the system refuses. */

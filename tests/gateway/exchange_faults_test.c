@@ -145,7 +145,7 @@ static void on_broken(struct exchange *exchange, void *context) {
 
 /* Uploads this body; the status of the answer must be `status`, and its body have the text. */
 static void expect(const char *json, int status, const char *text) {
-    static const struct exchange_sink sink = {on_answered, on_more, on_broken};
+    static const struct exchange_sink sink = {on_answered, on_more, on_broken, NULL};
     static const struct peer peer = {.ip = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}},
                                      .identity = {(const uint8_t *)"Hash=07", 7}};
     static struct transcode_header forged[] = {

@@ -115,6 +115,43 @@ static void codes_have_their_http_status(void **state) {
     assert_string_equal(http_status_phrase(404), "Not Found");
 }
 
+static void a_tracker_follows_messages_split_anywhere(void **state) {
+    (void)state;
+    static const char BYTES[] = "\0\0\0\0\2ab\1\0\0\0\0\0\0\0\0\1c";
+    enum { SIZE = sizeof BYTES - 1 };
+    static const size_t PARTIAL[SIZE + 1] = {0, 1, 2, 3, 4, 5, 6, 0, 1, 2,
+                                             3, 4, 0, 1, 2, 3, 4, 5, 0};
+    for (size_t split = 0; split <= SIZE; split++) {
+        struct grpc_tracker tracker = {.left = 0};
+        assert_true(grpc_tracker_feed(&tracker, slice_of(BYTES, split), 2));
+        assert_int_equal(grpc_tracker_partial(&tracker), PARTIAL[split]);
+        assert_true(grpc_tracker_feed(&tracker, slice_of(BYTES + split, SIZE - split), 2));
+        assert_int_equal(grpc_tracker_partial(&tracker), 0);
+    }
+}
+
+static void a_tracker_refuses_what_is_too_large_or_no_message(void **state) {
+    (void)state;
+    struct grpc_tracker tracker = {.left = 0};
+    assert_false(grpc_tracker_feed(&tracker, SLICE("\0\0\0\0\3"), 2));
+    tracker = (struct grpc_tracker){.left = 0};
+    assert_false(grpc_tracker_feed(&tracker, SLICE("\x80"), 2));
+}
+
+static void a_message_text_is_percent_encoded_and_back(void **state) {
+    (void)state;
+    struct buffer out;
+    struct arena arena;
+    buffer_init(&out, 1 << 10);
+    arena_init(&arena, 1 << 10);
+    struct slice text = SLICE("a 100%\n\xc3\xa9~");
+    grpc_message_encode(&out, text);
+    assert_true(slice_equal(buffer_slice(&out), SLICE("a 100%25%0A%C3%A9~")));
+    assert_true(slice_equal(grpc_message_decode(buffer_slice(&out), &arena), text));
+    arena_done(&arena);
+    buffer_done(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_come_out_however_the_stream_is_cut),
@@ -123,6 +160,9 @@ int main(void) {
         cmocka_unit_test(status_messages_are_decoded),
         cmocka_unit_test(timeouts_go_there_and_back),
         cmocka_unit_test(codes_have_their_http_status),
+        cmocka_unit_test(a_tracker_follows_messages_split_anywhere),
+        cmocka_unit_test(a_tracker_refuses_what_is_too_large_or_no_message),
+        cmocka_unit_test(a_message_text_is_percent_encoded_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,18 +138,26 @@ class Stack:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    @property
+    def grpc_target(self):
+        """Where gRPC is spoken: through the gateway, or to a service that runs alone."""
+        if self.gateway:
+            return "127.0.0.1:%d" % self.grpc_port
+        return "unix:" + self.path("sync.sock")
+
     def start_service(self):
         self.service = self._start(
             "service/sync_service",
             ["--data", self.path("data"), "--unix", self.path("sync.sock"),
-             "--grpc", "127.0.0.1:%d" % self.grpc_port, "--jwks", self.path("jwks.json"),
-             "--store-fault-file", self.fault_file] + self.service_flags)
+             "--jwks", self.path("jwks.json"), "--store-fault-file", self.fault_file] +
+            self.service_flags)
 
     def start_gateway(self):
         self.gateway = self._start(
             "gateway/sync_gateway",
             ["--upstream", "unix:" + self.path("sync.sock"),
-             "--http", "127.0.0.1:%d" % self.http_port] + self.gateway_flags)
+             "--http", "127.0.0.1:%d" % self.http_port,
+             "--grpc", "127.0.0.1:%d" % self.grpc_port] + self.gateway_flags)
 
     def start(self):
         self.start_service()

@@ -22,7 +22,7 @@ class ServiceStream(Case):
         self.service = harness.token("trip-service", role="service")
 
     def talk(self, method, *flags, bearer=None, stack=None):
-        talk = Talk("127.0.0.1:%d" % (stack or self.stack).grpc_port, bearer or self.service,
+        talk = Talk((stack or self.stack).grpc_target, bearer or self.service,
                     method, flags)
         self.addCleanup(talk.close)
         return talk

@@ -65,7 +65,7 @@ class Stack:
         self.folder = tempfile.mkdtemp(prefix="bench-", dir=base)
         self.socket_folder = None
         self.port, self.grpc_port, self.metrics_port = free_port(), free_port(), free_port()
-        self.service = self.gateway = None
+        self.service = self.gateway = self.unix = None
         self.users_made = 0
 
     def path(self, name):
@@ -101,6 +101,7 @@ class Stack:
         if len(unix) > SOCKET_PATH_MAX:
             self.socket_folder = tempfile.mkdtemp(prefix="bench-")
             unix = os.path.join(self.socket_folder, "sync.sock")
+        self.unix = unix
         self.service = self.launch("service/sync_service", [
             "--data", self.path("store"), "--unix", unix,
             "--grpc", "127.0.0.1:%d" % self.grpc_port,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The generated stubs of SyncService and RecordService, every shape of call, against the real
-service: over TCP and over its Unix socket."""
+service: through the gateway and over its Unix socket."""
 import os
 import subprocess
 import sys
