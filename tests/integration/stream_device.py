@@ -285,7 +285,7 @@ class Device:
         if notice["kind"] == "resync-required":
             self.seen, self.position = set(), 0
         if notice["kind"] == "drain":
-            assert notice["resumeCursor"] in (self.cursor, ""), "not where the device is"
+            assert notice.get("resumeCursor", "") in (self.cursor, ""), "not where the device is"
 
     def take_conflict(self, conflict):
         self.conflicts[conflict["conflictId"]] = conflict
