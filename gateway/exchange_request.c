@@ -186,6 +186,11 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
         return;
     if (!exchange_route(exchange))
         return;
+    if (exchange->route.method->bearer_token && exchange->known.authorization.size == 0) {
+        exchange_refuse_as(exchange, 401, GRPC_UNAUTHENTICATED, SLICE("TOKEN_MISSING"),
+                           "the request carries no token");
+        return;
+    }
     if (exchange->route.method->client_streaming) {
         exchange_upload_begin(exchange, head);
         return;

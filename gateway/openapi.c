@@ -63,11 +63,16 @@ static bool entry_path_make(struct openapi_writer *writer, struct openapi_entry 
     return well;
 }
 
-static void schema_or_binary(struct openapi_writer *writer, const struct schema_message *message) {
-    if (slice_equal(message->full_name, SLICE("google.api.HttpBody")))
+static bool message_is_raw(const struct schema_message *message) {
+    return slice_equal(message->full_name, SLICE("google.api.HttpBody"));
+}
+
+static void schema_or_binary(struct openapi_writer *writer, const struct schema_message *message,
+                             enum openapi_use use) {
+    if (message_is_raw(message))
         openapi_raw(writer, SLICE("{\"type\":\"string\",\"format\":\"binary\"}"));
     else
-        openapi_message_schema(writer, message);
+        openapi_message_schema(writer, message, use);
 }
 
 static void parameter_write(struct openapi_writer *writer, struct slice name, const char *in,
@@ -85,7 +90,9 @@ static void parameter_write(struct openapi_writer *writer, struct slice name, co
         openapi_raw(writer, SLICE("false"));
     }
     OPENAPI_NAME(writer, "schema");
-    openapi_field_schema(writer, field, false);
+    openapi_field_schema(writer, field, OPENAPI_PARAMETER);
+    if (field->constraint && field->constraint->example.size > 0)
+        openapi_raw_member(writer, SLICE("example"), field->constraint->example);
     openapi_close(writer, '}');
 }
 
@@ -171,14 +178,22 @@ static void body_write(struct openapi_writer *writer, const struct openapi_entry
     const struct schema_message *message = field ? field->message : entry->method->request;
     if (!message)
         return;
+    bool is_raw = message_is_raw(message), is_required = field && field->required;
+    for (size_t i = 0; i < message->field_count && !field; i++)
+        is_required |= message->fields[i].required;
     OPENAPI_NAME(writer, "requestBody");
     openapi_open(writer, '{');
+    openapi_raw_member(writer, SLICE("required"), is_required ? SLICE("true") : SLICE("false"));
     OPENAPI_NAME(writer, "content");
     openapi_open(writer, '{');
-    OPENAPI_NAME(writer, "application/json");
+    openapi_name(writer, is_raw ? SLICE("application/octet-stream") : SLICE("application/json"));
     openapi_open(writer, '{');
     OPENAPI_NAME(writer, "schema");
-    schema_or_binary(writer, message);
+    schema_or_binary(writer, message, OPENAPI_BODY);
+    if (!is_raw) {
+        OPENAPI_NAME(writer, "example");
+        openapi_example(writer, message, OPENAPI_BODY);
+    }
     openapi_close(writer, '}');
     openapi_close(writer, '}');
     openapi_close(writer, '}');
@@ -194,9 +209,16 @@ static void content_member(struct openapi_writer *writer, struct slice media_typ
     openapi_open(writer, '{');
     OPENAPI_NAME(writer, "schema");
     if (field)
-        openapi_field_schema(writer, field, false);
+        openapi_field_schema(writer, field, OPENAPI_ANSWER);
     else
-        schema_or_binary(writer, entry->method->response);
+        schema_or_binary(writer, entry->method->response, OPENAPI_ANSWER);
+    if (!message_is_raw(entry->method->response)) {
+        OPENAPI_NAME(writer, "example");
+        if (field)
+            openapi_field_example(writer, field, OPENAPI_ANSWER);
+        else
+            openapi_example(writer, entry->method->response, OPENAPI_ANSWER);
+    }
     openapi_close(writer, '}');
 }
 
@@ -204,7 +226,7 @@ static void content_member(struct openapi_writer *writer, struct slice media_typ
 static void content_write(struct openapi_writer *writer, const struct openapi_entry *entry) {
     if (entry->method->accept.size > 0)
         content_member(writer, entry->method->accept, entry);
-    else if (slice_equal(entry->method->response->full_name, SLICE("google.api.HttpBody")))
+    else if (message_is_raw(entry->method->response))
         content_member(writer, SLICE("application/octet-stream"), entry);
     else if (!entry->method->server_streaming)
         content_member(writer, SLICE("application/json"), entry);
@@ -237,6 +259,32 @@ static void response_headers_write(struct openapi_writer *writer,
         openapi_close(writer, '}');
 }
 
+/* What a conditional or partial GET is answered with. */
+static void unchanged_write(struct openapi_writer *writer, const struct openapi_entry *entries,
+                            size_t count) {
+    bool ranges = false;
+    if (!slice_equal(entries[0].rule->verb, SLICE("GET")))
+        return;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < entries[i].method->request->field_count; j++)
+            ranges |=
+                slice_equal(entries[i].method->request->fields[j].request_header, SLICE("range"));
+    if (ranges) {
+        OPENAPI_NAME(writer, "206");
+        openapi_open(writer, '{');
+        openapi_member(writer, SLICE("description"), SLICE("The range asked for."));
+        OPENAPI_NAME(writer, "content");
+        openapi_open(writer, '{');
+        for (size_t i = 0; i < count; i++)
+            if (message_is_raw(entries[i].method->response))
+                content_write(writer, &entries[i]);
+        openapi_close(writer, '}');
+        openapi_close(writer, '}');
+    }
+    openapi_raw_member(writer, SLICE("304"),
+                       SLICE("{\"description\":\"What If-None-Match names is still current.\"}"));
+}
+
 /* "responses": success of every entry of the operation, and the error. */
 static void responses_write(struct openapi_writer *writer, const struct openapi_entry *entries,
                             size_t count) {
@@ -258,9 +306,8 @@ static void responses_write(struct openapi_writer *writer, const struct openapi_
             content_write(writer, &entries[i]);
     openapi_close(writer, '}');
     openapi_close(writer, '}');
-    OPENAPI_NAME(writer, "default");
-    openapi_raw(writer, SLICE("{\"description\":\"An error.\",\"content\":{\"application/json\":{"
-                              "\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}"));
+    unchanged_write(writer, entries, count);
+    openapi_errors(writer, entries[0].method, entries[0].rule->body.size > 0);
     openapi_close(writer, '}');
 }
 
@@ -299,6 +346,8 @@ static void operation_write(struct openapi_writer *writer, const struct openapi_
     if (method->comment.size > 0)
         openapi_member(writer, SLICE("summary"), first_sentence(method->comment));
     openapi_description(writer, method->comment);
+    if (method->bearer_token)
+        openapi_raw_member(writer, SLICE("security"), SLICE("[{\"bearer\":[]}]"));
     parameters_write(writer, &entries[0]);
     body_write(writer, &entries[0]);
     responses_write(writer, entries, count);
@@ -375,15 +424,14 @@ enum sync_status openapi_render(const struct schema *schema, const char *title, 
     openapi_member(&writer, SLICE("title"), slice_text(title));
     openapi_member(&writer, SLICE("version"), slice_text(version));
     openapi_close(&writer, '}');
-    OPENAPI_NAME(&writer, "security");
-    openapi_raw(&writer, SLICE("[{\"bearer\":[]}]"));
     paths_write(&writer, schema);
     OPENAPI_NAME(&writer, "components");
     openapi_open(&writer, '{');
     OPENAPI_NAME(&writer, "securitySchemes");
     openapi_raw(&writer, SLICE("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
                                "\"bearerFormat\":\"JWT\"}}"));
-    openapi_components(&writer);
+    openapi_schemas(&writer);
+    openapi_responses(&writer);
     openapi_close(&writer, '}');
     openapi_close(&writer, '}');
     arena_done(&writer.arena);

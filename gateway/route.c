@@ -209,11 +209,11 @@ static enum sync_status route_fill(const struct route_entry *entry, const struct
 }
 
 /* The verbs of all templates that match, comma-separated. */
-static bool allowed_list(const struct route_table *table, const struct route_path *path,
+static bool allowed_list(const struct route_table *table, size_t end, const struct route_path *path,
                          struct arena *arena, struct slice *ret_allowed) {
     char text[256] = "";
     size_t used = 0;
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; i < end; i++) {
         struct slice verb = table->entries[i].rule->verb;
         if (!route_template_matches(&table->entries[i].path_template, path))
             continue;
@@ -229,6 +229,15 @@ static bool allowed_list(const struct route_table *table, const struct route_pat
     return used > 0 && arena_copy(arena, slice_of(text, used), ret_allowed);
 }
 
+/* Behind the entries whose templates match the same paths as that of the entry at `index`. */
+static size_t template_end(const struct route_table *table, size_t index) {
+    const struct route_template *own = &table->entries[index].path_template;
+    while (index < table->count &&
+           route_template_compare(own, &table->entries[index].path_template) == 0)
+        index++;
+    return index;
+}
+
 enum sync_status route_match(const struct route_table *table,
                              const struct transcode_request *request, struct arena *arena,
                              struct route *ret_route, struct slice *ret_allowed,
@@ -238,16 +247,20 @@ enum sync_status route_match(const struct route_table *table,
     enum sync_status status = route_path_parse(request->path, arena, error, &path);
     if (status == SYNC_ERR_INVALID || status == SYNC_ERR_NO_MEMORY)
         return status;
-    for (size_t i = 0; status == SYNC_OK && i < table->count; i++) {
+    size_t end = table->count;
+    for (size_t i = 0; status == SYNC_OK && i < end; i++) {
         const struct route_entry *entry = &table->entries[i];
-        if (!slice_equal(entry->rule->verb, request->verb) &&
-            !slice_equal(entry->rule->verb, SLICE("*")))
+        bool verb_fits = slice_equal(entry->rule->verb, request->verb) ||
+                         slice_equal(entry->rule->verb, SLICE("*"));
+        if ((!verb_fits && !entry->method->own_path) ||
+            !route_template_matches(&entry->path_template, &path))
             continue;
-        if (route_template_matches(&entry->path_template, &path))
+        if (verb_fits)
             return route_fill(entry_select(table, entry, request->accept), &path, arena, error,
                               ret_route);
+        end = template_end(table, i);
     }
-    if (status == SYNC_OK && allowed_list(table, &path, arena, ret_allowed))
+    if (status == SYNC_OK && allowed_list(table, end, &path, arena, ret_allowed))
         return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "METHOD_NOT_ALLOWED", NULL,
                               "the path does not take %.*s; it takes %.*s", (int)request->verb.size,
                               request->verb.data, (int)ret_allowed->size, ret_allowed->data);

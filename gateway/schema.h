@@ -32,12 +32,14 @@ struct schema_method {
     struct slice comment; /* leading comment, empty without source info */
     const struct schema_message *request, *response;
     bool client_streaming, server_streaming;
+    bool bearer_token; /* a request must carry one */
     const struct schema_http_rule
         *rules; /* the rule and its additional bindings; rule_count may be 0 */
     size_t rule_count;
     int success_status;           /* 200 where not declared */
     struct slice accept;          /* media type that selects the method, or empty */
     struct slice faults_metadata; /* metadata name for JSON faults, or empty */
+    bool own_path;                /* its paths are no others' with another verb */
     struct slice event_name;      /* of a streamed answer's server-sent events, or empty */
 };
 

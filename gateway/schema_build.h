@@ -47,7 +47,7 @@ struct schema_build {
     /* of the file at hand */
     struct schema_names comments; /* place to slice */
     struct schema_features features;
-    bool short_enum_names;
+    bool short_enum_names, bearer_token;
 };
 
 /* Remembers the first failure and returns false. */
@@ -105,6 +105,8 @@ bool schema_method_options(struct schema_build *build, struct schema_method *met
                            struct slice options);
 bool schema_enum_value_options(struct schema_build *build, struct schema_enum_value *value,
                                struct slice options);
+bool schema_constraint_read(struct schema_build *build, struct slice bytes,
+                            const struct schema_constraint **ret_constraint);
 bool schema_file_options(struct schema_build *build, struct slice options);
 
 /* lowerCamelCase as protoc makes it; .data NULL without memory. */

@@ -74,6 +74,7 @@ static bool service_read(struct schema_build *build, struct slice bytes, struct 
         struct schema_method *method = &build->schema->methods[build->schema->method_count];
         method->service = name;
         method->comment = schema_comment_at(build, &below);
+        method->bearer_token = build->bearer_token;
         if (!method_read(build, method, part.bytes))
             return false;
         build->schema->method_count++;
@@ -82,17 +83,23 @@ static bool service_read(struct schema_build *build, struct slice bytes, struct 
 }
 
 bool schema_methods_read(struct schema_build *build, struct slice file) {
-    enum { PACKAGE = 2, SERVICE = 6 };
-    struct slice package = SLICE_EMPTY;
+    enum { PACKAGE = 2, SERVICE = 6, OPTIONS = 8 };
+    struct slice package = SLICE_EMPTY, options = SLICE_EMPTY;
     struct schema_place root = {.size = 0};
     struct wire_reader reader = wire_reader_of(file);
     struct wire_field part;
     size_t index = 0;
     if (!schema_comments_read(build, file))
         return false;
-    while (schema_build_next(build, &reader, &part))
+    while (schema_build_next(build, &reader, &part)) {
         if (part.number == PACKAGE)
             package = part.bytes;
+        else if (part.number == OPTIONS)
+            options = part.bytes;
+    }
+    build->bearer_token = false;
+    if (!schema_file_options(build, options))
+        return false;
     reader = wire_reader_of(file);
     while (schema_build_next(build, &reader, &part)) {
         if (part.number != SERVICE)

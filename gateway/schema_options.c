@@ -55,6 +55,10 @@ static bool field_rule_read(struct schema_build *build, struct schema_field *fie
         case 8:
             field->event_id = part.bits != 0;
             break;
+        case 9:
+            if (!schema_constraint_read(build, part.bytes, &field->constraint))
+                return false;
+            break;
         default:
             break;
         }
@@ -166,6 +170,8 @@ static bool method_rule_read(struct schema_build *build, struct schema_method *m
             method->faults_metadata = part.bytes;
         else if (part.number == 4)
             method->event_name = part.bytes;
+        else if (part.number == 5)
+            method->own_path = part.bits != 0;
     }
     return !build->status;
 }
@@ -211,6 +217,8 @@ bool schema_file_options(struct schema_build *build, struct slice options) {
         for (inner = wire_reader_of(option.bytes); schema_build_next(build, &inner, &part);)
             if (part.number == 1)
                 build->short_enum_names = part.bits != 0;
+            else if (part.number == 2)
+                build->bearer_token = part.bits != 0;
     }
     return !build->status;
 }

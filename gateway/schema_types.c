@@ -230,7 +230,7 @@ static bool file_head_read(struct schema_build *build, struct slice file,
     struct wire_field part;
     struct slice options = SLICE_EMPTY;
     build->features = (struct schema_features){.closed = true, .any_bytes = true};
-    build->short_enum_names = false;
+    build->short_enum_names = build->bearer_token = false;
     *ret_package = SLICE_EMPTY;
     while (schema_build_next(build, &reader, &part)) {
         if (part.number == PACKAGE)

@@ -64,6 +64,21 @@ struct schema_names {
     uint32_t mask;
 };
 
+/* The bounds of a number, both included. */
+struct schema_range {
+    int64_t min, max;
+};
+
+/* What values a field takes, for those who read of it (travelsense.http.v1.FieldConstraint). */
+struct schema_constraint {
+    bool has_value, has_length, has_items;
+    bool not_default; /* null, or an enum's 0, is refused */
+    struct schema_range value, length, items;
+    struct slice pattern, format, example; /* example: JSON */
+    struct slice *values;                  /* of an enum; none: all */
+    size_t value_count;
+};
+
 struct schema_field {
     struct slice name, json_name, comment;
     struct slice json_label; /* the JSON name quoted, and a colon */
@@ -86,8 +101,9 @@ struct schema_field {
     int oneof;      /* index within the message, or -1; a proto3 optional has none */
     uint32_t index; /* within the message's fields */
     struct slice request_header, response_header;
-    struct slice type_name;               /* ".package.Name" of messages and enums */
-    const struct schema_message *message; /* of messages, groups and maps (the entry) */
+    const struct schema_constraint *constraint; /* NULL: none is told */
+    struct slice type_name;                     /* ".package.Name" of messages and enums */
+    const struct schema_message *message;       /* of messages, groups and maps (the entry) */
     const struct schema_enum *enumeration;
 };
 

@@ -39,7 +39,9 @@ static void the_sample_is_described(void **state) {
         "\"202\":{\"description\"",
         "\"text/event-stream\"",
         "\"headers\":{\"etag\"",
-        "\"enum\":[\"red\",\"navy\",\"negative\"]",
+        "\"enum\":[\"red\",\"navy\",\"negative\",1,2,-1]",
+        "\"400\":{\"$ref\":\"#/components/responses/400\"}",
+        "\"304\":{\"description\"",
         "\"required\":[\"id\",\"color\"]",
         "\"image/png\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}",
         "\"$ref\":\"#/components/schemas/sample.v1.Item\"",
@@ -58,7 +60,16 @@ static void the_api_is_described(void **state) {
         "\"/api/offline/config\":{\"get\"",
         "\"/api/offline/sync/{syncId}\":{\"get\"",
         "\"/api/offline/changes\":{\"post\"",
-        "\"enum\":[\"create\",\"update\",\"delete\"]",
+        "\"type\":{\"enum\":[\"create\",\"update\",\"delete\",1,2,3],\"description\"",
+        "\"syncType\":{\"enum\":[\"full\",\"delta\",\"incremental\",1,2,3]",
+        "\"outcome\":{\"type\":\"string\",\"enum\":[\"applied\",",
+        "\"minItems\":1,\"maxItems\":1000",
+        "\"pattern\":\"^[A-Za-z0-9._:-]{1,128}$\"",
+        "\"format\":\"uuid\"},\"example\":\"0195a3c4-7b1e-7c3a-9f00-2b6d1c8e4f01\"",
+        "\"data\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/JsonObject\"},{\"type\":\"null\"}]",
+        "\"security\":[{\"bearer\":[]}]",
+        "\"401\":{\"description\"",
+        "\"reason\":\"TOKEN_MISSING\"",
         "\"application/vnd.travelsense.bundle\"",
         "\"name\":\"last-event-id\",\"in\":\"header\"",
         "\"description\":\"The changes in the order they were made, 1 to 1000.\"",
@@ -76,10 +87,21 @@ static void the_api_is_described(void **state) {
     schema_close(schema);
 }
 
+/* Where nothing is said of tokens, none is asked for. */
+static void only_what_wants_a_token_says_so(void **state) {
+    struct buffer document;
+    (void)state;
+    render(fixture_schema(), &document);
+    assert_null(strstr((const char *)document.data, "\"security\":"));
+    assert_null(strstr((const char *)document.data, "responses/401"));
+    buffer_done(&document);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sample_is_described),
         cmocka_unit_test(the_api_is_described),
+        cmocka_unit_test(only_what_wants_a_token_says_so),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);
 }

@@ -119,6 +119,9 @@ static void the_api_routes_as_documented(void **state) {
     expect_route(routes, "POST", "/api/offline/conflicts/c1:undo", "",
                  "UndoResolution conflict_id=c1");
     expect_route(routes, "POST", "/api/offline/sync/s:cancel", "", "CancelSyncOperation sync_id=s");
+    expect_route(routes, "GET", "/api/offline/conflicts/resolve", "", "UNIMPLEMENTED POST");
+    expect_route(routes, "GET", "/api/offline/conflicts/c1:undo", "", "UNIMPLEMENTED POST");
+    expect_route(routes, "GET", "/api/offline/conflicts/c1", "", "GetConflict conflict_id=c1");
     expect_route(routes, "PUT", "/api/offline/config", "", "UNIMPLEMENTED GET, HEAD, PATCH");
     route_table_close(routes);
     schema_close(schema);

@@ -39,6 +39,13 @@ class Auth(Case):
             self.assertNotIn(authorization[-30:], answer.body.decode(), "a token must not leak")
         return error
 
+    def test_without_a_token_nothing_else_is_looked_at(self):
+        for path in ("/api/offline/bundle?pageSize=none", "/api/offline/config?unknown=1"):
+            answer = self.stack.call("GET", path)
+            error = self.expect_error(answer, 401, "UNAUTHENTICATED")
+            self.assertIn("token", error["message"])
+            self.assertIn("WWW-Authenticate", answer.headers)
+
     def test_every_endpoint_needs_a_token(self):
         for method, path, body in ENDPOINTS:
             with self.subTest(method=method, path=path):
