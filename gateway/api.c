@@ -67,7 +67,7 @@ static enum sync_status api_read(struct api_private *self, const struct api_opti
     }
     enum sync_status status = schema_open(set, error, &api->schema);
     if (status == SYNC_OK)
-        status = route_table_open(api->schema, error, &api->routes);
+        status = route_table_open(api->schema, options->unescape, error, &api->routes);
     return status != SYNC_OK && options->path ? error_in(options->path, error) : status;
 }
 

@@ -20,8 +20,9 @@ struct api {
 };
 
 struct api_options {
-    const char *path;            /* of a FileDescriptorSet; NULL: `embedded` */
-    struct slice embedded;       /* outlives the API */
+    const char *path;             /* of a FileDescriptorSet; NULL: `embedded` */
+    struct slice embedded;        /* outlives the API */
+    enum route_unescape unescape; /* in paths */
     const char *title, *version; /* of the OpenAPI document; title NULL: the first service's name */
     const char *domain;          /* as in struct api; outlives the API */
     const char *realm;           /* that tokens are for; NULL: the title */

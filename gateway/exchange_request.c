@@ -92,8 +92,10 @@ static bool exchange_note_head(struct exchange *exchange, const struct exchange_
 static bool exchange_route(struct exchange *exchange) {
     struct sync_error error = {.status = SYNC_OK};
     struct slice allowed = SLICE_EMPTY;
-    enum sync_status status = route_match(exchange->api->routes, &exchange->request,
-                                          &exchange->arena, &exchange->route, &allowed, &error);
+    struct transcode_request request = exchange->request;
+    request.verb = exchange->method;
+    enum sync_status status = route_match(exchange->api->routes, &request, &exchange->arena,
+                                          &exchange->route, &allowed, &error);
     exchange->routed = status == SYNC_OK;
     if (status == SYNC_OK)
         return true;
@@ -250,7 +252,11 @@ static void exchange_pass_faults(struct exchange *exchange) {
 
 /* Makes the request message in `wire`; false when the answer stands. */
 static bool exchange_transcode(struct exchange *exchange) {
-    const struct transcode_options options = {.check_required = true, .faults = &exchange->faults};
+    const struct transcode_options options = {
+        .check_required = true,
+        .ignore_unknown_query = exchange->worker->gateway->ignore_unknown_query,
+        .faults = &exchange->faults,
+    };
     struct sync_error error = {.status = SYNC_OK};
     exchange->faults.arena = &exchange->arena;
     exchange->faults.count_max =

@@ -42,7 +42,8 @@ struct gateway {
     struct tls *tls;              /* NULL without https */
     struct client_table *clients; /* NULL where no client has a bound */
     struct networks trusted_proxies;
-    bool proxy_protocol; /* trusted proxies begin with its header */
+    bool proxy_protocol;       /* trusted proxies begin with its header */
+    bool ignore_unknown_query; /* parameters that no field has are left out */
     struct gateway_metrics *metrics;
     struct api *api;           /* the newest; main's alone: threads have their own hold */
     struct resolver *resolver; /* where the service is */

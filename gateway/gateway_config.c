@@ -72,6 +72,10 @@ static const struct config_option OPTIONS[] = {
      "The FileDescriptorSet of the service; by default that of TravelSense Sync.", 0, 0},
     {"title", CONFIG_TEXT, NULL, "TEXT",
      "The title of /openapi.json; by default the name of the first service.", 0, 0},
+    {"unknown-query", CONFIG_TEXT, "refuse", "WHAT",
+     "refuse or ignore query parameters that no field has.", 0, 0},
+    {"path-unescape", CONFIG_TEXT, "except-slash", "WHAT",
+     "Decoded in variables of several segments: except-slash, except-reserved, all.", 0, 0},
     {"cors-origin", CONFIG_TEXT, NULL, "ORIGINS",
      "Origins whose pages may call, separated by commas, or *.", 0, 0},
     {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one per core, at most 2.", 0, 64},
@@ -342,6 +346,40 @@ static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error
     return tls_open(&options, error, &setup->gateway.tls);
 }
 
+/* Finds a text among those that an option takes. */
+static enum sync_status choose(struct gateway_setup *setup, const char *name,
+                               const char *const *texts, int *ret_index, struct sync_error *error) {
+    char expected[128] = "expected";
+    const char *text = config_text(setup->config, name);
+    for (int i = 0; texts[i]; i++) {
+        if (strcmp(text, texts[i]) == 0) {
+            *ret_index = i;
+            return SYNC_OK;
+        }
+        size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s", i > 0 ? ", " : " ", texts[i]);
+    }
+    return bad_option(error, name, expected);
+}
+
+/* How requests are read. */
+static enum sync_status setup_reading(struct gateway_setup *setup, struct sync_error *error) {
+    static const char *const UNESCAPE[] = {
+        [ROUTE_UNESCAPE_EXCEPT_SLASH] = "except-slash",
+        [ROUTE_UNESCAPE_EXCEPT_RESERVED] = "except-reserved",
+        [ROUTE_UNESCAPE_ALL] = "all",
+        [ROUTE_UNESCAPE_ALL + 1] = NULL,
+    };
+    static const char *const UNKNOWN[] = {"refuse", "ignore", NULL};
+    int unescape = 0, ignore = 0;
+    enum sync_status status = choose(setup, "path-unescape", UNESCAPE, &unescape, error);
+    if (status == SYNC_OK)
+        status = choose(setup, "unknown-query", UNKNOWN, &ignore, error);
+    setup->unescape = (enum route_unescape)unescape;
+    setup->gateway.ignore_unknown_query = ignore == 1;
+    return status;
+}
+
 enum sync_status gateway_setup_api(const struct gateway_setup *setup, struct sync_error *error,
                                    struct api **ret_api) {
     const char *title = config_text(setup->config, "title");
@@ -355,6 +393,7 @@ enum sync_status gateway_setup_api(const struct gateway_setup *setup, struct syn
         .domain = setup->descriptor_set ? "gateway" : SYNC_DOMAIN,
         .realm = setup->descriptor_set ? NULL : SYNC_REALM,
         .metrics = setup->gateway.metrics,
+        .unescape = setup->unescape,
     };
     return api_open(&options, error, ret_api);
 }
@@ -389,6 +428,8 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
         status = setup_upstream(setup, error);
     if (status == SYNC_OK)
         status = setup_tls(setup, error);
+    if (status == SYNC_OK)
+        status = setup_reading(setup, error);
     if (status == SYNC_OK)
         status = setup_api(setup, error);
     return status;

@@ -16,7 +16,8 @@ struct gateway_setup {
     bool has_http, has_grpc, has_https;
     struct address http, grpc, https; /* as configured */
     unsigned threads;
-    int access_fd;          /* of the access log's file, or -1 */
+    int access_fd; /* of the access log's file, or -1 */
+    enum route_unescape unescape;
     const char *ready_file; /* or NULL */
 };
 

@@ -294,6 +294,11 @@ bool json_text_field_mask(struct json_decoder *decoder, struct slice text);
 bool json_read_message(struct json_decoder *decoder, const struct schema_message *message,
                        const struct schema_field *field, const struct json_params *params);
 
+/* Reads the value of a field, which is not null, with its tags. `params` are those inside it; NULL
+ * where there are none. */
+bool json_read_field(struct json_decoder *decoder, const struct schema_field *field,
+                     const struct json_params *params);
+
 /* Reads an object as the fields of a message. With `any`, "@type" is stepped over. */
 bool json_read_fields(struct json_decoder *decoder, const struct schema_message *message,
                       const struct json_params *params, bool any);
@@ -327,8 +332,12 @@ struct json_params json_params_below(const struct json_params *params,
                                      const struct schema_field *field);
 
 /* Writes the params that `seen` does not hold as messages yet, and marks them. */
-bool json_params_finish(struct json_decoder *decoder, const struct json_params *params,
-                        struct json_seen *seen);
+bool json_params_finish(struct json_decoder *decoder, const struct schema_message *message,
+                        const struct json_params *params, struct json_seen *seen);
+
+/* Writes a message field that holds nothing but params. */
+bool json_write_params_field(struct json_decoder *decoder, const struct schema_field *field,
+                             const struct json_params *below);
 
 /* Notes the required fields that are absent. */
 bool json_check_required(struct json_decoder *decoder, const struct schema_message *message,

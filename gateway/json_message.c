@@ -191,6 +191,26 @@ static bool read_map_entry(struct json_decoder *decoder, const void *context, si
     return true;
 }
 
+bool json_read_field(struct json_decoder *decoder, const struct schema_field *field,
+                     const struct json_params *params) {
+    if (field->map)
+        return json_read_object(decoder, read_map_entry, field);
+    if (field->repeated)
+        return read_list(decoder, field);
+    decoder->dropped = false;
+    return read_single(decoder, field, field->presence, params);
+}
+
+/* Writes what the params say inside a message whose text is null. */
+static bool write_params_inside(struct json_decoder *decoder, const struct schema_field *field,
+                                const struct json_params *params) {
+    if (!params || field->type != SCHEMA_MESSAGE || field->repeated)
+        return true;
+    struct json_params below = json_params_below(params, field);
+    return below.count == 0 || below.list[0].path_size == below.level ||
+           json_write_params_field(decoder, field, &below);
+}
+
 /* A member whose field is known. */
 static bool read_member(struct json_decoder *decoder, const struct schema_message *message,
                         const struct schema_field *field, struct json_seen *seen,
@@ -201,9 +221,11 @@ static bool read_member(struct json_decoder *decoder, const struct schema_messag
     bool null = json_peek(decoder) == 'n';
     if (null && (field->repeated || !takes_null(field))) {
         /* As if it were not there, but for being there twice. */
-        if (message->has_required && (field->required || field->label_required))
+        bool wanted = message->has_required && (field->required || field->label_required);
+        if (wanted)
             seen->bits[field->index / 64] &= ~((uint64_t)1 << (field->index % 64));
-        return json_read_word(decoder, "null", 4);
+        return json_read_word(decoder, "null", 4) &&
+               (wanted || write_params_inside(decoder, field, params));
     }
     if (field->oneof >= 0) {
         if (json_seen_test(seen, message->field_count + (size_t)field->oneof))
@@ -211,15 +233,10 @@ static bool read_member(struct json_decoder *decoder, const struct schema_messag
                              "another field of the same choice is there already");
         json_seen_set(seen, message->field_count + (size_t)field->oneof);
     }
-    if (field->map)
-        return json_read_object(decoder, read_map_entry, field);
-    if (field->repeated)
-        return read_list(decoder, field);
-    decoder->dropped = false;
     if (!params || field->type != SCHEMA_MESSAGE)
-        return read_single(decoder, field, field->presence, NULL);
+        return json_read_field(decoder, field, NULL);
     struct json_params below = json_params_below(params, field);
-    return read_single(decoder, field, field->presence, &below);
+    return json_read_field(decoder, field, &below);
 }
 
 /* A member that is no field. `typed`: whether an Any's "@type" has come. */
@@ -260,7 +277,7 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
         decoder->step_count = mark.step_count;
         more = json_more(decoder, '}');
     }
-    if (decoder->broken || (params && !json_params_finish(decoder, params, &seen)))
+    if (decoder->broken || (params && !json_params_finish(decoder, message, params, &seen)))
         return false;
     return !message->has_required || json_check_required(decoder, message, &seen);
 }

@@ -90,32 +90,46 @@ static bool write_leaf(struct json_decoder *decoder, const struct schema_field *
     return true;
 }
 
-/* All params that begin with one field. */
-static bool write_group(struct json_decoder *decoder, const struct json_params *group,
-                        const struct schema_field *field, struct json_seen *seen) {
-    bool given = json_seen_test(seen, field->index);
-    json_seen_set(seen, field->index);
-    if (group->list[0].path_size == group->level)
-        return write_leaf(decoder, field, group->list, group->count);
-    if (given)
-        return true; /* the JSON text has the message: they were written inside it */
+bool json_write_params_field(struct json_decoder *decoder, const struct schema_field *field,
+                             const struct json_params *below) {
     json_write_tag(decoder, field);
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
-    if (!json_write_params(decoder, field->message, group))
+    if (!json_write_params(decoder, field->message, below))
         return false;
     wire_frame_close(&decoder->frames, decoder->out, frame);
     return true;
 }
 
-bool json_params_finish(struct json_decoder *decoder, const struct json_params *params,
+/* All params that begin with one field. */
+static bool write_group(struct json_decoder *decoder, const struct schema_message *message,
+                        const struct json_params *group, const struct schema_field *field,
                         struct json_seen *seen) {
+    bool given = json_seen_test(seen, field->index);
+    json_seen_set(seen, field->index);
+    if (field->oneof >= 0) {
+        size_t choice = message->field_count + (size_t)field->oneof;
+        if (!given && json_seen_test(seen, choice))
+            return json_fail(decoder, "INVALID_VALUE",
+                             "another field of the same choice is there already");
+        json_seen_set(seen, choice);
+    }
+    if (group->list[0].path_size == group->level)
+        return write_leaf(decoder, field, group->list, group->count);
+    if (given)
+        return true; /* the JSON text has the message: they were written inside it */
+    return json_write_params_field(decoder, field, group);
+}
+
+bool json_params_finish(struct json_decoder *decoder, const struct schema_message *message,
+                        const struct json_params *params, struct json_seen *seen) {
     for (size_t i = 0; i < params->count;) {
         const struct schema_field *field = params->list[i].path[params->level];
         struct json_params rest = {params->list + i, params->count - i, params->level};
         struct json_params group = json_params_below(&rest, field);
         struct json_mark mark = json_mark_of(decoder);
         json_step_push(decoder)->field = field;
-        if (!write_group(decoder, &group, field, seen) && !json_recover_param(decoder, &mark))
+        if (!write_group(decoder, message, &group, field, seen) &&
+            !json_recover_param(decoder, &mark))
             return false;
         decoder->step_count = mark.step_count;
         i += group.count;
@@ -126,6 +140,7 @@ bool json_params_finish(struct json_decoder *decoder, const struct json_params *
 bool json_write_params(struct json_decoder *decoder, const struct schema_message *message,
                        const struct json_params *params) {
     struct json_seen seen;
-    return json_seen_init(decoder, &seen, message) && json_params_finish(decoder, params, &seen) &&
+    return json_seen_init(decoder, &seen, message) &&
+           json_params_finish(decoder, message, params, &seen) &&
            (!message->has_required || json_check_required(decoder, message, &seen));
 }

@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -7,7 +6,7 @@
 #include "gateway/route_template.h"
 #include "gateway/schema_types.h"
 
-enum { ROUTE_TABLE_BYTES_MAX = 64 << 20 };
+enum { ROUTE_TABLE_BYTES_MAX = 64 << 20, ALLOWED_BYTES_MAX = 4096 };
 
 /* One rule of one method. */
 struct route_entry {
@@ -18,6 +17,7 @@ struct route_entry {
 
 struct route_table {
     struct arena arena;
+    enum route_unescape unescape;
     struct route_entry *entries; /* in the order tried */
     size_t count;
 };
@@ -25,6 +25,8 @@ struct route_table {
 static int entry_compare(const void *a, const void *b) {
     const struct route_entry *x = a, *y = b;
     int order = route_template_compare(&x->path_template, &y->path_template);
+    if (order == 0) /* a verb before any verb */
+        order = slice_equal(x->rule->verb, SLICE("*")) - slice_equal(y->rule->verb, SLICE("*"));
     if (order == 0)
         order = slice_compare(x->rule->verb, y->rule->verb);
     if (order == 0) /* those that Accept selects first */
@@ -68,8 +70,8 @@ static enum sync_status entry_check(const struct route_entry *entry, struct sync
                                "is no field that a path can fill");
     if (rule->body.size > 0 && !slice_equal(rule->body, SLICE("*"))) {
         const struct schema_field *body = schema_field_find(entry->method->request, rule->body);
-        if (!body || !body->message || body->repeated)
-            return rule_refuse(entry, error, rule->body, "is no message field of the request");
+        if (!body || body->type == SCHEMA_GROUP)
+            return rule_refuse(entry, error, rule->body, "is no field of the request");
     }
     if (rule->response_body.size > 0 &&
         !schema_field_find(entry->method->response, rule->response_body))
@@ -129,13 +131,14 @@ static enum sync_status table_fill(struct route_table *table, const struct schem
     return conflicts_find(table, error);
 }
 
-enum sync_status route_table_open(const struct schema *schema, struct sync_error *error,
-                                  struct route_table **ret_table) {
+enum sync_status route_table_open(const struct schema *schema, enum route_unescape unescape,
+                                  struct sync_error *error, struct route_table **ret_table) {
     assert(schema);
     struct route_table *table = memory_zalloc(1, sizeof *table);
     if (!table)
         return sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL, "no memory");
     arena_init(&table->arena, ROUTE_TABLE_BYTES_MAX);
+    table->unescape = unescape;
     enum sync_status status = table_fill(table, schema, error);
     if (status)
         route_table_close(table);
@@ -190,16 +193,16 @@ static const struct route_entry *entry_select(const struct route_table *table,
     return plain ? plain : first;
 }
 
-static enum sync_status route_fill(const struct route_entry *entry, const struct route_path *path,
-                                   struct arena *arena, struct sync_error *error,
-                                   struct route *ret_route) {
+static enum sync_status route_fill(const struct route_table *table, const struct route_entry *entry,
+                                   const struct route_path *path, struct arena *arena,
+                                   struct sync_error *error, struct route *ret_route) {
     struct route route = {.method = entry->method, .rule = entry->rule};
     for (size_t i = 0; i < entry->path_template.variable_count; i++) {
         const struct route_variable *variable = &entry->path_template.variables[i];
         struct route_binding *binding = &route.bindings[route.binding_count++];
         binding->field_path = variable->field_path;
-        enum sync_status status =
-            route_variable_value(&entry->path_template, variable, path, arena, &binding->value);
+        enum sync_status status = route_variable_value(&entry->path_template, variable, path,
+                                                       table->unescape, arena, &binding->value);
         if (status)
             return sync_error_set(error, status, "BAD_ENCODING", NULL,
                                   "the address cannot be decoded");
@@ -208,25 +211,41 @@ static enum sync_status route_fill(const struct route_entry *entry, const struct
     return SYNC_OK;
 }
 
+/* Whether a comma-separated list has the name. */
+static bool list_has(struct slice list, struct slice name) {
+    while (list.size > 0) {
+        const uint8_t *comma = memchr(list.data, ',', list.size);
+        struct slice item = slice_first(list, comma ? (size_t)(comma - list.data) : list.size);
+        if (slice_equal(item, name))
+            return true;
+        list = slice_after(list, item.size + (comma ? strlen(", ") : 0));
+    }
+    return false;
+}
+
+static void list_add(struct buffer *list, struct slice name) {
+    if (list_has(buffer_slice(list), name))
+        return;
+    buffer_append(list, list->size > 0 ? SLICE(", ") : SLICE_EMPTY);
+    buffer_append(list, name);
+}
+
 /* The verbs of all templates that match, comma-separated. */
 static bool allowed_list(const struct route_table *table, size_t end, const struct route_path *path,
                          struct arena *arena, struct slice *ret_allowed) {
-    char text[256] = "";
-    size_t used = 0;
+    struct buffer list;
+    buffer_init(&list, ALLOWED_BYTES_MAX);
     for (size_t i = 0; i < end; i++) {
         struct slice verb = table->entries[i].rule->verb;
         if (!route_template_matches(&table->entries[i].path_template, path))
             continue;
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)verb.size, verb.data);
-        /* HEAD is what GET has, without the body. */
-        const char *head = strcmp(name, "GET") == 0 ? ", HEAD" : "";
-        if (strstr(text, name) || used + verb.size + strlen(head) + 3 > sizeof text)
-            continue;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s", used ? ", " : "", name,
-                                 head);
+        list_add(&list, verb);
+        if (slice_equal(verb, SLICE("GET")))
+            list_add(&list, SLICE("HEAD"));
     }
-    return used > 0 && arena_copy(arena, slice_of(text, used), ret_allowed);
+    bool any = list.size > 0 && arena_copy(arena, buffer_slice(&list), ret_allowed);
+    buffer_done(&list);
+    return any;
 }
 
 /* Behind the entries whose templates match the same paths as that of the entry at `index`. */
@@ -236,6 +255,27 @@ static size_t template_end(const struct route_table *table, size_t index) {
            route_template_compare(own, &table->entries[index].path_template) == 0)
         index++;
     return index;
+}
+
+/* The first entry that matches the path and has this verb, or any; none behind a method that has
+ * its paths to itself: there the search ends at `ret_end`. */
+static const struct route_entry *entry_find(const struct route_table *table,
+                                            const struct route_path *path, struct slice verb,
+                                            size_t *ret_end) {
+    size_t end = table->count;
+    for (size_t i = 0; i < end; i++) {
+        const struct route_entry *entry = &table->entries[i];
+        bool fits =
+            slice_equal(entry->rule->verb, verb) || slice_equal(entry->rule->verb, SLICE("*"));
+        if ((!fits && !entry->method->own_path) ||
+            !route_template_matches(&entry->path_template, path))
+            continue;
+        if (fits)
+            return entry;
+        end = template_end(table, i);
+    }
+    *ret_end = end;
+    return NULL;
 }
 
 enum sync_status route_match(const struct route_table *table,
@@ -248,18 +288,16 @@ enum sync_status route_match(const struct route_table *table,
     if (status == SYNC_ERR_INVALID || status == SYNC_ERR_NO_MEMORY)
         return status;
     size_t end = table->count;
-    for (size_t i = 0; status == SYNC_OK && i < end; i++) {
-        const struct route_entry *entry = &table->entries[i];
-        bool verb_fits = slice_equal(entry->rule->verb, request->verb) ||
-                         slice_equal(entry->rule->verb, SLICE("*"));
-        if ((!verb_fits && !entry->method->own_path) ||
-            !route_template_matches(&entry->path_template, &path))
-            continue;
-        if (verb_fits)
-            return route_fill(entry_select(table, entry, request->accept), &path, arena, error,
-                              ret_route);
-        end = template_end(table, i);
+    const struct route_entry *entry =
+        status == SYNC_OK ? entry_find(table, &path, request->verb, &end) : NULL;
+    if (status == SYNC_OK && slice_equal(request->verb, SLICE("HEAD")) &&
+        !(entry && slice_equal(entry->rule->verb, request->verb))) {
+        const struct route_entry *get = entry_find(table, &path, SLICE("GET"), &end);
+        entry = get ? get : entry;
     }
+    if (entry)
+        return route_fill(table, entry_select(table, entry, request->accept), &path, arena, error,
+                          ret_route);
     if (status == SYNC_OK && allowed_list(table, end, &path, arena, ret_allowed))
         return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "METHOD_NOT_ALLOWED", NULL,
                               "the path does not take %.*s; it takes %.*s", (int)request->verb.size,

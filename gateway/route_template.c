@@ -130,7 +130,16 @@ static enum sync_status bad_encoding(struct sync_error *error, const char *what)
                           what);
 }
 
-enum sync_status route_percent_decode(struct slice text, bool plus, bool keep_slash,
+/* Whether an encoded byte stays as it was sent. */
+static bool stays_encoded(int byte, enum route_unescape unescape) {
+    if (unescape == ROUTE_UNESCAPE_ALL)
+        return false;
+    return unescape == ROUTE_UNESCAPE_EXCEPT_SLASH
+               ? byte == '/'
+               : byte != 0 && strchr(":/?#[]@!$&'()*+,;=", byte) != NULL;
+}
+
+enum sync_status route_percent_decode(struct slice text, bool plus, enum route_unescape unescape,
                                       struct arena *arena, struct sync_error *error,
                                       struct slice *ret_text) {
     uint8_t *out = NULL;
@@ -150,7 +159,7 @@ enum sync_status route_percent_decode(struct slice text, bool plus, bool keep_sl
                 int low = i + 2 < text.size ? hex_value(text.data[i + 2]) : -1;
                 if (high < 0 || low < 0)
                     return bad_encoding(error, "a '%' without two hexadecimal digits");
-                if (!(keep_slash && high * 16 + low == '/')) {
+                if (!stays_encoded(high * 16 + low, unescape)) {
                     byte = (uint8_t)(high * 16 + low);
                     i += 2;
                 }
@@ -185,7 +194,8 @@ enum sync_status route_path_parse(struct slice path, struct arena *arena, struct
             return SYNC_ERR_NOT_FOUND;
         struct slice raw = slice_of(path.data + begin, i - begin);
         enum sync_status status =
-            route_percent_decode(raw, false, true, arena, error, &ret_path->text[ret_path->count]);
+            route_percent_decode(raw, false, ROUTE_UNESCAPE_EXCEPT_SLASH, arena, error,
+                                 &ret_path->text[ret_path->count]);
         if (status)
             return status;
         ret_path->raw[ret_path->count++] = raw;
@@ -235,32 +245,25 @@ bool route_template_matches(const struct route_template *part, const struct rout
 
 enum sync_status route_variable_value(const struct route_template *part,
                                       const struct route_variable *variable,
-                                      const struct route_path *path, struct arena *arena,
-                                      struct slice *ret_value) {
+                                      const struct route_path *path, enum route_unescape unescape,
+                                      struct arena *arena, struct slice *ret_value) {
     bool one = variable->end - variable->begin == 1 &&
                part->segments[variable->begin].kind == ROUTE_SEGMENT_ANY;
     if (one) {
         struct slice raw = path_segment(part, path, variable->begin, true);
-        return route_percent_decode(raw, false, false, arena, NULL, ret_value);
+        return route_percent_decode(raw, false, ROUTE_UNESCAPE_ALL, arena, NULL, ret_value);
     }
     bool rest = part->segments[variable->end - 1].kind == ROUTE_SEGMENT_REST;
-    size_t end = rest ? path->count : variable->end, size = 0;
-    for (size_t i = variable->begin; i < end; i++)
-        size += path_segment(part, path, i, false).size + 1;
-    uint8_t *text = arena_alloc(arena, size);
-    if (!text)
-        return SYNC_ERR_NO_MEMORY;
-    uint8_t *at = text;
-    for (size_t i = variable->begin; i < end; i++) {
-        struct slice segment = path_segment(part, path, i, false);
-        if (i > variable->begin)
-            *at++ = '/';
-        if (segment.size > 0)
-            memcpy(at, segment.data, segment.size);
-        at += segment.size;
+    size_t end = rest ? path->count : variable->end;
+    if (variable->begin >= end) {
+        *ret_value = SLICE_EMPTY;
+        return SYNC_OK;
     }
-    *ret_value = slice_of(text, (size_t)(at - text));
-    return SYNC_OK;
+    /* The segments lie one after the other in the path as it was sent. */
+    struct slice last = path_segment(part, path, end - 1, true);
+    const uint8_t *begin = path->raw[variable->begin].data;
+    struct slice raw = slice_of(begin, (size_t)(last.data + last.size - begin));
+    return route_percent_decode(raw, false, unescape, arena, NULL, ret_value);
 }
 
 int route_template_compare(const struct route_template *a, const struct route_template *b) {

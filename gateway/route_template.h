@@ -50,20 +50,21 @@ enum sync_status route_path_parse(struct slice path, struct arena *arena, struct
 /* Whether the template matches. */
 bool route_template_matches(const struct route_template *part, const struct route_path *path);
 
-/* The value of a variable of a template that matches: decoded wholly where it is one segment, but
- * for %2F where it may be several. SYNC_ERR_NO_MEMORY. */
+/* The value of a variable of a template that matches: decoded wholly where it is one segment, by
+ * `unescape` where it may be several. SYNC_ERR_NO_MEMORY; SYNC_ERR_INVALID where what is decoded is
+ * not UTF-8. */
 enum sync_status route_variable_value(const struct route_template *part,
                                       const struct route_variable *variable,
-                                      const struct route_path *path, struct arena *arena,
-                                      struct slice *ret_value);
+                                      const struct route_path *path, enum route_unescape unescape,
+                                      struct arena *arena, struct slice *ret_value);
 
 /* Orders templates by what is tried first: text before '*' before '**', verb before none. 0 when
  * both match the same paths. */
 int route_template_compare(const struct route_template *a, const struct route_template *b);
 
-/* Decodes %XX in `text` (and '+' as a space where `plus`); keeps an encoded '/' where `keep_slash`.
- * The answer is `text` itself or lives in the arena. */
-enum sync_status route_percent_decode(struct slice text, bool plus, bool keep_slash,
+/* Decodes what `unescape` says of %XX in `text` (and '+' as a space where `plus`). The answer is
+ * `text` itself or lives in the arena. */
+enum sync_status route_percent_decode(struct slice text, bool plus, enum route_unescape unescape,
                                       struct arena *arena, struct sync_error *error,
                                       struct slice *ret_text);
 

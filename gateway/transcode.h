@@ -30,8 +30,9 @@ struct transcode_faults {
 };
 
 struct transcode_options {
-    bool ignore_unknown; /* skip unknown JSON fields instead of refusing them */
-    bool check_required; /* fields marked REQUIRED that are absent are faults */
+    bool ignore_unknown;       /* skip unknown JSON fields instead of refusing them */
+    bool ignore_unknown_query; /* the same of query parameters */
+    bool check_required;       /* fields marked REQUIRED that are absent are faults */
     /* Where set, faults that leave the rest readable (a wrong value, a missing field) are collected
      * there, the field is skipped (an element of a list stands as an empty one, so that the others
      * keep their numbers) and reading goes on; where NULL the first fault ends it. */
@@ -79,11 +80,19 @@ struct transcode_request {
 
 struct route_table;
 
+/* What is decoded in a variable that takes several segments. One that takes a single segment is
+ * always decoded wholly (google/api/http.proto, "Path template syntax"). */
+enum route_unescape {
+    ROUTE_UNESCAPE_EXCEPT_SLASH,    /* all but %2F: google.api.http's rule */
+    ROUTE_UNESCAPE_EXCEPT_RESERVED, /* all but the reserved characters of RFC 3986 section 2.2 */
+    ROUTE_UNESCAPE_ALL,             /* an encoded slash is then one like any other */
+};
+
 /* Compiles the path templates of all methods. Two rules that match the same requests, and are not
  * told apart by Accept, are an error that names both. The schema outlives the table. Immutable,
  * shared by threads. */
-enum sync_status route_table_open(const struct schema *schema, struct sync_error *error,
-                                  struct route_table **ret_table);
+enum sync_status route_table_open(const struct schema *schema, enum route_unescape unescape,
+                                  struct sync_error *error, struct route_table **ret_table);
 
 /* Closes; returns NULL. */
 struct route_table *route_table_close(struct route_table *table);
@@ -103,9 +112,11 @@ struct route {
     size_t binding_count;
 };
 
-/* Finds the route. SYNC_ERR_NOT_FOUND: no template matches the path. SYNC_ERR_UNIMPLEMENTED: one
- * does, but not for this verb; `ret_allowed` then lists the verbs it has, comma-separated, in the
- * arena. SYNC_ERR_INVALID: bad percent-encoding or a value that is not UTF-8. */
+/* Finds the route. A rule of the request's own verb comes before one of the kind "*"; HEAD has that
+ * of GET where it has none of its own. SYNC_ERR_NOT_FOUND: no template matches the path.
+ * SYNC_ERR_UNIMPLEMENTED: one does, but not for this verb; `ret_allowed` then lists the verbs it
+ * has, comma-separated, in the arena. SYNC_ERR_INVALID: bad percent-encoding or a value that is not
+ * UTF-8. */
 enum sync_status route_match(const struct route_table *table,
                              const struct transcode_request *request, struct arena *arena,
                              struct route *ret_route, struct slice *ret_allowed,

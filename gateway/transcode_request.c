@@ -108,6 +108,19 @@ static bool values_add(struct request_builder *builder, const struct schema_fiel
     return true;
 }
 
+/* Refuses a parameter; the decoder's steps say where its name leads. */
+static bool query_refuse(struct json_decoder *decoder) {
+    for (size_t i = 0; i < decoder->step_count; i++) {
+        const struct schema_field *field = decoder->steps[i].field;
+        if (!field || !field->repeated || !field->message)
+            continue;
+        decoder->step_count = i + 1;
+        return json_fail(decoder, "INVALID_VALUE", "a %s cannot be given as a query parameter",
+                         field->map ? "map" : "list of messages");
+    }
+    return json_fail(decoder, "UNKNOWN_FIELD", "there is no such query parameter");
+}
+
 /* One "name=value" of the query, decoded. */
 static bool query_item_add(struct request_builder *builder, struct slice name, struct slice value) {
     const struct schema_field *path[PARAM_PATH_MAX];
@@ -116,12 +129,15 @@ static bool query_item_add(struct request_builder *builder, struct slice name, s
     bool all_in_body = slice_equal(builder->route->rule->body, SLICE("*"));
     bool known = path_resolve(builder, name, path, &size) && !all_in_body &&
                  !(builder->body && path[0] == builder->body);
-    if (!known && decoder->options->ignore_unknown)
+    if (!known && (decoder->options->ignore_unknown || decoder->options->ignore_unknown_query))
         return true;
     if (!known)
-        return json_fail(decoder, "UNKNOWN_FIELD", "there is no such query parameter");
+        return query_refuse(decoder);
     if (is_bound(builder, path, size))
         return json_fail(decoder, "INVALID_VALUE", "the address has it in its path already");
+    const struct schema_message *message = path[size - 1]->message;
+    if (value.size == 0 && message && message->form == SCHEMA_FORM_FIELD_MASK)
+        return true; /* an empty mask is none */
     return values_add(builder, path, size, value);
 }
 
@@ -137,11 +153,11 @@ static bool query_add(struct request_builder *builder) {
         const uint8_t *equals = memchr(item.data, '=', item.size);
         struct slice name = slice_first(item, equals ? (size_t)(equals - item.data) : item.size);
         struct slice value = equals ? slice_after(item, name.size + 1) : SLICE_EMPTY;
-        builder->status =
-            route_percent_decode(name, true, false, &decoder->arena, decoder->error, &name);
+        builder->status = route_percent_decode(name, true, ROUTE_UNESCAPE_ALL, &decoder->arena,
+                                               decoder->error, &name);
         if (!builder->status)
-            builder->status =
-                route_percent_decode(value, true, false, &decoder->arena, decoder->error, &value);
+            builder->status = route_percent_decode(value, true, ROUTE_UNESCAPE_ALL, &decoder->arena,
+                                                   decoder->error, &value);
         if (builder->status)
             return false;
         struct json_mark mark = json_mark_of(decoder);
@@ -209,7 +225,7 @@ static int param_order(const void *a, const void *b) {
 }
 
 static bool is_http_body(const struct schema_message *message) {
-    return slice_equal(message->full_name, SLICE("google.api.HttpBody"));
+    return message && slice_equal(message->full_name, SLICE("google.api.HttpBody"));
 }
 
 static void http_body_write(const struct request_builder *builder) {
@@ -229,23 +245,22 @@ static bool body_field_read(struct request_builder *builder, const struct json_p
     struct json_params below = json_params_below(params, builder->body);
     struct json_mark mark = json_mark_of(decoder);
     json_seen_set(seen, builder->body->index);
-    json_write_tag(decoder, builder->body);
-    struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
     bool well = true;
     const struct transcode_options *options = decoder->options;
     struct transcode_options partial = *options;
     partial.check_required = false;
     if (slice_equal(builder->route->rule->verb, SLICE("PATCH")))
         decoder->options = &partial; /* what a patch leaves out stays as it is */
-    if (is_http_body(builder->body->message))
+    if (is_http_body(builder->body->message)) {
+        json_write_tag(decoder, builder->body);
+        struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
         http_body_write(builder);
-    else
-        well = json_read_message(decoder, builder->body->message, builder->body, &below);
+        wire_frame_close(&decoder->frames, decoder->out, frame);
+    } else {
+        well = json_read_field(decoder, builder->body, &below);
+    }
     decoder->options = options;
-    if (!well)
-        return json_recover(decoder, &mark);
-    wire_frame_close(&decoder->frames, decoder->out, frame);
-    return true;
+    return well || json_recover(decoder, &mark);
 }
 
 /* Refuses that no body came for a required field. The client does not know the field, so the fault
@@ -289,7 +304,7 @@ static bool message_build(struct request_builder *builder, const struct json_par
     bool well = empty ? body_field_missed(builder, &seen) : body_field_read(builder, params, &seen);
     if (!well)
         return false;
-    return json_params_finish(decoder, params, &seen) &&
+    return json_params_finish(decoder, builder->message, params, &seen) &&
            json_check_required(decoder, builder->message, &seen);
 }
 
@@ -347,6 +362,7 @@ static enum sync_status mask_fill(struct request_builder *builder) {
     decoder->next = decoder->begin;
     if (!slice_equal(builder->route->rule->verb, SLICE("PATCH")) || !builder->body || !mask ||
         !mask->message || mask->message->form != SCHEMA_FORM_FIELD_MASK ||
+        !builder->body->message || builder->body->repeated ||
         builder->body->message->form != SCHEMA_FORM_FIELDS || is_given(builder, mask) ||
         is_http_body(builder->body->message) || json_peek(decoder) != '{')
         return SYNC_OK;

@@ -30,7 +30,8 @@ static void try_template(struct slice text, struct slice address, struct arena *
         route_path_parse(address, arena, &error, &path) || !route_template_matches(&made, &path))
         return;
     for (size_t i = 0; i < made.variable_count; i++)
-        if (route_variable_value(&made, &made.variables[i], &path, arena, &value) == SYNC_OK)
+        if (route_variable_value(&made, &made.variables[i], &path, ROUTE_UNESCAPE_ALL, arena,
+                                 &value) == SYNC_OK)
             assert(value.size <= address.size + 1);
 }
 
@@ -56,7 +57,7 @@ static void try_request(struct slice address, struct slice query, struct arena *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct sync_error error = {0};
     if (!table && (schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &schema) ||
-                   route_table_open(schema, &error, &table)))
+                   route_table_open(schema, ROUTE_UNESCAPE_EXCEPT_SLASH, &error, &table)))
         abort();
     struct slice text = slice_of(data, size);
     struct slice made = take_line(&text), address = take_line(&text), query = take_line(&text);

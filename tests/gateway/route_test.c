@@ -11,7 +11,8 @@ static struct route_table *table;
 
 static int table_open(void **state) {
     struct sync_error error;
-    return fixture_open(state) || route_table_open(fixture_schema(), &error, &table);
+    return fixture_open(state) ||
+           route_table_open(fixture_schema(), ROUTE_UNESCAPE_EXCEPT_SLASH, &error, &table);
 }
 
 static int table_close(void **state) {
@@ -111,7 +112,8 @@ static void the_api_routes_as_documented(void **state) {
     (void)state;
     assert_int_equal(schema_open(slice_of(sync_descriptor, sync_descriptor_size), &error, &schema),
                      SYNC_OK);
-    assert_int_equal(route_table_open(schema, &error, &routes), SYNC_OK);
+    assert_int_equal(route_table_open(schema, ROUTE_UNESCAPE_EXCEPT_SLASH, &error, &routes),
+                     SYNC_OK);
     expect_route(routes, "GET", "/api/offline/bundle", "application/json", "GetBundle");
     expect_route(routes, "GET", "/api/offline/bundle", BUNDLE, "DownloadBundle");
     expect_route(routes, "GET", "/api/offline/bundle/b1", "", "DownloadBundle bundle_id=b1");
@@ -133,7 +135,8 @@ static void expect_refused_table(struct slice set, const char *const *parts) {
     struct route_table *routes = NULL;
     struct sync_error error;
     assert_int_equal(schema_open(set, &error, &schema), SYNC_OK);
-    assert_int_equal(route_table_open(schema, &error, &routes), SYNC_ERR_INVALID);
+    assert_int_equal(route_table_open(schema, ROUTE_UNESCAPE_EXCEPT_SLASH, &error, &routes),
+                     SYNC_ERR_INVALID);
     assert_null(routes);
     for (; *parts; parts++)
         if (!strstr(error.message, *parts))

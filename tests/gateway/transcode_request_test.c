@@ -11,7 +11,8 @@ static struct route_table *table;
 
 static int table_open(void **state) {
     struct sync_error error;
-    return fixture_open(state) || route_table_open(fixture_schema(), &error, &table);
+    return fixture_open(state) ||
+           route_table_open(fixture_schema(), ROUTE_UNESCAPE_EXCEPT_SLASH, &error, &table);
 }
 
 static int table_close(void **state) {
