@@ -1,6 +1,9 @@
 #include <assert.h>
 #include <strings.h>
 
+#include "docs_page_css.h"
+#include "docs_page_html.h"
+#include "docs_page_js.h"
 #include "gateway/exchange_types.h"
 
 enum { HEALTH_TIMEOUT_US = 2000000, HEALTH_MESSAGE_MAX = 1024, METRICS_MAX = 8 << 20 };
@@ -50,10 +53,36 @@ static void serve_openapi(struct exchange *exchange) {
     exchange_answer_json(exchange, 200);
 }
 
+/* The page takes nothing from elsewhere and is shown nowhere else. */
+static void serve_page(struct exchange *exchange, const uint8_t *data, size_t size,
+                       const char *type) {
+    buffer_append(&exchange->out, slice_of(data, size));
+    exchange_header(exchange, SLICE("cache-control"), SLICE("no-cache"));
+    exchange_header(exchange, SLICE("content-security-policy"),
+                    SLICE("default-src 'none'; script-src 'self'; style-src 'self'; "
+                          "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                          "frame-ancestors 'none'"));
+    exchange_header(exchange, SLICE("x-content-type-options"), SLICE("nosniff"));
+    exchange_header(exchange, SLICE("referrer-policy"), SLICE("no-referrer"));
+    exchange_answer_whole(exchange, 200, slice_text(type));
+}
+
+static void serve_docs(struct exchange *exchange) {
+    serve_page(exchange, docs_page_html, docs_page_html_size, "text/html; charset=utf-8");
+}
+
+static void serve_docs_script(struct exchange *exchange) {
+    serve_page(exchange, docs_page_js, docs_page_js_size, "text/javascript; charset=utf-8");
+}
+
+static void serve_docs_style(struct exchange *exchange) {
+    serve_page(exchange, docs_page_css, docs_page_css_size, "text/css; charset=utf-8");
+}
+
 static void serve_index(struct exchange *exchange) {
     buffer_append(&exchange->out,
-                  SLICE("{\"links\":{\"openapi\":\"/openapi.json\",\"alive\":\"/healthz\","
-                        "\"ready\":\"/readyz\",\"metrics\":\"/metrics\"}}"));
+                  SLICE("{\"links\":{\"docs\":\"/docs\",\"openapi\":\"/openapi.json\","
+                        "\"alive\":\"/healthz\",\"ready\":\"/readyz\",\"metrics\":\"/metrics\"}}"));
     exchange_answer_whole(exchange, 200, SLICE("application/json"));
 }
 
@@ -125,8 +154,14 @@ bool exchange_serve_own(struct exchange *exchange) {
         const char *path;
         void (*serve)(struct exchange *exchange);
     } paths[] = {
-        {"/healthz", serve_alive},        {"/readyz", serve_ready}, {"/metrics", serve_metrics},
-        {"/openapi.json", serve_openapi}, {"/", serve_index},
+        {"/", serve_index},
+        {"/docs", serve_docs},
+        {"/docs/docs_page.css", serve_docs_style},
+        {"/docs/docs_page.js", serve_docs_script},
+        {"/healthz", serve_alive},
+        {"/metrics", serve_metrics},
+        {"/openapi.json", serve_openapi},
+        {"/readyz", serve_ready},
     };
     if (is_preflight(exchange)) {
         serve_preflight(exchange);

@@ -71,6 +71,25 @@ class Http(Case):
         self.assertEqual(len(status), 1)
         self.assertIn("202", document["paths"]["/api/offline/changes"]["post"]["responses"])
 
+    def test_the_documentation_page_needs_nothing_from_elsewhere(self):
+        self.assertEqual(self.stack.call("GET", "/").json["links"]["docs"], "/docs")
+        page = self.stack.call("GET", "/docs")
+        self.assertEqual(page.status, 200)
+        self.assertEqual(page.headers["Content-Type"], "text/html; charset=utf-8")
+        self.assertIn("default-src 'none'", page.headers["Content-Security-Policy"])
+        text = page.body.decode()
+        self.assertNotRegex(text, r"(src|href)=.(https?:)?//")
+        self.assertNotRegex(text, r"<script>|<style>|style=|onclick=")
+        types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+        links = re.findall(r'(?:src|href)="(/docs/[^"]+)"', text)
+        self.assertEqual(len(links), len(types))
+        for link in links:
+            part = self.stack.call("GET", link)
+            self.assertEqual(part.status, 200)
+            self.assertEqual(part.headers["Content-Type"], types[link.rsplit(".", 1)[1]])
+            self.assertNotRegex(part.body.decode(), r"https?://|@import|\burl\(")
+        self.assertEqual(self.stack.call("POST", "/docs", b"").headers["Allow"], "GET, HEAD")
+
     def test_pipelined_requests_are_answered_in_order(self):
         one = ("GET /api/offline/config?%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
                + self.bearer + "\r\n%s\r\n")
