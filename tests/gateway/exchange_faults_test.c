@@ -148,7 +148,8 @@ static void expect(const char *json, int status, const char *text) {
     static const struct exchange_sink sink = {on_answered, on_more, on_broken, NULL};
     static const struct peer peer = {.ip = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}},
                                      .identity = {(const uint8_t *)"Hash=07", 7}};
-    static struct transcode_header forged[] = {
+    static struct transcode_header headers[] = {
+        {{(const uint8_t *)"authorization", 13}, {(const uint8_t *)"Bearer token", 12}},
         {{(const uint8_t *)"x-forwarded-for", 15}, {(const uint8_t *)"203.0.113.9", 11}},
         {{(const uint8_t *)"x-forwarded-client-cert", 23}, {(const uint8_t *)"Hash=00", 7}},
     };
@@ -156,8 +157,8 @@ static void expect(const char *json, int status, const char *text) {
     assert_non_null(exchange);
     exchange_begin(exchange, &(struct exchange_head){.method = SLICE("POST"),
                                                      .path = SLICE("/api/offline/changes"),
-                                                     .headers = forged,
-                                                     .header_count = 2,
+                                                     .headers = headers,
+                                                     .header_count = 3,
                                                      .has_body = true,
                                                      .content_length = UINT64_MAX});
     exchange_body(exchange, slice_text(json));
