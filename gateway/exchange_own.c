@@ -62,7 +62,6 @@ static void serve_page(struct exchange *exchange, const uint8_t *data, size_t si
                     SLICE("default-src 'none'; script-src 'self'; style-src 'self'; "
                           "connect-src 'self'; base-uri 'none'; form-action 'none'; "
                           "frame-ancestors 'none'"));
-    exchange_header(exchange, SLICE("x-content-type-options"), SLICE("nosniff"));
     exchange_header(exchange, SLICE("referrer-policy"), SLICE("no-referrer"));
     exchange_answer_whole(exchange, 200, slice_text(type));
 }

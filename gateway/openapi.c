@@ -186,7 +186,9 @@ static void body_write(struct openapi_writer *writer, const struct openapi_entry
     openapi_raw_member(writer, SLICE("required"), is_required ? SLICE("true") : SLICE("false"));
     OPENAPI_NAME(writer, "content");
     openapi_open(writer, '{');
-    openapi_name(writer, is_raw ? SLICE("application/octet-stream") : SLICE("application/json"));
+    openapi_name(writer, is_raw                            ? SLICE("application/octet-stream")
+                         : entry->method->client_streaming ? SLICE("application/x-ndjson")
+                                                           : SLICE("application/json"));
     openapi_open(writer, '{');
     OPENAPI_NAME(writer, "schema");
     schema_or_binary(writer, message, OPENAPI_BODY);
@@ -222,6 +224,23 @@ static void content_member(struct openapi_writer *writer, struct slice media_typ
     openapi_close(writer, '}');
 }
 
+/* A stream as one array. */
+static void array_member(struct openapi_writer *writer, const struct openapi_entry *entry) {
+    OPENAPI_NAME(writer, "application/json");
+    openapi_open(writer, '{');
+    OPENAPI_NAME(writer, "schema");
+    openapi_open(writer, '{');
+    openapi_member(writer, SLICE("type"), SLICE("array"));
+    OPENAPI_NAME(writer, "items");
+    openapi_message_schema(writer, entry->method->response, OPENAPI_ANSWER);
+    openapi_close(writer, '}');
+    OPENAPI_NAME(writer, "example");
+    openapi_open(writer, '[');
+    openapi_example(writer, entry->method->response, OPENAPI_ANSWER);
+    openapi_close(writer, ']');
+    openapi_close(writer, '}');
+}
+
 /* What one method answers with: JSON, a stream of it, or bytes. */
 static void content_write(struct openapi_writer *writer, const struct openapi_entry *entry) {
     if (entry->method->accept.size > 0)
@@ -233,6 +252,7 @@ static void content_write(struct openapi_writer *writer, const struct openapi_en
     else {
         content_member(writer, SLICE("text/event-stream"), entry);
         content_member(writer, SLICE("application/x-ndjson"), entry);
+        array_member(writer, entry);
     }
 }
 
@@ -320,6 +340,33 @@ static struct slice first_sentence(struct slice comment) {
     return comment;
 }
 
+/* The name of a service without its package. */
+static struct slice service_short(struct slice service) {
+    const uint8_t *dot = memrchr(service.data, '.', service.size);
+    return dot ? slice_after(service, (size_t)(dot - service.data) + 1) : service;
+}
+
+/* "Service_Method", with the package where two share that name, and the number of a further rule.
+ */
+static void operation_id_write(struct openapi_writer *writer, const struct openapi_entry *entry) {
+    const struct schema_method *method = entry->method;
+    struct slice service = service_short(method->service);
+    bool shared = false;
+    for (size_t i = 0; i < writer->schema->method_count; i++) {
+        const struct schema_method *other = &writer->schema->methods[i];
+        shared |= !slice_equal(other->service, method->service) &&
+                  slice_equal(service_short(other->service), service);
+    }
+    service = shared ? method->service : service;
+    size_t rule = (size_t)(entry->rule - method->rules);
+    const char *further = rule > 0 ? arena_format(&writer->arena, "_%zu", rule + 1) : "";
+    const char *id = arena_format(&writer->arena, "%.*s_%.*s%s", (int)service.size,
+                                  (const char *)service.data, (int)method->name.size,
+                                  (const char *)method->name.data, further ? further : "");
+    writer->failed |= !id || !further;
+    openapi_member(writer, SLICE("operationId"), slice_text(id));
+}
+
 /* Entries of one path and verb: more than one where Accept tells them apart. */
 static void operation_write(struct openapi_writer *writer, const struct openapi_entry *entries,
                             size_t count) {
@@ -330,15 +377,8 @@ static void operation_write(struct openapi_writer *writer, const struct openapi_
         verb[size] = (char)tolower(entries[0].rule->verb.data[size]);
     openapi_name(writer, slice_of(verb, size));
     openapi_open(writer, '{');
-    bool first = entries[0].rule == method->rules;
-    struct slice service = method->service;
-    const uint8_t *dot = memrchr(service.data, '.', service.size);
-    if (dot)
-        service = slice_after(service, (size_t)(dot - service.data) + 1);
-    const char *id = arena_format(&writer->arena, "%.*s_%.*s%s", (int)service.size, service.data,
-                                  (int)method->name.size, method->name.data, first ? "" : "_2");
-    writer->failed |= !id;
-    openapi_member(writer, SLICE("operationId"), slice_text(id));
+    struct slice service = service_short(method->service);
+    operation_id_write(writer, &entries[0]);
     OPENAPI_NAME(writer, "tags");
     openapi_open(writer, '[');
     openapi_text(writer, service);
@@ -364,6 +404,16 @@ static int entry_order(const void *a, const void *b) {
     return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
+/* OpenAPI has a place for these only. */
+static bool verb_is_documented(struct slice verb) {
+    static const char *const VERBS[] = {"GET",     "PUT",  "POST",  "DELETE",
+                                        "OPTIONS", "HEAD", "PATCH", "TRACE"};
+    for (size_t i = 0; i < sizeof VERBS / sizeof VERBS[0]; i++)
+        if (slice_equal(verb, slice_text(VERBS[i])))
+            return true;
+    return false;
+}
+
 static size_t entries_make(struct openapi_writer *writer, const struct schema *schema,
                            struct openapi_entry **ret_entries) {
     size_t max = 0, count = 0;
@@ -377,7 +427,7 @@ static size_t entries_make(struct openapi_writer *writer, const struct schema *s
             entry->method = &schema->methods[i];
             entry->rule = &schema->methods[i].rules[j];
             entry->order = count;
-            if (entry->rule->verb.size == 0 || slice_equal(entry->rule->verb, SLICE("*")) ||
+            if (!verb_is_documented(entry->rule->verb) ||
                 route_template_parse(entry->rule->path_template, &writer->arena, NULL,
                                      &entry->path_template))
                 continue;
@@ -415,7 +465,7 @@ static void paths_write(struct openapi_writer *writer, const struct schema *sche
 enum sync_status openapi_render(const struct schema *schema, const char *title, const char *version,
                                 struct buffer *out) {
     assert(schema);
-    struct openapi_writer writer = {.out = out};
+    struct openapi_writer writer = {.out = out, .schema = schema};
     arena_init(&writer.arena, OPENAPI_BYTES_MAX);
     openapi_open(&writer, '{');
     openapi_member(&writer, SLICE("openapi"), SLICE("3.1.0"));

@@ -16,6 +16,7 @@ struct openapi_wanted {
 
 struct openapi_writer {
     struct buffer *out;
+    const struct schema *schema;
     struct arena arena;
     struct openapi_wanted *wanted;
     size_t wanted_count, wanted_max;

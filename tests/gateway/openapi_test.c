@@ -1,6 +1,7 @@
 /* The OpenAPI document: well-formed, and all of the API in it. */
 #include <string.h>
 
+#include "sample_routes_descriptor.h"
 #include "sync_descriptor.h"
 #include "tests/gateway/transcode_fixture.h"
 
@@ -38,6 +39,7 @@ static void the_sample_is_described(void **state) {
         "\"explode\":false",
         "\"202\":{\"description\"",
         "\"text/event-stream\"",
+        "\"application/json\":{\"schema\":{\"type\":\"array\",\"items\":{\"$ref\"",
         "\"headers\":{\"etag\"",
         "\"enum\":[\"red\",\"navy\",\"negative\",1,2,-1]",
         "\"400\":{\"$ref\":\"#/components/responses/400\"}",
@@ -87,6 +89,42 @@ static void the_api_is_described(void **state) {
     schema_close(schema);
 }
 
+/* The text behind the next operation's id, or NULL; the id goes to `ret_id`. */
+static const char *next_operation(const char *text, char ret_id[256]) {
+    static const char NAME[] = "\"operationId\":\"";
+    const char *found = strstr(text, NAME);
+    if (!found)
+        return NULL;
+    found += sizeof NAME - 1;
+    size_t size = strcspn(found, "\"");
+    assert_true(size < 256);
+    memcpy(ret_id, found, size);
+    ret_id[size] = 0;
+    return found + size;
+}
+
+static void every_rule_has_an_id_of_its_own(void **state) {
+    struct buffer document;
+    struct schema *schema;
+    struct sync_error error;
+    char id[256], other[256];
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(schema_open(slice_of(sample_routes_descriptor, sample_routes_descriptor_size),
+                                 &error, &schema),
+                     SYNC_OK);
+    render(schema, &document);
+    for (const char *at = next_operation((const char *)document.data, id); at;
+         at = next_operation(at, id), count++)
+        for (const char *next = next_operation(at, other); next; next = next_operation(next, other))
+            assert_string_not_equal(id, other);
+    assert_true(count > 20);
+    /* A method that OpenAPI has no place for. */
+    assert_null(strstr((const char *)document.data, "\"target\":"));
+    buffer_done(&document);
+    schema_close(schema);
+}
+
 /* Where nothing is said of tokens, none is asked for. */
 static void only_what_wants_a_token_says_so(void **state) {
     struct buffer document;
@@ -101,6 +139,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sample_is_described),
         cmocka_unit_test(the_api_is_described),
+        cmocka_unit_test(every_rule_has_an_id_of_its_own),
         cmocka_unit_test(only_what_wants_a_token_says_so),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);
