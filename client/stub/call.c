@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <grpc/byte_buffer.h>
+#include <grpc/compression.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "client/stub/metadata.h"
 
 enum {
-    HEADERS_OURS = 2, /* the token, and how often it was tried */
+    HEADERS_OURS = 3, /* the compression, the token, and how often it was tried */
     ARRAY_KEPT_MAX = 64,
     MS_US = 1000,
     SECOND_US = 1000000,
@@ -196,9 +197,23 @@ static bool call_copy_headers(struct stub_call *call, const struct stub_metadata
     return true;
 }
 
+/* Asks the library to compress, which reads it from the headers and does not send it. */
+static void call_set_compression(struct stub_call *call, enum stub_compression compression) {
+    if (compression == STUB_COMPRESSION_DEFAULT)
+        compression = call->channel->compression;
+    if (compression != STUB_COMPRESSION_GZIP)
+        return;
+    grpc_metadata *header = &call->headers[call->headers_count++];
+    header->key = grpc_slice_from_static_string(GRPC_COMPRESSION_REQUEST_ALGORITHM_MD_KEY);
+    header->value = grpc_slice_from_static_string("gzip");
+    call->headers_given = call->headers_count;
+}
+
 /* Takes over how the call is made; what it sends is checked. */
 static bool call_set_options(struct stub_call *call, const struct stub_options *options) {
     const char *fault = metadata_fault(options->metadata, options->metadata_count);
+    if (!fault && (unsigned)options->compression > STUB_COMPRESSION_GZIP)
+        fault = "The compression is one that there is not.";
     if (fault) {
         call_fault(call, STUB_INVALID_ARGUMENT, "%s", fault);
         return false;
@@ -207,6 +222,7 @@ static bool call_set_options(struct stub_call *call, const struct stub_options *
         call_fault(call, STUB_RESOURCE_EXHAUSTED, "No memory for the metadata.");
         return false;
     }
+    call_set_compression(call, options->compression);
     call->has_authorization =
         metadata_has(options->metadata, options->metadata_count, "authorization");
     call->wait_for_ready = options->wait_for_ready;
@@ -356,12 +372,26 @@ bool call_wait(struct stub_call *call, enum stub_event event) {
     return came.success;
 }
 
+bool call_wait_until(struct stub_call *call, enum stub_event event, uint64_t until_us) {
+    assert(!call->loop);
+    if (call->due[event])
+        call->due[event] =
+            grpc_completion_queue_pluck(call->queue, &call->tags[event], time_of_us(until_us), NULL)
+                .type != GRPC_OP_COMPLETE;
+    return !call->due[event];
+}
+
+/* Destroys a message and forgets it. */
+static void call_drop_message(grpc_byte_buffer **message) {
+    if (*message)
+        grpc_byte_buffer_destroy(*message);
+    *message = NULL;
+}
+
 void call_try_end(struct stub_call *call) {
-    if (call->incoming)
-        grpc_byte_buffer_destroy(call->incoming);
-    if (call->outgoing)
-        grpc_byte_buffer_destroy(call->outgoing);
-    call->incoming = call->outgoing = NULL;
+    call_drop_message(&call->incoming);
+    call_drop_message(&call->outgoing);
+    call_drop_message(&call->surplus);
     if (call->has_text)
         grpc_slice_unref(call->text);
     call->has_text = false;

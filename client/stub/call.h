@@ -10,8 +10,8 @@
  * Failures of this side have codes as the server's: INVALID_ARGUMENT for metadata that may not be
  * sent, UNAUTHENTICATED without a token, RESOURCE_EXHAUSTED for a message beyond its bound or want
  * of memory, UNIMPLEMENTED when the server ends a call well but without the one message that is
- * due, INTERNAL when a message does not parse or a client stream has two answers. (A unary call
- * with two waits for its deadline: the library does not tell.) */
+ * due, INTERNAL when a message does not parse, or a server answers twice where one message is
+ * due. */
 #ifndef CLIENT_STUB_CALL_H
 #define CLIENT_STUB_CALL_H
 
@@ -36,11 +36,12 @@ struct stub_options {
     uint64_t timeout_ms;                  /* of all attempts together; 0: none */
     const struct stub_metadata *metadata; /* sent with the call */
     size_t metadata_count;
-    bool may_retry;           /* though the proto does not mark the method idempotent */
-    bool no_retry;            /* though it does */
-    bool wait_for_ready;      /* wait for a connection instead of failing UNAVAILABLE */
-    struct stub_scope *scope; /* by which it can be cancelled too; NULL: none */
-    size_t message_bytes_max; /* received, at most the channel's; 0: the channel's */
+    bool may_retry;                    /* though the proto does not mark the method idempotent */
+    bool no_retry;                     /* though it does */
+    bool wait_for_ready;               /* wait for a connection instead of failing UNAVAILABLE */
+    struct stub_scope *scope;          /* by which it can be cancelled too; NULL: none */
+    size_t message_bytes_max;          /* received, at most the channel's; 0: the channel's */
+    enum stub_compression compression; /* of what is sent, on a stream of every message */
 };
 
 /* Told once how a unary call has ended. `response` is NULL on failure and otherwise the callback's

@@ -18,9 +18,9 @@ enum { CALLS_FREE_MAX = 256 }; /* kept for their next use, of each kind */
 
 /* What an event of the queue tells. */
 enum stub_event {
-    EVENT_UNARY,   /* all of a unary attempt */
+    EVENT_UNARY,   /* a unary attempt as far as its answer */
     EVENT_OPEN,    /* a stream's beginning, both ways */
-    EVENT_STATUS,  /* a stream's end */
+    EVENT_STATUS,  /* an attempt's end */
     EVENT_RECEIVE, /* a message, or that none comes any more */
     EVENT_SEND,    /* a message is out, or the end of them */
     EVENT_POSTED,  /* ours: look at the call */
@@ -38,6 +38,7 @@ struct stub_channel {
     struct stub_retry retry;
     stub_token *token;
     void *token_context;
+    enum stub_compression compression;
     size_t message_bytes_max;
     atomic_uint references; /* its owner's and its calls' */
     pthread_mutex_t lock;   /* guards what follows */
@@ -100,7 +101,7 @@ struct stub_call {
     bool due[EVENT_COUNT];  /* started and not yet back; each is one thread's at a time */
     atomic_bool is_posted;
     bool is_send_done;                   /* the sending thread's */
-    size_t headers_given, headers_count; /* the caller's, and with ours */
+    size_t headers_given, headers_count; /* of every attempt, and with those of this one */
     size_t message_bytes_max;
     unsigned attempts, messages_received;
     uint64_t deadline_us; /* monotonic; UINT64_MAX: none */
@@ -108,6 +109,7 @@ struct stub_call {
     grpc_slice request;   /* packed; kept as long as the call may be retried */
     bool has_request;
     grpc_byte_buffer *outgoing, *sending, *incoming;
+    grpc_byte_buffer *surplus; /* of a unary call: a second answer */
 
     /* How it ended: the server's word, unless this side has one of its own. */
     grpc_status_code code;
@@ -164,6 +166,9 @@ void call_start(struct stub_call *call, enum stub_event event, const grpc_op *op
 
 /* Waits for an event of a blocking call that is due; tells whether it went well. */
 bool call_wait(struct stub_call *call, enum stub_event event);
+
+/* As call_wait, until a monotonic time; tells whether the event has come, however it went. */
+bool call_wait_until(struct stub_call *call, enum stub_event event, uint64_t until_us);
 
 /* Releases the attempt and what it received; nothing of it is under way. */
 void call_try_end(struct stub_call *call);

@@ -13,8 +13,9 @@
 
 enum {
     METADATA_RECEIVED_MAX = 64 << 10,
-    FRAME_MAX = 256 << 10,   /* fewer pieces per message */
-    ALGORITHMS_IDENTITY = 1, /* see struct stub_channel_options */
+    FRAME_MAX = 256 << 10, /* fewer pieces per message */
+    /* Of the library's bit set: none, deflate, gzip. What comes is decompressed here. */
+    ALGORITHMS_ALL = 1 << GRPC_COMPRESS_NONE | 1 << GRPC_COMPRESS_DEFLATE | 1 << GRPC_COMPRESS_GZIP,
     RECONNECT_MS = 100,
     RECONNECT_MAX_MS = 5000,
     CONNECT_MS = 10000, /* for one attempt to connect */
@@ -48,6 +49,8 @@ static const char *options_fault(const struct stub_channel_options *options) {
     const char *fault = NULL;
     if (options->message_bytes_max > INT32_MAX)
         return "The bound of messages is above 2 GiB - 1.";
+    if ((unsigned)options->compression > STUB_COMPRESSION_GZIP)
+        return "The compression is one that there is not.";
     if (options->keepalive_ms > INT32_MAX)
         return "The keepalive interval is too long.";
     for (const char *c = options->user_agent; c && *c; c++)
@@ -85,7 +88,7 @@ static grpc_channel *library_channel(const struct stub_channel_options *options,
     add_number(&arguments, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, FRAME_MAX);
     add_number(&arguments, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     add_number(&arguments, GRPC_ARG_ENABLE_CHANNELZ, 0);
-    add_number(&arguments, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, ALGORITHMS_IDENTITY);
+    add_number(&arguments, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, ALGORITHMS_ALL);
     add_number(&arguments, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     add_number(&arguments, GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     add_number(&arguments, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_MS);
@@ -124,6 +127,7 @@ enum stub_code stub_channel_open(const struct stub_channel_options *options,
     channel->retry = options->retry ? *options->retry : stub_retry_default;
     channel->token = options->token;
     channel->token_context = options->token_context;
+    channel->compression = options->compression;
     channel->message_bytes_max =
         options->message_bytes_max > 0 ? options->message_bytes_max : GRPC_MESSAGE_MAX;
     atomic_store(&channel->references, 1);

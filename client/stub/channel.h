@@ -55,17 +55,27 @@ enum { STUB_RETRY_HINT_MAX_MS = 60000 };
 /* 4 attempts, 100 ms doubling to 5 s, UNAVAILABLE alone. */
 extern const struct stub_retry stub_retry_default;
 
-/* Everything is copied but the callback's context, which outlives the channel. Messages travel
- * uncompressed, and a compressed one is refused: it could unfold beyond every bound. */
+/* How messages are sent. What comes back is as the server likes, and within `message_bytes_max`
+ * before and after it is decompressed. A message that would not become smaller goes as it is. A
+ * server that takes no compressed messages (that of this project is one: it leaves compression to
+ * the gateway) ends the call with UNIMPLEMENTED. */
+enum stub_compression {
+    STUB_COMPRESSION_DEFAULT, /* of a call: the channel's; of a channel: none */
+    STUB_COMPRESSION_NONE,
+    STUB_COMPRESSION_GZIP,
+};
+
+/* Everything is copied but the callback's context, which outlives the channel. */
 struct stub_channel_options {
     const char *target;         /* "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" */
     const struct stub_tls *tls; /* NULL: cleartext, for loopback and Unix sockets */
     stub_token *token;          /* NULL: none */
     void *token_context;
-    const struct stub_retry *retry; /* NULL: stub_retry_default */
-    size_t message_bytes_max;       /* of a message received; 0: 64 MiB; at most 2 GiB - 1 */
-    uint32_t keepalive_ms;          /* pings while calls are open; 0: none */
-    const char *user_agent;         /* goes before the library's; NULL: none */
+    const struct stub_retry *retry;    /* NULL: stub_retry_default */
+    size_t message_bytes_max;          /* of a message received; 0: 64 MiB; at most 2 GiB - 1 */
+    uint32_t keepalive_ms;             /* pings while calls are open; 0: none */
+    enum stub_compression compression; /* of calls that do not say otherwise */
+    const char *user_agent;            /* goes before the library's; NULL: none */
 };
 
 /* Opens. Connects nothing yet. STUB_INVALID_ARGUMENT (with a message in `ret_status`, when given)

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/wire.h"
 #include "client/stub/call.h"
+#include "client/stub/message_inflate.h"
 
 enum {
     PACKED_MAX = INT32_MAX,
@@ -158,16 +159,26 @@ static uint8_t *bytes_flatten(const grpc_slice_buffer *pieces, size_t size) {
     return flat;
 }
 
+static enum stub_code compressed_unpack(const grpc_byte_buffer *received,
+                                        const ProtobufCMessageDescriptor *descriptor,
+                                        size_t bytes_max, struct sync_error *error,
+                                        ProtobufCMessage **ret_message) {
+    struct buffer flat;
+    buffer_init(&flat, bytes_max);
+    enum stub_code code = message_inflate(received, &flat, error);
+    if (code == STUB_OK)
+        code = bytes_unpack(buffer_slice(&flat), descriptor, bytes_max, error, ret_message);
+    buffer_done(&flat);
+    return code;
+}
+
 enum stub_code message_unpack(const grpc_byte_buffer *received,
                               const ProtobufCMessageDescriptor *descriptor, size_t bytes_max,
                               struct sync_error *error, ProtobufCMessage **ret_message) {
     const grpc_slice_buffer *pieces = &received->data.raw.slice_buffer;
     size_t size = pieces->length;
-    if (received->data.raw.compression != GRPC_COMPRESS_NONE) {
-        sync_error_set(error, SYNC_ERR_INVALID, "", NULL,
-                       "The message is compressed, which was not asked for.");
-        return STUB_INTERNAL;
-    }
+    if (received->data.raw.compression != GRPC_COMPRESS_NONE)
+        return compressed_unpack(received, descriptor, bytes_max, error, ret_message);
     if (size > bytes_max) {
         sync_error_set(error, SYNC_ERR_TOO_LARGE, "", NULL,
                        "The message has %zu bytes; the bound is %zu.", size, bytes_max);

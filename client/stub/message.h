@@ -16,7 +16,8 @@ struct ProtobufCMessageDescriptor;
  * gRPC. */
 bool message_pack(const struct ProtobufCMessage *message, grpc_slice *ret_packed);
 
-/* Unpacks a received message of at most `bytes_max` bytes after checking it (see base/wire.h). The
+/* Unpacks a received message of at most `bytes_max` bytes, decompressed where it is compressed,
+ * after checking it (see base/wire.h). The
  * result is one chain of memory for stub_message_free. On failure STUB_RESOURCE_EXHAUSTED or
  * STUB_INTERNAL with a sentence in `error`. */
 enum stub_code message_unpack(const grpc_byte_buffer *received,

@@ -1,11 +1,14 @@
 #include <assert.h>
 #include <grpc/byte_buffer.h>
 
+#include "base/clock.h"
 #include "client/stub/call_private.h"
 
-enum { OPERATIONS_MAX = 6 };
+enum { OPERATIONS_MAX = 5, STATUS_SOON_US = 2000 };
 
-/* Begins an attempt: all of it is one batch. False: a fault is set. */
+/* Begins an attempt: a batch as far as the answer, and one for the status. (In one batch, a second
+ * message would go unread, and the library tells no status before all are.) False: a fault is
+ * set. */
 static bool unary_try(struct stub_call *call) {
     if (!call_try(call))
         return false;
@@ -13,10 +16,42 @@ static bool unary_try(struct stub_call *call) {
     size_t count = call_opening(call, operations);
     operations[count] = (grpc_op){.op = GRPC_OP_RECV_MESSAGE};
     operations[count++].data.recv_message.recv_message = &call->incoming;
-    operations[count++] = call_status_operation(call);
     assert(count <= OPERATIONS_MAX);
     call_start(call, EVENT_UNARY, operations, count);
+    grpc_op status = call_status_operation(call);
+    call_start(call, EVENT_STATUS, &status, 1);
     return true;
+}
+
+/* Looks for a second message, where the status does not come right after the first. */
+static void unary_receive_surplus(struct stub_call *call) {
+    grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
+    operation.data.recv_message.recv_message = &call->surplus;
+    call_start(call, EVENT_RECEIVE, &operation, 1);
+}
+
+/* That look is over. */
+static void unary_refuse_surplus(struct stub_call *call) {
+    if (!call->surplus)
+        return;
+    call_fault(call, STUB_INTERNAL, "The server answered more than once.");
+    stub_call_cancel(call);
+}
+
+/* Waits for the end of a blocking attempt. */
+static void unary_wait(struct stub_call *call) {
+    call_wait(call, EVENT_UNARY);
+    uint64_t soon_us = clock_monotonic_us(clock_system()) + STATUS_SOON_US;
+    if (call->incoming && !call_wait_until(call, EVENT_STATUS, soon_us)) {
+        unary_receive_surplus(call);
+        call_wait(call, EVENT_RECEIVE);
+        unary_refuse_surplus(call);
+    }
+    call_wait(call, EVENT_STATUS);
+}
+
+static bool unary_is_under_way(const struct stub_call *call) {
+    return call->due[EVENT_UNARY] || call->due[EVENT_RECEIVE] || call->due[EVENT_STATUS];
 }
 
 /* Tells whether the attempt that has ended is to be repeated. */
@@ -37,7 +72,7 @@ static struct ProtobufCMessage *unary_answer(struct stub_call *call, bool is_wan
 /* Goes through the attempts of a blocking call. */
 static void unary_run(struct stub_call *call) {
     while (unary_try(call)) {
-        call_wait(call, EVENT_UNARY);
+        unary_wait(call);
         if (!unary_may_repeat(call))
             return;
         call_try_end(call);
@@ -92,15 +127,27 @@ static void unary_end(struct stub_call *call) {
     call_drop(call);
 }
 
+/* Takes an event of an attempt; tells whether it was the last. */
+static bool unary_progress(struct stub_call *call, enum stub_event event) {
+    if (event == EVENT_UNARY && call->incoming && call->due[EVENT_STATUS])
+        unary_receive_surplus(call);
+    if (event == EVENT_RECEIVE)
+        unary_refuse_surplus(call);
+    return !unary_is_under_way(call);
+}
+
 void unary_event(struct stub_call *call, enum stub_event event) {
     call->due[event] = false;
     if (event == EVENT_POSTED) {
         if (call->phase == PHASE_WAITING) {
             loop_wait_remove(call->loop, call);
             call_fault(call, STUB_CANCELLED, "The call was cancelled between two attempts.");
-        } else if (!call_has_fault(call) || call->phase == PHASE_ENDED) {
+        } else if (!call_has_fault(call) || call->phase == PHASE_ENDED ||
+                   unary_is_under_way(call)) {
             return; /* the cancel came too late for the wait, not for the attempt after it */
         }
+    } else if (!unary_progress(call, event)) {
+        return;
     } else if (unary_may_repeat(call)) {
         call_try_end(call);
         loop_wait_add(call->loop, call);

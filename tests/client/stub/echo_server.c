@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
+#include <grpc/compression.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
@@ -35,7 +35,7 @@ struct echo_server {
     bool is_tls;
     char target[32];
     atomic_bool is_closing, refuses;
-    atomic_uint calls, cancelled, running;
+    atomic_uint calls, cancelled, compressed, running;
     atomic_size_t bytes;
     pthread_mutex_t lock;
     int connections[CONNECTIONS_MAX]; /* duplicates, to cut */
@@ -53,7 +53,7 @@ struct echo_call {
     grpc_call_details details;
     grpc_metadata_array metadata;
     int is_cancelled; /* once `closed` is true */
-    bool is_closed, has_begun;
+    bool is_closed, has_begun, is_compressed;
     unsigned number;
 };
 
@@ -108,21 +108,33 @@ static grpc_byte_buffer *call_read(struct echo_call *call) {
     grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
     operation.data.recv_message.recv_message = &message;
     call_do(call, &operation, 1);
-    if (message)
-        atomic_fetch_add(&call->server->bytes, grpc_byte_buffer_length(message));
+    if (!message)
+        return NULL;
+    if (message->data.raw.compression != GRPC_COMPRESS_NONE) {
+        atomic_fetch_add(&call->server->compressed, 1);
+        call->is_compressed = true; /* and so will be what comes back */
+    }
+    atomic_fetch_add(&call->server->bytes, grpc_byte_buffer_length(message));
     return message;
 }
 
 static void call_begin(struct echo_call *call) {
     const grpc_slice *echo = header_find(call, "x-echo-initial");
-    grpc_metadata entry;
+    const grpc_slice gzip = grpc_slice_from_static_string("gzip");
+    const grpc_slice *coding = call->is_compressed ? &gzip : header_find(call, "x-compress");
+    grpc_metadata entries[2];
+    size_t count = 0;
     call_is_cancelled(call, header_number(call, "x-initial-delay-ms", 0));
     if (echo)
-        entry =
+        entries[count++] =
             (grpc_metadata){.key = grpc_slice_from_static_string("x-echo-initial"), .value = *echo};
+    if (coding)
+        entries[count++] = (grpc_metadata){
+            .key = grpc_slice_from_static_string(GRPC_COMPRESSION_REQUEST_ALGORITHM_MD_KEY),
+            .value = *coding};
     grpc_op operation = {.op = GRPC_OP_SEND_INITIAL_METADATA};
-    operation.data.send_initial_metadata.count = echo ? 1 : 0;
-    operation.data.send_initial_metadata.metadata = &entry;
+    operation.data.send_initial_metadata.count = count;
+    operation.data.send_initial_metadata.metadata = entries;
     call_do(call, &operation, 1);
     call->has_begun = true;
 }
@@ -243,6 +255,7 @@ static void *call_run(void *context) {
             call->metadata.count = 0; /* all is well now */
         call_answer(call);
     }
+    call_is_cancelled(call, header_number(call, "x-end-delay-ms", 0));
     while (header_find(call, "x-hold") && !call_is_cancelled(call, 10000) && !call->is_closed)
         continue;
     call_end(call);
@@ -386,8 +399,10 @@ struct echo_server *echo_server_open(const struct echo_server_tls *tls) {
     struct echo_server *server = memory_zalloc(1, sizeof *server);
     must(server);
     grpc_init();
-    grpc_arg any_size = {GRPC_ARG_INTEGER, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = -1}};
-    server->server = grpc_server_create(&(grpc_channel_args){1, &any_size}, NULL);
+    grpc_arg arguments[] = {
+        {GRPC_ARG_INTEGER, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = -1}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, {.integer = 0}}};
+    server->server = grpc_server_create(&(grpc_channel_args){2, arguments}, NULL);
     server->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(server->server, server->queue, NULL);
     pthread_mutex_init(&server->lock, NULL);
@@ -435,6 +450,10 @@ unsigned echo_server_calls(struct echo_server *server) {
 
 unsigned echo_server_cancelled(struct echo_server *server) {
     return atomic_load(&server->cancelled);
+}
+
+unsigned echo_server_compressed(struct echo_server *server) {
+    return atomic_load(&server->compressed);
 }
 
 unsigned echo_server_running(struct echo_server *server) {

@@ -7,8 +7,11 @@
  *   x-delay-ms        waits before anything else, unless the call is cancelled
  *   x-initial-delay-ms    waits with the server's metadata
  *   x-echo-initial, x-echo-trailing-bin    come back as initial and trailing metadata
+ *   x-end-delay-ms    waits between the last answer and the status
+ *   x-compress        compresses the answers so ("gzip", "deflate")
  *   x-answers         so many messages, each of x-size bytes of `value`, after the first request
- *                     message (default: one for each request message, the same bytes)
+ *                     message (default: one for each request message, the same bytes,
+ *                     compressed if it was)
  *   x-read-all        answers after the last request message, with its bytes
  *   x-garbage         answers bytes that parse as no message
  *   x-no-answer       ends without a message
@@ -41,6 +44,9 @@ unsigned echo_server_calls(struct echo_server *server);
 
 /* Calls whose handlers saw that their client cancelled. */
 unsigned echo_server_cancelled(struct echo_server *server);
+
+/* Messages that came compressed. */
+unsigned echo_server_compressed(struct echo_server *server);
 
 /* Calls under way now. */
 unsigned echo_server_running(struct echo_server *server);

@@ -37,6 +37,27 @@ static void what_fails_at_once_is_told_by_the_loop_too(void **state) {
     stub_loop_close(loop);
 }
 
+static void a_second_answer_fails_a_started_call(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_loop *loop = open_loop();
+    struct answer answer = {0};
+    struct stub_options options = *WITH(entry("x-answers", "3"), entry("x-hold", "1"));
+    options.timeout_ms = 0; /* the end does not come from a deadline */
+    for (int i = 0; i < 20; i++)
+        stub_unary_start(fixture->channel, &idempotent_unary, text_message("hi"), &options, loop,
+                         count_answer, &answer, NULL);
+    RUN_UNTIL(loop, answer.count == 20);
+    assert_int_equal(answer.code, STUB_INTERNAL);
+    assert_int_equal(answer.well, 0);
+    assert_int_equal(echo_server_calls(fixture->server), 20);
+    EVENTUALLY(echo_server_cancelled(fixture->server) == 20);
+    stub_unary_start(fixture->channel, &unary, text_message("hi"),
+                     WITH(entry("x-end-delay-ms", "30")), loop, count_answer, &answer, NULL);
+    RUN_UNTIL(loop, answer.count == 21);
+    assert_int_equal(answer.well, 1);
+    stub_loop_close(loop);
+}
+
 static void a_started_call_is_cancelled(void **state) {
     struct stub_fixture *fixture = *state;
     struct stub_loop *loop = open_loop();
@@ -220,6 +241,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
         TEST(many_calls_are_answered_by_one_loop),
         TEST(what_fails_at_once_is_told_by_the_loop_too),
+        TEST(a_second_answer_fails_a_started_call),
         TEST(a_started_call_is_cancelled),
         TEST(a_cancel_from_another_thread_may_come_at_any_time),
         TEST(closing_the_loop_cancels_what_is_under_way),

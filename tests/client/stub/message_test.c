@@ -132,18 +132,6 @@ static void malformed_messages_are_refused(void **state) {
     assert_int_equal(unpack_code(SLICE_EMPTY, VALUE, 1), STUB_OK);
 }
 
-static void a_compressed_message_is_refused(void **state) {
-    (void)state;
-    struct sync_error error;
-    ProtobufCMessage *message = NULL;
-    grpc_slice bytes = grpc_slice_from_static_string("\x1a\x01"
-                                                     "a");
-    grpc_byte_buffer *received =
-        grpc_raw_compressed_byte_buffer_create(&bytes, 1, GRPC_COMPRESS_GZIP);
-    assert_int_equal(message_unpack(received, VALUE, 100, &error, &message), STUB_INTERNAL);
-    grpc_byte_buffer_destroy(received);
-}
-
 static void refused_memory_is_told(void **state) {
     (void)state;
     struct buffer list;
@@ -183,7 +171,6 @@ int main(void) {
         cmocka_unit_test(a_message_that_unfolds_too_far_is_refused),
         cmocka_unit_test(a_message_too_deep_is_refused),
         cmocka_unit_test(malformed_messages_are_refused),
-        cmocka_unit_test(a_compressed_message_is_refused),
         cmocka_unit_test(refused_memory_is_told),
     };
     return cmocka_run_group_tests(tests, library_open, library_close);

@@ -123,11 +123,35 @@ static void an_end_without_a_message_is_unimplemented(void **state) {
                      STUB_UNIMPLEMENTED);
 }
 
-static void a_call_with_two_answers_waits_for_its_deadline(void **state) {
+static void a_second_answer_fails_the_call_at_once(void **state) {
     struct stub_fixture *fixture = *state;
-    struct stub_options options = *WITH(entry("x-answers", "2"));
-    options.timeout_ms = 50;
-    assert_int_equal(unary_code(fixture->channel, &options), STUB_DEADLINE_EXCEEDED);
+    static const char *const counts[] = {"2", "3", "50"};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct stub_options options = *WITH(entry("x-answers", counts[i]));
+        options.timeout_ms = 0; /* the end does not come from a deadline */
+        struct stub_status status = {0};
+        ProtobufCMessage *response = NULL;
+        assert_int_equal(
+            stub_unary(fixture->channel, &unary, text_message("m"), &options, &status, &response),
+            STUB_INTERNAL);
+        assert_null(response);
+        assert_string_equal(status.message, "The server answered more than once.");
+        stub_status_done(&status);
+    }
+    struct stub_options holding = *WITH(entry("x-answers", "2"), entry("x-hold", "1"));
+    holding.timeout_ms = 0;
+    assert_int_equal(unary_code(fixture->channel, &holding), STUB_INTERNAL);
+    EVENTUALLY(echo_server_cancelled(fixture->server) >= 1);
+}
+
+static void a_status_that_comes_long_after_its_answer_is_waited_for(void **state) {
+    struct stub_fixture *fixture = *state;
+    struct stub_options options = *WITH(entry("x-end-delay-ms", "30"));
+    ProtobufCMessage *response = NULL;
+    assert_int_equal(
+        stub_unary(fixture->channel, &unary, text_message("m"), &options, NULL, &response),
+        STUB_OK);
+    assert_true(message_is(response, "m"));
 }
 
 static void an_answer_that_does_not_parse_is_internal(void **state) {
@@ -314,7 +338,8 @@ int main(void) {
         TEST(metadata_that_may_not_be_sent_are_refused),
         TEST(the_servers_status_comes_with_its_text),
         TEST(an_end_without_a_message_is_unimplemented),
-        TEST(a_call_with_two_answers_waits_for_its_deadline),
+        TEST(a_second_answer_fails_the_call_at_once),
+        TEST(a_status_that_comes_long_after_its_answer_is_waited_for),
         TEST(an_answer_that_does_not_parse_is_internal),
         TEST(an_answer_beyond_its_bound_is_refused),
         TEST(the_deadline_ends_the_call),
