@@ -44,8 +44,9 @@ static bool name_is_valid(struct slice name) {
     return name.size > 0;
 }
 
+/* The suffix alone is such a name too: gRPC's C core decodes its values as well. */
 static bool name_is_binary(struct slice name) {
-    return name.size > 4 && memcmp(name.data + name.size - 4, "-bin", 4) == 0;
+    return name.size >= 4 && memcmp(name.data + name.size - 4, "-bin", 4) == 0;
 }
 
 static bool value_is_ascii(struct slice value) {

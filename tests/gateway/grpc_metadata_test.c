@@ -72,6 +72,7 @@ static void what_the_service_would_choke_on_is_refused(void **state) {
     assert_int_equal(gather("x", "\xc3\xa9"), GRPC_METADATA_BAD_VALUE);
     assert_int_equal(gather("x-bin", "A"), GRPC_METADATA_BAD_ENCODING);
     assert_int_equal(gather("x-bin", "AAA*"), GRPC_METADATA_BAD_ENCODING);
+    assert_int_equal(gather("-bin", "AAA*"), GRPC_METADATA_BAD_ENCODING);
     assert_int_equal(gather("x-bin", "AA==,A"), GRPC_METADATA_BAD_ENCODING);
 }
 
