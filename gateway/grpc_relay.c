@@ -41,16 +41,19 @@ static void relay_settle(struct grpc_relay *relay) {
     relay->sink->settled(relay);
 }
 
-/* Bytes that the gateway or the service holds of messages that are not whole, or not yet taken. */
+size_t grpc_relay_queued(const struct grpc_relay *relay) {
+    return upstream_call_is_active(&relay->call) ? relay->call.queue.size - relay->call.sent : 0;
+}
+
+/* Bytes that the gateway or the service holds of messages that are not whole, or not yet taken,
+ * and those that the client has yet to take. */
 static void relay_count_buffered(struct grpc_relay *relay) {
-    uint64_t now = grpc_tracker_partial(&relay->tracker);
-    if (upstream_call_is_active(&relay->call))
-        now += relay->call.queue.size - relay->call.sent;
-    if (relay->end)
-        now = 0;
+    uint64_t now = grpc_relay_ready(relay).size;
+    if (!relay->end)
+        now += grpc_tracker_partial(&relay->tracker) + grpc_relay_queued(relay);
     if (!gateway_count_buffered(relay->worker->gateway, &relay->buffered_bytes, now))
         grpc_relay_fail(relay, GRPC_RESOURCE_EXHAUSTED,
-                        SLICE("the gateway holds as many bytes of requests as it may; try again"));
+                        SLICE("the gateway holds as many bytes of calls as it may; try again"));
 }
 
 /* Copies fields into one piece of memory. */
@@ -156,6 +159,7 @@ static void relay_on_data(struct upstream_call *call, struct slice bytes) {
         return;
     }
     relay_watch(relay);
+    relay_count_buffered(relay);
     relay->sink->more(relay);
 }
 
@@ -194,28 +198,36 @@ static void relay_deadline_fired(struct loop_timer *timer) {
 }
 
 /* A message that trickles in holds memory for nothing, here and in the service. What waits for the
- * service to take more is not the client's fault. */
+ * service to take more is not the client's fault, and what began since the last look has time until
+ * the next. */
 static bool relay_request_stalls(const struct grpc_relay *relay) {
-    return grpc_tracker_partial(&relay->tracker) > 0 && relay->call.queue.size == 0 &&
-           relay->bytes_in - relay->watched_in < WATCH_BYTES_MIN;
+    uint64_t came = relay->bytes_in - relay->watched_in;
+    return relay->call.queue.size == 0 && came < WATCH_BYTES_MIN &&
+           came < grpc_tracker_partial(&relay->tracker);
+}
+
+/* A client that takes nothing of its answer is gone; the sooner where what it holds is scarce. */
+static bool relay_answer_stalls(struct grpc_relay *relay) {
+    bool still = grpc_relay_ready(relay).size > 0 && relay->bytes_out == relay->watched_out;
+    relay->still = still ? relay->still + 1 : 0;
+    return relay->still >=
+           (gateway_is_pressed(relay->worker->gateway) ? 1 : (unsigned)WATCH_STILL_MAX);
 }
 
 static void relay_watch_fired(struct loop_timer *timer) {
     struct grpc_relay *relay =
         (struct grpc_relay *)((char *)timer - offsetof(struct grpc_relay, watch));
-    bool sending = grpc_relay_ready(relay).size > 0;
     bool receiving = !relay->end && grpc_tracker_partial(&relay->tracker) > 0;
     if (receiving && relay_request_stalls(relay)) {
         grpc_relay_fail(relay, GRPC_DEADLINE_EXCEEDED, SLICE("the message came too slowly"));
         receiving = false;
     }
-    relay->still = sending && relay->bytes_out == relay->watched_out ? relay->still + 1 : 0;
-    if (relay->still >= WATCH_STILL_MAX) {
+    if (relay_answer_stalls(relay)) {
         upstream_call_cancel(&relay->call);
         relay->sink->broken(relay, false);
         return;
     }
-    if (!sending && !receiving)
+    if (!receiving && grpc_relay_ready(relay).size == 0)
         return;
     relay->watched_in = relay->bytes_in;
     relay->watched_out = relay->bytes_out;
@@ -406,6 +418,7 @@ void grpc_relay_take(struct grpc_relay *relay, size_t size) {
         relay->ready_taken = 0;
     }
     upstream_call_consume(&relay->call, size);
+    relay_count_buffered(relay);
 }
 
 const struct grpc_relay_end *grpc_relay_ended(const struct grpc_relay *relay) {
@@ -413,9 +426,11 @@ const struct grpc_relay_end *grpc_relay_ended(const struct grpc_relay *relay) {
 }
 
 void grpc_relay_drain(struct grpc_relay *relay) {
-    if (relay->end)
+    struct loop *loop = relay->worker->loop;
+    uint64_t left_us = relay->worker->gateway->limits.drain_timeout_us / 10 * 9;
+    if (relay->end ||
+        (relay->deadline.link && relay->deadline.due_us <= loop_now_us(loop) + left_us))
         return;
     relay->draining = true;
-    loop_timer_set(relay->worker->loop, &relay->deadline,
-                   relay->worker->gateway->limits.drain_timeout_us / 10 * 9);
+    loop_timer_set(loop, &relay->deadline, left_us);
 }

@@ -94,6 +94,9 @@ static inline struct slice grpc_relay_ready(const struct grpc_relay *relay) {
     return slice_after(buffer_slice(&relay->ready), relay->ready_taken);
 }
 
+/* Bytes of the request that wait for the service. */
+size_t grpc_relay_queued(const struct grpc_relay *relay);
+
 /* Counts bytes of grpc_relay_ready as sent: the service may send as many more. */
 void grpc_relay_take(struct grpc_relay *relay, size_t size);
 

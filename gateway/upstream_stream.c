@@ -47,6 +47,11 @@ static bool upstream_call_is_raw(const struct upstream_call *call) {
     return call->events->data != NULL;
 }
 
+/* Tells whether the head of the answer is one of gRPC. */
+static bool upstream_call_is_grpc(const struct upstream_call *call) {
+    return call->is_grpc && call->http_status == 200;
+}
+
 void upstream_stream_end(struct upstream_call *call, struct slice message, bool unprocessed) {
     call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
                                             .message = message,
@@ -231,7 +236,7 @@ static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t strea
         return 0;
     if (upstream_call_is_raw(call)) {
         /* What is no gRPC has no reader; its end tells. */
-        if (call->is_grpc)
+        if (upstream_call_is_grpc(call))
             call->events->data(call, slice_of(data, size));
         else
             upstream_call_consume(call, size);
@@ -288,7 +293,7 @@ static void upstream_call_judge(struct upstream_call *call, uint32_t error_code)
         call->result.code = GRPC_UNAVAILABLE;
     } else if (error_code != NGHTTP2_NO_ERROR) {
         call->result.code = GRPC_INTERNAL;
-    } else if (call->http_status != 200 || !call->is_grpc) {
+    } else if (!upstream_call_is_grpc(call)) {
         call->result.code = grpc_code_of_http(call->http_status);
     }
     if (call->result.message.size == 0)
@@ -324,11 +329,12 @@ static void upstream_on_fields(struct upstream_call *call, const nghttp2_frame *
         return;
     }
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-        call->result.trailers = raw && call->has_code ? fields : NULL;
+        bool as_it_came = raw && call->has_code && upstream_call_is_grpc(call);
+        call->result.trailers = as_it_came ? fields : NULL;
         return;
     }
     /* Details that come as a message are those of an error, not an answer that begins. */
-    bool is_begin = call->is_grpc && call->http_status == 200 && !call->details_come &&
+    bool is_begin = upstream_call_is_grpc(call) && !call->details_come &&
                     frame->headers.cat == NGHTTP2_HCAT_RESPONSE;
     if (is_begin && raw)
         call->events->head(call, fields);
