@@ -77,7 +77,9 @@ static void upload_pace(struct loop_timer *timer) {
     if (!upload_is_open(exchange) || exchange->body.size == 0)
         return;
     bool waits = upload->untaken > 0; /* the client, for the service */
-    if (!waits && exchange->body_size - upload->paced_size < UPLOAD_PACE_BYTES_MIN) {
+    uint64_t came = exchange->body_size - upload->paced_size;
+    bool is_new = came >= exchange->body.size; /* the line; it has time until the next look */
+    if (!waits && !is_new && came < UPLOAD_PACE_BYTES_MIN) {
         upload_fail(exchange, 408, GRPC_DEADLINE_EXCEEDED, SLICE("BODY_TOO_SLOW"),
                     "the body came too slowly");
         return;

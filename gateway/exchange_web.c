@@ -6,7 +6,10 @@
 #include "gateway/grpc_relay.h"
 #include "gateway/grpc_web.h"
 
-enum { WEB_OUT_FILL = 128 << 10 }; /* waiting for the client: more stays with the relay */
+enum {
+    WEB_OUT_FILL = 128 << 10,   /* waiting for the client: more stays with the relay */
+    WEB_QUEUE_FILL = 256 << 10, /* waiting for the service: the client pauses */
+};
 
 /* In its exchange's memory. */
 struct exchange_web {
@@ -16,6 +19,7 @@ struct exchange_web {
     struct slice content_type; /* of the answer */
     struct grpc_web_decoder decoder;
     struct grpc_tracker tracker; /* of the answer */
+    size_t untaken;              /* of the body: the client is not yet told to go on */
 };
 
 static struct exchange_web *web_of(struct grpc_relay *relay) {
@@ -93,18 +97,27 @@ void exchange_web_pump(struct exchange_web *web) {
         web_finish(web, end);
 }
 
+/* Lets the client go on once the service has taken enough, or takes nothing more. What came in
+ * base64 is another number of bytes than what is taken of it. */
+static void web_settle(struct exchange_web *web) {
+    if (web->untaken == 0 || grpc_relay_queued(&web->relay) >= WEB_QUEUE_FILL)
+        return;
+    size_t size = web->untaken;
+    web->untaken = 0;
+    exchange_body_taken(web->exchange, size);
+}
+
 static void web_on_more(struct grpc_relay *relay) {
     struct exchange_web *web = web_of(relay);
     if (grpc_relay_ended(relay) && web->exchange->state == EXCHANGE_CALL)
         web_begin_answer(web);
     exchange_web_pump(web);
+    web_settle(web);
 }
 
 static void web_on_taken(struct grpc_relay *relay, size_t size) {
-    struct exchange_web *web = web_of(relay);
-    /* What came in base64 is another number of bytes, and was counted as it came. */
-    if (!web->is_text)
-        exchange_body_taken(web->exchange, size);
+    (void)size;
+    web_settle(web_of(relay));
 }
 
 static void web_on_settled(struct grpc_relay *relay) {
@@ -160,15 +173,10 @@ void exchange_web_close(struct exchange_web *web) {
     grpc_relay_close(&web->relay);
 }
 
-void exchange_web_body(struct exchange_web *web, struct slice bytes) {
+static void web_body_text(struct exchange_web *web, struct slice text) {
     struct buffer plain;
-    if (!web->is_text) {
-        grpc_relay_body(&web->relay, bytes);
-        return;
-    }
-    exchange_body_taken(web->exchange, bytes.size);
     buffer_init(&plain, GRPC_MESSAGE_MAX);
-    bool well = grpc_web_decode(&web->decoder, bytes, &plain);
+    bool well = grpc_web_decode(&web->decoder, text, &plain);
     if (plain.failed)
         grpc_relay_fail(&web->relay, GRPC_UNAVAILABLE, SLICE("the gateway is out of memory"));
     else if (!well)
@@ -176,6 +184,15 @@ void exchange_web_body(struct exchange_web *web, struct slice bytes) {
     else
         grpc_relay_body(&web->relay, buffer_slice(&plain));
     buffer_done(&plain);
+}
+
+void exchange_web_body(struct exchange_web *web, struct slice bytes) {
+    web->untaken += bytes.size;
+    if (web->is_text)
+        web_body_text(web, bytes);
+    else
+        grpc_relay_body(&web->relay, bytes);
+    web_settle(web);
 }
 
 void exchange_web_end(struct exchange_web *web) {
