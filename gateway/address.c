@@ -55,7 +55,7 @@ enum sync_status address_split(const char *text, struct sync_error *error,
  * only numbers are read. */
 static enum sync_status address_read(const char *text, int flags, struct sync_error *error,
                                      struct address *ret_address) {
-    char host[ADDRESS_TEXT_MAX], port[ADDRESS_PORT_TEXT_MAX];
+    char host[ADDRESS_TEXT_MAX] = "", port[ADDRESS_PORT_TEXT_MAX] = "";
     if (strncmp(text, "unix:", 5) == 0)
         return address_parse_unix(text, error, ret_address);
     enum sync_status status = address_split(text, error, host, port);
