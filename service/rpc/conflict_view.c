@@ -142,7 +142,7 @@ enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
 
 enum sync_status conflict_show(struct rpc_call *call, struct slice conflict_id,
                                struct sync_error *error, PB(Conflict) **ret_message) {
-    struct conflict conflict;
+    struct conflict conflict = {.is_lean = false};
     enum sync_status status = conflict_load(call, conflict_id, error, &conflict);
     if (status == SYNC_OK && conflict.is_lean)
         status = documents_find(call, &conflict);
