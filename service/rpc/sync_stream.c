@@ -92,12 +92,11 @@ static void stream_take_message(struct sync_stream *stream) {
     struct slice bytes = rpc_call_request(stream->call);
     struct sync_error error;
     metric_add(stream->streams->received, 1);
-    if (stream_is_refused(stream, bytes.size, &error))
+    if (stream_is_refused(stream, bytes.size, &error) ||
+        wire_check(bytes, PB_DESCRIPTOR(sync_request), WIRE_DEPTH_MAX, &error) != SYNC_OK)
         stream_refuse(stream, &error);
-    else if (wire_check(bytes, PB_DESCRIPTOR(sync_request), WIRE_DEPTH_MAX, &error) == SYNC_OK)
-        stream_tell(stream, &(struct session_event){.kind = SESSION_RECEIVED, .bytes = bytes});
     else
-        stream_refuse(stream, &error);
+        stream_tell(stream, &(struct session_event){.kind = SESSION_RECEIVED, .bytes = bytes});
     rpc_stream_drop(stream->call);
 }
 
