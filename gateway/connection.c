@@ -13,7 +13,7 @@ enum {
     CONNECTION_OUT_MAX = 8 << 20,
     CONNECTION_OUT_FILL = 64 << 10,   /* held for a client that does not read */
     CONNECTION_OUT_KEEP = 64 << 10,   /* more is given back when all is sent */
-    CONNECTION_TURN_BYTES = 16 << 10, /* read in one turn: others wait too */
+    CONNECTION_TURN_BYTES = 64 << 10, /* read in one turn: others wait too */
     CONNECTION_TURN_BYTES_WARY = 1 << 10,
     CONNECTION_LINGER_US = 2000000,
     CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "gateway/exchange_types.h"
@@ -40,20 +41,21 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
         return NULL;
     struct arena arena = exchange->arena;
     struct buffer body = exchange->body, wire = exchange->wire, out = exchange->out;
-    *exchange = (struct exchange){.worker = worker,
-                                  .sink = sink,
-                                  .context = context,
-                                  .peer = peer,
-                                  .api = api_hold(worker->api),
-                                  .state = EXCHANGE_OPEN,
-                                  .code = -1,
-                                  .client_ip = peer->ip,
-                                  .arena = arena,
-                                  .body = body,
-                                  .wire = wire,
-                                  .out = out,
-                                  .begun_us = clock_monotonic_us(worker->gateway->clock),
-                                  .timer.fire = exchange_timer_fired};
+    memset(exchange, 0, offsetof(struct exchange, metadata));
+    exchange->worker = worker;
+    exchange->sink = sink;
+    exchange->context = context;
+    exchange->peer = peer;
+    exchange->api = api_hold(worker->api);
+    exchange->state = EXCHANGE_OPEN;
+    exchange->code = -1;
+    exchange->client_ip = peer->ip;
+    exchange->arena = arena;
+    exchange->body = body;
+    exchange->wire = wire;
+    exchange->out = out;
+    exchange->begun_us = clock_monotonic_us(worker->gateway->clock);
+    exchange->timer.fire = exchange_timer_fired;
     return exchange;
 }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "gateway/exchange_types.h"
+#include "gateway/http_text.h"
 #include "gateway/schema_types.h"
 
 enum {
@@ -91,9 +92,10 @@ void exchange_answer_whole(struct exchange *exchange, int status, struct slice t
         return;
     }
     if (status != 204 && status != 304) {
-        char *length = arena_format(&exchange->arena, "%zu", exchange->out.size);
-        if (length)
-            exchange_header(exchange, SLICE("content-length"), slice_text(length));
+        char digits[HTTP_NUMBER_MAX];
+        struct slice length = http_text_number(exchange->out.size, digits);
+        if (exchange_copy(exchange, length, &length))
+            exchange_header(exchange, SLICE("content-length"), length);
     }
     exchange_answer_head(exchange, status, type, EXCHANGE_OVER);
 }

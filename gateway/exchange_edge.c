@@ -15,7 +15,7 @@ void exchange_give_trace(struct exchange *exchange) {
     char *text = exchange_alloc(exchange, TRACEPARENT_SIZE + 1);
     if (!text)
         return;
-    traceparent_make(exchange->worker->gateway->random, text);
+    traceparent_make(&exchange->worker->random.source, text);
     known->traceparent = slice_of(text, TRACEPARENT_SIZE);
 }
 

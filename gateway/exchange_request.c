@@ -57,9 +57,9 @@ void exchange_give_id(struct exchange *exchange) {
         exchange->request_id = exchange->known.request_id;
         return;
     }
-    struct gateway *gateway = exchange->worker->gateway;
+    struct worker *worker = exchange->worker;
     char text[UUID_TEXT_SIZE + 1];
-    uuid_v7(clock_now_us(gateway->clock), gateway->random, text);
+    uuid_v7(clock_now_us(worker->gateway->clock), &worker->random.source, text);
     if (!exchange_copy(exchange, slice_of(text, UUID_TEXT_SIZE), &exchange->request_id))
         exchange->request_id = SLICE_EMPTY;
 }

@@ -76,7 +76,6 @@ struct exchange {
     struct transcode_faults faults; /* found in the request; the call must fail for them */
     struct buffer wire;             /* the request message with its prefix */
     struct upstream_call call;
-    struct transcode_header metadata[EXCHANGE_METADATA_MAX];
     size_t metadata_count;
     bool is_health_check;
     bool has_message;
@@ -88,13 +87,16 @@ struct exchange {
     /* the answer */
     struct exchange_answer answer;
     int code; /* the gRPC status that the answer came of; -1: none */
-    struct transcode_header headers[EXCHANGE_HEADERS_MAX];
     size_t header_count;
-    struct transcode_header trailers[EXCHANGE_TRAILERS_MAX];
     size_t trailer_count;
     struct buffer out;
     size_t out_taken;
     uint64_t sent_bytes;
+
+    /* by their counts above; what lies beyond is not cleared for a new request */
+    struct transcode_header metadata[EXCHANGE_METADATA_MAX];
+    struct transcode_header headers[EXCHANGE_HEADERS_MAX];
+    struct transcode_header trailers[EXCHANGE_TRAILERS_MAX];
 };
 
 /* exchange.c */

@@ -9,6 +9,7 @@
 #include "gateway/exchange.h"
 #include "gateway/grpc_status.h"
 #include "gateway/http1.h"
+#include "gateway/http_text.h"
 
 enum {
     HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
@@ -184,8 +185,12 @@ static void put_head(struct http1_server *server) {
     bool old = request->minor_version == 0 && !server->malformed;
     server->chunked = answer->has_body && !answer->has_length && !old;
     server->keep_alive = may_keep(server) && (!old || !answer->has_body || answer->has_length);
-    buffer_append_format(out, "HTTP/1.1 %d %s\r\n", answer->status,
-                         http_status_phrase(answer->status));
+    char digits[HTTP_NUMBER_MAX];
+    buffer_append(out, SLICE("HTTP/1.1 "));
+    buffer_append(out, http_text_number((uint64_t)answer->status, digits));
+    buffer_append(out, SLICE(" "));
+    buffer_append(out, slice_text(http_status_phrase(answer->status)));
+    buffer_append(out, SLICE("\r\n"));
     for (size_t i = 0; i < answer->header_count; i++) {
         buffer_append(out, answer->headers[i].name);
         buffer_append(out, SLICE(": "));

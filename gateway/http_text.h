@@ -2,6 +2,7 @@
 #ifndef GATEWAY_HTTP_TEXT_H
 #define GATEWAY_HTTP_TEXT_H
 
+#include <stdint.h>
 #include <strings.h>
 
 #include "base/bytes.h"
@@ -11,6 +12,18 @@ static inline bool http_text_is(struct slice text, struct slice lower) {
     return text.size == lower.size &&
            (text.size == 0 ||
             strncasecmp((const char *)text.data, (const char *)lower.data, lower.size) == 0);
+}
+
+enum { HTTP_NUMBER_MAX = 20 };
+
+/* The decimal digits of a number, which stand in `room`; far cheaper than printf. */
+static inline struct slice http_text_number(uint64_t number, char room[HTTP_NUMBER_MAX]) {
+    size_t at = HTTP_NUMBER_MAX;
+    do {
+        room[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return slice_of(room + at, HTTP_NUMBER_MAX - at);
 }
 
 /* Tells whether the text may be a request target: visible ASCII without a fragment. */

@@ -65,6 +65,22 @@ static nghttp2_nv nv_of(struct slice name, struct slice value) {
                         NGHTTP2_NV_FLAG_NONE};
 }
 
+/* A text that is there for as long as the program. */
+static nghttp2_nv nv_of_fixed(struct slice name, struct slice value) {
+    nghttp2_nv nv = nv_of(name, value);
+    nv.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    return nv;
+}
+
+/* A value that no other call has would only push the others out of the table of HPACK. */
+static nghttp2_nv nv_of_metadata(const struct transcode_header *header) {
+    nghttp2_nv nv = nv_of(header->name, header->value);
+    if (slice_equal(header->name, SLICE("x-request-id")) ||
+        slice_equal(header->name, SLICE("traceparent")))
+        nv.flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    return nv;
+}
+
 enum sync_status upstream_session_start(struct upstream_session *session,
                                         struct upstream_call *call) {
     assert(session->state <= UPSTREAM_UP && !call->session);
@@ -72,12 +88,12 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
     nghttp2_nv headers[UPSTREAM_METADATA_FIXED + HTTP_HEADERS_COUNT_MAX];
     size_t count = 0;
-    headers[count++] = nv_of(SLICE(":method"), SLICE("POST"));
+    headers[count++] = nv_of_fixed(SLICE(":method"), SLICE("POST"));
     headers[count++] =
-        nv_of(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
+        nv_of_fixed(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
     headers[count++] = nv_of(SLICE(":path"), call->path);
     headers[count++] = nv_of(SLICE(":authority"), session->authority);
-    headers[count++] = nv_of(SLICE("te"), SLICE("trailers"));
+    headers[count++] = nv_of_fixed(SLICE("te"), SLICE("trailers"));
     headers[count++] =
         nv_of(SLICE("content-type"),
               call->content_type.size ? call->content_type : SLICE("application/grpc"));
@@ -89,7 +105,7 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     if (call->takes_details)
         headers[count++] = nv_of(SLICE("accept-status-details"), SLICE("message"));
     for (size_t i = 0; i < call->metadata_count; i++)
-        headers[count++] = nv_of(call->metadata[i].name, call->metadata[i].value);
+        headers[count++] = nv_of_metadata(&call->metadata[i]);
     nghttp2_data_provider provider = {.read_callback = upstream_request_read};
     int32_t id = nghttp2_submit_request(session->http2, NULL, headers, count, &provider, call);
     if (id < 0)

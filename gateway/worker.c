@@ -136,6 +136,7 @@ enum sync_status worker_open(struct gateway *gateway, int http_fd, int grpc_fd, 
     if (self) {
         self->wake.fd = -1;
         self->worker.gateway = gateway;
+        random_pool_init(&self->worker.random, gateway->random);
         self->worker.handshakes_tail = &self->worker.handshakes;
         status = worker_setup(self, &http_fd, &grpc_fd, &https_fd);
         self->worker.api = api_hold(gateway->api);

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_WORKER_H
 #define GATEWAY_WORKER_H
 
+#include "base/random_pool.h"
 #include "gateway/compress.h"
 #include "gateway/gateway.h"
 #include "gateway/loop.h"
@@ -20,6 +21,7 @@ struct worker {
     struct loop *loop;
     struct upstream *upstream;
     struct compressor *compressor;
+    struct random_pool random;            /* for ids of requests and traces */
     struct listener *http, *grpc, *https; /* NULL where not listening */
     struct connection *connections;
     struct connection *handshakes, **handshakes_tail; /* TLS not yet agreed on, oldest first */

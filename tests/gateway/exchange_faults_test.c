@@ -88,6 +88,7 @@ static int setup(void **state) {
                                           .buffered_bytes_max = 64 << 20}};
     answers = broken = 0;
     worker = (struct worker){.gateway = &gateway};
+    random_pool_init(&worker.random, gateway.random);
     service = (struct service){.details = "", .code = "0"};
     scripted_peer_listen(&service.peer, &address);
     address_format(&address, list);

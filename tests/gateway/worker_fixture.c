@@ -26,6 +26,7 @@ int worker_setup(void **state) {
                                           .drain_timeout_us = 30 * (uint64_t)SECOND_US,
                                           .buffered_bytes_max = WORKER_BUFFERED_MAX}};
     worker = (struct worker){.gateway = &gateway, .loop = loop, .upstream = upstream};
+    random_pool_init(&worker.random, gateway.random);
     const struct api_options options = {.embedded =
                                             slice_of(streams_descriptor, streams_descriptor_size),
                                         .version = "1",
