@@ -26,11 +26,12 @@ static void print_processes(const struct load_options *options, const struct loa
 }
 
 static void print_result(const struct load_options *options, const struct load_result *result) {
+    static const char *const modes[] = {
+        [LOAD_UPLOAD] = "upload", [LOAD_PULL] = "pull", [LOAD_POST] = "post"};
     bool upload = options->mode == LOAD_UPLOAD;
     double seconds = result->seconds;
-    printf("{\"mode\": \"%s\", \"clients\": %u, \"items_per_request\": %u,\n",
-           upload ? "upload" : "pull", options->clients,
-           upload ? options->changes : options->expect);
+    printf("{\"mode\": \"%s\", \"clients\": %u, \"items_per_request\": %u,\n", modes[options->mode],
+           options->clients, upload ? options->changes : options->expect);
     printf(" \"seconds\": %.3f, \"requests\": %llu, \"items\": %llu,\n", seconds,
            (unsigned long long)result->requests, (unsigned long long)result->items);
     printf(" \"requests_per_second\": %.1f, \"items_per_second\": %.1f,\n",

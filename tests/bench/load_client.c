@@ -95,46 +95,70 @@ static enum sync_status client_connect(struct load_run *run, struct load_client 
     return SYNC_OK;
 }
 
+/* What a client's request is made of; NULL where the mode has no such thing. */
+struct load_texts {
+    const char *token, *target, *body;
+};
+
+static bool texts_suffice(enum load_mode mode, const struct load_texts *texts) {
+    return (mode == LOAD_POST || texts->token) && (mode == LOAD_UPLOAD || texts->target) &&
+           (mode != LOAD_POST || texts->body);
+}
+
 static enum sync_status client_build(struct load_run *run, struct load_client *client,
-                                     const char *token, const char *target) {
+                                     const struct load_texts *texts) {
     const struct load_options *options = run->options;
     char host[80], device[160];
     snprintf(host, sizeof host, "%s:%u", options->host, options->port);
     snprintf(device, sizeof device, "%s-%u", options->device, run->opened);
-    struct load_caller caller = {.host = host, .token = token, .device = device};
+    struct load_caller caller = {.host = host, .token = texts->token, .device = device};
     uint64_t seed;
     random_system()->fill(random_system()->context, (uint8_t *)&seed, sizeof seed);
-    enum sync_status status =
-        options->mode == LOAD_UPLOAD
-            ? load_request_upload(&client->request, &caller, options->changes, seed | 1)
-            : load_request_get(&client->request, &caller, target, options->accept,
-                               options->accept_encoding);
+    enum sync_status status = SYNC_ERR_INVALID;
+    switch (options->mode) {
+    case LOAD_UPLOAD:
+        status = load_request_upload(&client->request, &caller, options->changes, seed | 1);
+        break;
+    case LOAD_PULL:
+        status = load_request_get(&client->request, &caller, texts->target, options->accept,
+                                  options->accept_encoding);
+        break;
+    case LOAD_POST:
+        status =
+            load_request_post(&client->request, &caller, texts->target, slice_text(texts->body));
+        break;
+    }
     return status == SYNC_OK ? SYNC_OK : fail_memory(run);
 }
 
 static enum sync_status clients_open(struct load_run *run) {
     const struct load_options *options = run->options;
-    struct load_lines tokens = {0}, targets = {0};
-    enum sync_status status = load_lines_read(&tokens, options->tokens_path, run->error);
-    if (status == SYNC_OK && options->mode == LOAD_PULL)
+    struct load_lines tokens = {0}, targets = {0}, bodies = {0};
+    enum sync_status status = SYNC_OK;
+    if (options->mode == LOAD_POST)
+        status = load_lines_read(&bodies, options->body_path, run->error);
+    else
+        status = load_lines_read(&tokens, options->tokens_path, run->error);
+    if (status == SYNC_OK && options->mode != LOAD_UPLOAD)
         status = load_lines_read(&targets, options->targets_path, run->error);
+    const char *body = load_lines_next(&bodies);
     for (unsigned i = 0; status == SYNC_OK && i < options->clients; i++) {
-        const char *token = load_lines_next(&tokens);
-        const char *target = load_lines_next(&targets);
+        struct load_texts texts = {load_lines_next(&tokens), load_lines_next(&targets), body};
         struct load_client *client = &run->clients[i];
-        if (!token || (options->mode == LOAD_PULL && !target)) {
+        if (!texts_suffice(options->mode, &texts)) {
             status = sync_error_set(run->error, SYNC_ERR_INVALID, "LINES", NULL,
-                                    "fewer tokens or targets than clients");
+                                    "fewer tokens or targets than clients, or no body");
             break;
         }
         status = client_connect(run, client);
         load_answer_init(&client->answer);
         if (status == SYNC_OK)
-            status = client_build(run, client, token, target);
+            status = client_build(run, client, &texts);
         run->opened++;
     }
     load_lines_done(&tokens);
     load_lines_done(&targets);
+    load_lines_done(&bodies);
     return status;
 }
 

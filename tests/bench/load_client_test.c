@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/bench/load_client.h"
+#include "tests/bench/load_request.h"
 
 enum { LATE_US = 200000 };
 
@@ -90,9 +91,46 @@ static void an_answer_after_the_measured_time_is_among_the_latencies(void **stat
     late_gateway_close(&gateway);
 }
 
+static void a_post_needs_no_token(void **state) {
+    (void)state;
+    struct late_gateway gateway;
+    late_gateway_open(&gateway);
+    const char *line = line_file("/target-and-body\n");
+    const struct load_options options = {.mode = LOAD_POST,
+                                         .host = "127.0.0.1",
+                                         .port = gateway.port,
+                                         .clients = 1,
+                                         .body_path = line,
+                                         .targets_path = line,
+                                         .each = 1,
+                                         .measure_ms = 1,
+                                         .requests_max = 10};
+    struct sync_error error = {0};
+    struct load_result result = {0};
+    assert_int_equal(load_run(&options, &error, &result), SYNC_OK);
+    assert_int_equal(result.requests, 1);
+    load_result_done(&result);
+    late_gateway_close(&gateway);
+}
+
+static void a_post_says_how_long_its_body_is(void **state) {
+    (void)state;
+    const struct load_caller caller = {.host = "here:1"};
+    struct load_request request;
+    assert_int_equal(load_request_post(&request, &caller, "/v1/echo", SLICE("{\"a\":1}")), SYNC_OK);
+    struct slice expected =
+        SLICE("POST /v1/echo HTTP/1.1\r\nHost: here:1\r\nContent-Type: application/json\r\n"
+              "Content-Length: 7\r\n\r\n{\"a\":1}");
+    assert_true(slice_equal(buffer_slice(&request.bytes), expected));
+    assert_int_equal(request.body_bytes, 7);
+    load_request_done(&request);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_after_the_measured_time_is_among_the_latencies),
+        cmocka_unit_test(a_post_needs_no_token),
+        cmocka_unit_test(a_post_says_how_long_its_body_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,22 +6,34 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: load --mode upload|pull --port PORT --tokens FILE [--host ADDRESS] [--clients N]\n"
+    "usage: load --mode upload|pull|post --port PORT [--host ADDRESS] [--clients N]\n"
     "            [--warm-ms N] [--measure-ms N] [--requests N] [--each N] [--pids PID,PID]\n"
-    "  upload:   [--device NAME] [--changes N]\n"
-    "  pull:     --targets FILE --expect RECORDS [--count TEXT] [--accept TYPE] [--encoding "
+    "  upload:   --tokens FILE [--device NAME] [--changes N]\n"
+    "  post:     --targets FILE --body FILE [--count TEXT --expect RECORDS]\n"
+    "  pull:     --tokens FILE --targets FILE --expect RECORDS [--count TEXT] [--accept TYPE] "
+    "[--encoding "
     "LIST]\n";
 
 static const struct option long_options[] = {
-    {"mode", required_argument, NULL, 'm'},     {"host", required_argument, NULL, 'h'},
-    {"port", required_argument, NULL, 'p'},     {"clients", required_argument, NULL, 'c'},
-    {"tokens", required_argument, NULL, 't'},   {"device", required_argument, NULL, 'd'},
-    {"changes", required_argument, NULL, 'n'},  {"targets", required_argument, NULL, 'g'},
-    {"accept", required_argument, NULL, 'a'},   {"encoding", required_argument, NULL, 'e'},
-    {"count", required_argument, NULL, 'o'},    {"expect", required_argument, NULL, 'x'},
-    {"warm-ms", required_argument, NULL, 'w'},  {"measure-ms", required_argument, NULL, 's'},
-    {"requests", required_argument, NULL, 'r'}, {"each", required_argument, NULL, 'i'},
-    {"pids", required_argument, NULL, 'P'},     {0},
+    {"mode", required_argument, NULL, 'm'},
+    {"host", required_argument, NULL, 'h'},
+    {"port", required_argument, NULL, 'p'},
+    {"clients", required_argument, NULL, 'c'},
+    {"tokens", required_argument, NULL, 't'},
+    {"device", required_argument, NULL, 'd'},
+    {"changes", required_argument, NULL, 'n'},
+    {"targets", required_argument, NULL, 'g'},
+    {"accept", required_argument, NULL, 'a'},
+    {"encoding", required_argument, NULL, 'e'},
+    {"count", required_argument, NULL, 'o'},
+    {"expect", required_argument, NULL, 'x'},
+    {"warm-ms", required_argument, NULL, 'w'},
+    {"measure-ms", required_argument, NULL, 's'},
+    {"requests", required_argument, NULL, 'r'},
+    {"each", required_argument, NULL, 'i'},
+    {"pids", required_argument, NULL, 'P'},
+    {"body", required_argument, NULL, 'b'},
+    {0},
 };
 
 static bool read_number(const char *text, uint64_t max, uint64_t *ret_number) {
@@ -54,6 +66,8 @@ static bool read_mode(const char *text, enum load_mode *ret_mode) {
         *ret_mode = LOAD_UPLOAD;
     else if (strcmp(text, "pull") == 0)
         *ret_mode = LOAD_PULL;
+    else if (strcmp(text, "post") == 0)
+        *ret_mode = LOAD_POST;
     else
         return false;
     return true;
@@ -93,6 +107,8 @@ static bool read_option(int option, const char *text, struct load_options *optio
         return read_text(text, &options->device);
     case 'n':
         return read_unsigned(text, LOAD_CHANGES_MAX, &options->changes);
+    case 'b':
+        return read_text(text, &options->body_path);
     case 'g':
         return read_text(text, &options->targets_path);
     case 'a':
@@ -118,6 +134,19 @@ static bool read_option(int option, const char *text, struct load_options *optio
     }
 }
 
+/* Whether the files that the mode reads are named. */
+static bool has_files(const struct load_options *options) {
+    switch (options->mode) {
+    case LOAD_UPLOAD:
+        return options->tokens_path;
+    case LOAD_PULL:
+        return options->tokens_path && options->targets_path;
+    case LOAD_POST:
+        return options->body_path && options->targets_path;
+    }
+    return false;
+}
+
 bool load_options_read(int argc, char **argv, struct load_options *ret_options) {
     struct load_options options = {
         .host = "127.0.0.1",
@@ -135,9 +164,8 @@ bool load_options_read(int argc, char **argv, struct load_options *ret_options) 
             return false;
         }
     }
-    bool pull = options.mode == LOAD_PULL;
-    if (optind < argc || options.port == 0 || !options.tokens_path || options.clients == 0 ||
-        options.changes == 0 || options.requests_max == 0 || (pull && !options.targets_path)) {
+    if (optind < argc || options.port == 0 || options.clients == 0 || options.changes == 0 ||
+        options.requests_max == 0 || !has_files(&options)) {
         fprintf(stderr, "load: something is missing\n%s", usage);
         return false;
     }

@@ -120,6 +120,18 @@ enum sync_status load_request_get(struct load_request *request, const struct loa
     return buffer_status(&request->bytes);
 }
 
+enum sync_status load_request_post(struct load_request *request, const struct load_caller *caller,
+                                   const char *target, struct slice body) {
+    *request = (struct load_request){.body_bytes = body.size};
+    buffer_init(&request->bytes, REQUEST_BYTES_MAX);
+    buffer_append_format(&request->bytes,
+                         "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+                         "Content-Length: %zu\r\n\r\n",
+                         target, caller->host, body.size);
+    buffer_append(&request->bytes, body);
+    return buffer_status(&request->bytes);
+}
+
 void load_request_stamp(struct load_request *request) {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < request->stamp_count; i++) {

@@ -38,7 +38,11 @@ enum sync_status load_request_upload(struct load_request *request, const struct 
 enum sync_status load_request_get(struct load_request *request, const struct load_caller *caller,
                                   const char *target, const char *accept, const char *encoding);
 
-/* Gives every id and barcode of an upload a new value; a GET has none. */
+/* Builds a POST of `body`, a JSON text, to `target`; no token goes with it. Fails as above. */
+enum sync_status load_request_post(struct load_request *request, const struct load_caller *caller,
+                                   const char *target, struct slice body);
+
+/* Gives every id and barcode of an upload a new value; other requests have none. */
 void load_request_stamp(struct load_request *request);
 
 /* Releases the memory. */
