@@ -9,7 +9,8 @@ import unittest
 ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 sys.path += [os.path.join(ROOT, "tests", "integration"), os.path.join(ROOT, "tools")]
 import harness  # noqa: E402
-from benchmark import machine, pull_benches, report, stack, upload_benches  # noqa: E402
+from benchmark import gateway_benches, machine, pull_benches, report  # noqa: E402
+from benchmark import stack, upload_benches  # noqa: E402
 
 
 def varint(number):
@@ -59,6 +60,53 @@ class BenchmarkTest(unittest.TestCase):
         short = upload_benches.sweep_times(Options, 16)["measure_ms"]
         self.assertEqual(short, 2500)
         self.assertGreater(upload_benches.sweep_times(Options, 64000)["measure_ms"], 4 * short)
+
+    def test_the_bodies_of_the_gateways_are_as_large_as_they_say(self):
+        self.assertEqual(len(gateway_benches.small_body()), 200)
+        batch = gateway_benches.batch_body()
+        self.assertEqual(len(json.loads(batch)["changes"]), 100)
+        self.assertTrue(45000 < len(batch) < 55000, len(batch))
+        for body, notes in ((gateway_benches.small_body(), 1), (batch, 100)):
+            self.assertEqual(body.count('"notes"'), notes)
+
+    def test_what_h2load_prints_is_read(self):
+        text = ("finished in %s, 1.00 req/s, 1KB/s\n"
+                "requests: 10 total, 10 started, 9 done, 9 succeeded, 0 failed, 0 errored\n"
+                "status codes: %d 2xx, %d 3xx, %d 4xx, %d 5xx\n")
+        self.assertEqual(gateway_benches.h2load_figures(text % ("1.50s", 9, 0, 0, 0)), (9, 1.5))
+        self.assertEqual(gateway_benches.h2load_figures(text % ("500ms", 9, 0, 0, 0)), (9, 0.5))
+        for codes in ((8, 0, 1, 0), (8, 0, 0, 1), (0, 0, 0, 0)):
+            with self.assertRaises(stack.BenchError):
+                gateway_benches.h2load_figures(text % (("1s",) + codes))
+        with self.assertRaises(stack.BenchError):
+            gateway_benches.h2load_figures("h2load: no such option")
+
+    def test_without_h2load_only_http1_is_measured(self):
+        self.assertEqual(len(gateway_benches.kinds(True)), 4)
+        self.assertTrue(all("HTTP/1.1" in name
+                            for name, _, _, _ in gateway_benches.kinds(False)))
+
+    def test_a_peer_that_is_not_installed_is_left_out(self):
+        class Options:
+            root = "/nowhere"
+            rounds, seconds = 1, 2
+        self.assertIsNone(gateway_benches.peers_of(Options))
+        found, loads = report.Report("x", "X"), gateway_benches.kinds(False)
+        runs = {(name, gateway_benches.OURS): [(100.0, 20.0)] for name, _, _, _ in loads}
+        gateway_benches.tables(found, Options, runs, loads, False)
+        self.assertEqual((len(found.tables[0]["rows"]), found.checks), (2, []))
+
+    def test_gateways_are_compared_round_by_round(self):
+        class Options:
+            rounds, seconds = 2, 2
+        loads = gateway_benches.kinds(False)[:1]
+        name = loads[0][0]
+        runs = {(name, gateway_benches.OURS): [(100.0, 10.0), (50.0, 20.0)],
+                (name, gateway_benches.PEER): [(10.0, 90.0), (10.0, 180.0)]}
+        found = report.Report("x", "X")
+        gateway_benches.tables(found, Options, runs, loads, True)
+        self.assertEqual(found.tables[0]["rows"][0][-2:], [7.5, 9.0])
+        self.assertTrue(found.checks[0]["holds"])
 
     def test_a_counter_is_the_sum_of_its_series(self):
         page = "# TYPE a counter\na{b=\"c d\"} 2\na{b=\"e\"} 3.5\na_more 7\n"
