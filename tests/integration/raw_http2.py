@@ -10,7 +10,8 @@ import struct
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEAD = 9
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_HEADERS, ACK = 4, 1
+CONTINUATION = 9
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
 INITIAL_WINDOW_SETTING, WINDOW_DEFAULT, WINDOW_MAX = 4, 65535, (1 << 31) - 1
 FRAME_BYTES = 16384
 
@@ -44,11 +45,14 @@ def hello(device):
 
 
 class RawClient:
-    """A connection to a Unix socket."""
+    """A connection to a Unix socket, or to a port of this machine."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+    def __init__(self, where):
+        if isinstance(where, int):
+            self.socket = socket.create_connection(("127.0.0.1", where))
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(where)
         self.windows = {0: WINDOW_DEFAULT}
         self.initial, self.next_stream, self.input = WINDOW_DEFAULT, 1, b""
         self.ended, self.closed = {}, False  # by stream: its last block of headers, compressed
@@ -72,23 +76,40 @@ class RawClient:
         """Whether the service has ended the call, or the connection."""
         return self.closed or stream in self.ended
 
-    def call(self, method, bearer):
-        """Begins a call; returns its stream."""
+    def call(self, method, bearer, content_type="application/grpc", more=()):
+        """Begins a call, with more headers; returns its stream."""
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         fields = [(":method", "POST"), (":scheme", "http"), (":path", "/" + method),
-                  (":authority", "raw"), ("content-type", "application/grpc"), ("te", "trailers"),
+                  (":authority", "raw"), ("content-type", content_type), ("te", "trailers"),
                   ("authorization", "Bearer " + bearer)]
-        block = b"".join(_literal(*field) for field in fields)
         self.windows[stream] = self.initial
-        self.send(_frame(HEADERS, END_HEADERS, stream, block))
+        self.send_headers(stream, fields + list(more))
         return stream
+
+    def send_headers(self, stream, fields, end=False):
+        """Sends a block of headers, in as many frames as it takes."""
+        block = b"".join(_literal(*field) for field in fields)
+        kind, flags = HEADERS, END_STREAM if end else 0
+        while len(block) > FRAME_BYTES:
+            self.send(_frame(kind, flags, stream, block[:FRAME_BYTES]))
+            kind, flags, block = CONTINUATION, 0, block[FRAME_BYTES:]
+        self.send(_frame(kind, flags | END_HEADERS, stream, block))
+
+    def end(self, stream):
+        """Ends the request."""
+        self.send(_frame(DATA, END_STREAM, stream))
+
+    def reset(self, stream, code):
+        """Ends the stream in the middle of whatever it is in."""
+        self.send(_frame(RESET, 0, stream, struct.pack(">I", code)))
 
     def begin_message(self, stream, size):
         """Announces a message of that size; its bytes are `push`'s."""
         self.push(stream, b"\0" + struct.pack(">I", size))
 
     def push(self, stream, data, seconds=5):
-        """Sends bytes as far as the service lets it, and waits at most so long for it to."""
+        """Sends bytes as far as the service lets it, and waits at most so long for it to; returns
+        how many it took."""
         sent = 0
         while sent < len(data) and not self.has_ended(stream):
             size = min(len(data) - sent, FRAME_BYTES, self.windows[0], self.windows[stream])
@@ -101,6 +122,7 @@ class RawClient:
             self.windows[stream] -= size
             sent += size
             self.take(0)
+        return sent
 
     def take(self, seconds):
         """Takes what the service has sent; False when nothing came in that time."""
