@@ -7,7 +7,7 @@
 #include "gateway/grpc_web.h"
 
 enum {
-    WEB_OUT_FILL = 128 << 10,   /* waiting for the client: more stays with the relay */
+    WEB_OUT_FILL = 128 << 10,   /* waiting for the client: more stays with the relay, and counts */
     WEB_QUEUE_FILL = 256 << 10, /* waiting for the service: the client pauses */
 };
 
@@ -59,7 +59,10 @@ static void web_append(struct exchange_web *web, struct slice bytes) {
  * no quartet wait for the next. */
 static size_t web_ready(struct exchange_web *web) {
     struct slice ready = grpc_relay_ready(&web->relay);
-    if (!web->is_text || grpc_relay_ended(&web->relay))
+    bool all = ready.size <= WEB_OUT_FILL;
+    if (!all)
+        ready = slice_first(ready, WEB_OUT_FILL);
+    if (!web->is_text || (all && grpc_relay_ended(&web->relay)))
         return ready.size;
     struct grpc_tracker tracker = web->tracker;
     bool whole =

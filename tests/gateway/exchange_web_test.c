@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "tests/gateway/worker_fixture.h"
 
-enum { PIECE = 16 << 10, UNTAKEN_MAX = 512 << 10, MESSAGE = 3 << 20 };
+enum { PIECE = 16 << 10, UNTAKEN_MAX = 512 << 10, MESSAGE = 3 << 20, ANSWER = 1000000 };
 
 static const char text_type[] = "application/grpc-web-text+proto";
 static const char binary_type[] = "application/grpc-web+proto";
@@ -72,6 +72,40 @@ static void what_comes_after_the_end_is_taken(void **state) {
         assert_int_equal(http_client.taken, body.size);
         exchange_close(http_client.exchange);
         buffer_done(&body);
+    }
+}
+
+static void what_a_client_does_not_take_waits_where_it_counts(void **state) {
+    (void)state;
+    for (int text = 0; text < 2; text++) {
+        struct buffer message, answer, plain;
+        body_make(&message, ANSWER, false);
+        buffer_init(&answer, 4 * ANSWER);
+        buffer_init(&plain, 4 * ANSWER);
+        http_begin("/p.S/M", text ? text_type : binary_type);
+        http_body_end();
+        service_answer(service, buffer_slice(&message));
+        both_turn();
+        for (int turn = 0; turn < 3; turn++) {
+            struct slice ready = exchange_ready(http_client.exchange);
+            assert_in_range(ready.size, 1, 256 << 10);
+            assert_true(atomic_load(&gateway.buffered_bytes) > ANSWER / 2);
+            buffer_append(&answer, ready);
+            exchange_take(http_client.exchange, ready.size);
+        }
+        http_take(&answer);
+        assert_true(exchange_is_over(http_client.exchange));
+        exchange_close(http_client.exchange);
+        for (struct slice rest = buffer_slice(&answer); text && rest.size > 0;
+             rest = slice_after(rest, 4))
+            assert_true(base64_decode(slice_first(rest, 4), &plain));
+        struct slice got = buffer_slice(text ? &plain : &answer);
+        assert_true(slice_starts_with(got, buffer_slice(&message)));
+        assert_non_null(
+            memmem(got.data + message.size, got.size - message.size, "grpc-status: 0\r\n", 16));
+        buffer_done(&message);
+        buffer_done(&answer);
+        buffer_done(&plain);
     }
 }
 
@@ -156,6 +190,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_WORKER(a_client_waits_for_a_service_that_does_not_read),
         TEST_WORKER(what_comes_after_the_end_is_taken),
+        TEST_WORKER(what_a_client_does_not_take_waits_where_it_counts),
         TEST_WORKER(broken_base64_is_refused_wherever_it_breaks),
         TEST_WORKER(it_lives_through_every_failed_allocation),
     };

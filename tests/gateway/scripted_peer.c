@@ -54,13 +54,19 @@ void scripted_peer_accept(struct scripted_peer *peer, const struct scripted_even
     nghttp2_submit_settings(peer->session, NGHTTP2_FLAG_NONE, NULL, 0);
 }
 
+/* Tells whether the socket takes a frame whole. */
+static bool peer_has_room(const struct scripted_peer *peer) {
+    struct pollfd writer = {.fd = peer->fd, .events = POLLOUT};
+    return peer->fd >= 0 && poll(&writer, 1, 0) > 0;
+}
+
 void scripted_peer_turn(struct scripted_peer *peer) {
     uint8_t bytes[64 << 10];
     const uint8_t *frames;
     ssize_t size;
     while (peer->fd >= 0 && (size = recv(peer->fd, bytes, sizeof bytes, 0)) > 0)
         assert_int_equal(nghttp2_session_mem_recv(peer->session, bytes, (size_t)size), size);
-    while (peer->fd >= 0 && (size = nghttp2_session_mem_send(peer->session, &frames)) > 0) {
+    while (peer_has_room(peer) && (size = nghttp2_session_mem_send(peer->session, &frames)) > 0) {
         ssize_t sent = send(peer->fd, frames, (size_t)size, MSG_NOSIGNAL);
         if (sent < 0 && errno == EPIPE) /* the other side has closed */
             scripted_peer_hang_up(peer);
