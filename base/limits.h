@@ -43,6 +43,10 @@ enum {
     BUNDLE_BYTES_MAX = 64 << 20,
     BUNDLE_CHUNK_BYTES = 1 << 20, /* before compression */
     RECORD_KEYS_MAX = 1000,       /* in one GetRecords or PutRecords */
+    AUDIT_PARTS_MAX = 256,        /* ranges of a kind of data in one audit */
+    AUDIT_RECORDS_MAX = 65536,    /* looked through for a kind of data, tombstones included … */
+    AUDIT_BYTES_MAX = 64 << 20,   /* … and their data; where either ends, the next call goes on */
+    AUDIT_ANSWER_BYTES_MAX = 4 << 20, /* data of records that an audit's answer brings */
 
     /* HTTP */
     HTTP_REQUEST_LINE_MAX = 16 << 10,
@@ -75,6 +79,7 @@ _Static_assert(SYNC_BATCH_BYTES_MAX <= GRPC_MESSAGE_MAX, "");
 _Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
 _Static_assert(SYNC_BATCH_BYTES_MAX <= STREAMS_MEMORY_MAX, "");
 _Static_assert(2 * GRPC_MESSAGE_MAX <= MESSAGES_BYTES_MAX, "no one message takes it all");
+_Static_assert(CHANGE_DATA_MAX <= AUDIT_ANSWER_BYTES_MAX, "an audit brings any record");
 _Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
                "a body that HTTP accepts fits the service's message");
 

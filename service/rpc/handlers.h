@@ -36,6 +36,9 @@ void device_register_handle(struct rpc_call *call);
 void device_list_handle(struct rpc_call *call);
 void device_revoke_handle(struct rpc_call *call);
 
+/* SyncService: checksums of ranges. */
+void audit_range_handle(struct rpc_call *call);
+
 /* RecordService, for callers with the role "service". */
 void records_put_handle(struct rpc_call *call);
 void records_get_handle(struct rpc_call *call);

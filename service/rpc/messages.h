@@ -9,6 +9,7 @@
 #include "google/protobuf/timestamp.pb-c.h"
 #include "service/core/model.h"
 #include "service/rpc/call.h"
+#include "travelsense/sync/v1/audit.pb-c.h"
 #include "travelsense/sync/v1/bundle.pb-c.h"
 #include "travelsense/sync/v1/change.pb-c.h"
 #include "travelsense/sync/v1/config.pb-c.h"

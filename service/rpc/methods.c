@@ -47,7 +47,7 @@ static const struct sync_service_server sync_rows = {
     .register_device = {device_register_handle, &writes},
     .list_devices = {device_list_handle, &reads},
     .revoke_device = {device_revoke_handle, &writes},
-    .audit_range = {NULL, &reads},
+    .audit_range = {audit_range_handle, &reads},
 };
 
 static const struct record_service_server record_rows = {

@@ -68,7 +68,7 @@ class Grpc(Case):
         self.assertIn("Code: Unauthenticated", run.stderr)
 
     def test_what_is_not_there_yet_says_so(self):
-        self.refused("Unimplemented", SYNC + "/AuditRange", {})
+        self.refused("Unimplemented", RECORDS + "/EraseUser", {}, bearer=self.service())
 
     def test_faults_beyond_what_trailers_hold_are_counted(self):
         batch = {"changes": [{"id": str(n), "type": "CHANGE_TYPE_CREATE", "data": {},
