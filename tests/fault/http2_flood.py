@@ -100,7 +100,8 @@ class PingUnread(Ping):
 
 
 class EmptyData(Attack):
-    opening = OPENING + frame(HEADERS, END_HEADERS, 1, head(b"/api/offline/changes", b"POST"))
+    opening = OPENING + frame(HEADERS, END_HEADERS, 1, head(
+        b"/api/offline/changes", b"POST", literal(b"authorization", b"Bearer any")))
 
     def more(self):
         return frame(DATA, 0, 1) * BATCH

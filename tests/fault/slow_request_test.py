@@ -12,9 +12,10 @@ import http2_flood as h2  # noqa: E402
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 1000
 POST = (b"POST /api/offline/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-        b"Content-Type: application/json\r\n\r\n")
+        b"Authorization: Bearer any\r\nContent-Type: application/json\r\n\r\n")
 H2_POST = h2.OPENING + h2.frame(h2.HEADERS, h2.END_HEADERS, 1,
-                                h2.head(b"/api/offline/changes", b"POST"))
+                                h2.head(b"/api/offline/changes", b"POST") +
+                                h2.literal(b"authorization", b"Bearer any"))
 LONG = h2.GET + h2.literal(b"x-long", b"x" * 1000)
 CONTINUED = h2.frame(h2.CONTINUATION, 0, 1, h2.literal(b"x", b"y"))
 # Name, what is sent at once, what then comes byte by byte, what the answer must hold.

@@ -157,7 +157,8 @@ class Framing(edge.Case):
     def test_an_ambiguous_body_is_refused_and_the_connection_closed(self):
         # The gateway's own path refuses POST by the head; what comes then must still close.
         head = (b"POST /api/offline/changes HTTP/1.1\r\nHost: localhost\r\n"
-                b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+                b"Authorization: Bearer any\r\nContent-Type: application/json\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")
         for name, body in CHUNKS:
             with self.subTest(name):
                 data = head + body + SMUGGLED
@@ -178,8 +179,9 @@ class Framing(edge.Case):
         large = b"x" * (64 << 10)
         for data, status in ((get(target=b"/" + large), 414), (get(b"A: " + large + b"\r\n"), 431),
                              (get(b"A: b\r\n" * 200), 431), (large, 414), (get(large), 431),
-                             (CHUNKED.replace(b"/healthz", b"/api/offline/changes") + b"1;" +
-                              large, 431)):
+                             (CHUNKED.replace(PATH, b"/api/offline/changes").replace(
+                                 HOST, HOST + b"Authorization: Bearer any\r\n") + b"1;" + large,
+                              431)):
             with self.subTest(data=data[:40]):
                 self.check_refusal(edge.talk(self.stack.http_port, data), status)
 

@@ -296,6 +296,11 @@ static void inbox_read(struct oracle *oracle, const struct write_set *set, struc
             set->rows[i].table == TABLE_CONFLICT && slice_equal(set->rows[i].key, id) &&
             conflict_unpack(set->rows[i].value, &world->arena, &oracle->conflict) == SYNC_OK;
     SIM_HOLDS(world, oracle->is_kept, "%s is in no inbox", change->id);
+    SIM_HOLDS(world,
+              conflict_expand(&oracle->conflict,
+                              oracle->after.deleted ? SLICE_EMPTY : oracle->after.document,
+                              &world->arena) == SYNC_OK,
+              "%s: the inbox cannot give the sides back", change->id);
     SIM_HOLDS(world, change->kind == CHANGE_DELETE || oracle->conflict.has_client,
               "%s: the inbox has no client's side", change->id);
     SIM_HOLDS(world,
