@@ -90,6 +90,7 @@ static void on_settled(struct grpc_relay *relay) {
 
 static void on_broken(struct grpc_relay *relay, bool refused) {
     struct http2_stream *stream = stream_of(relay);
+    stream->refused = refused;
     nghttp2_submit_rst_stream(stream->server->session, NGHTTP2_FLAG_NONE, stream->id,
                               refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
     connection_wake(stream->server->connection);

@@ -231,16 +231,19 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
-    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
-        struct http2_stream *stream =
-            nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-        if (stream && stream->relay)
-            http2_grpc_sent(stream);
-    }
+    struct http2_stream *stream =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    bool is_end = frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    if (is_end && stream && stream->relay)
+        http2_grpc_sent(stream);
+    bool is_reset = frame->hd.type == NGHTTP2_RST_STREAM;
     struct gateway *gateway = server->connection->worker->gateway;
-    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
+    if (is_reset && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
         metric_add(gateway_metrics_series(gateway->metrics)->streams_reset, 1);
-    http2_guard_sent(&server->guard, session, frame);
+    if (is_reset && stream && stream->refused)
+        http2_guard_invalid(&server->guard, &frame->hd); /* the service's doing: no attack */
+    else
+        http2_guard_sent(&server->guard, session, frame);
     return 0;
 }
 

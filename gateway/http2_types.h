@@ -39,7 +39,8 @@ struct http2_stream {
     uint64_t content_length;
     uint64_t moved_us; /* when bytes of the answer last left */
     bool too_large, no_memory;
-    bool ended; /* the request */
+    bool ended;   /* the request */
+    bool refused; /* reset for no fault of the client's */
 };
 
 /* Puts a stream among the server's. */

@@ -6,11 +6,12 @@ import random
 import signal
 import struct
 import time
+import unittest
 import urllib.request
 
 import harness
 from harness import Case
-from raw_http2 import RawClient, hello
+from raw_http2 import RawClient, RefusingService, hello
 
 CHECK, WATCH = "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"
 SYNC = "travelsense.sync.v1.SyncService/Sync"
@@ -125,6 +126,26 @@ class PassThrough(Case):
         self.assertTrue(all(0 < size < 3 * MB for size in taken), taken)
         client.close()
         self.assert_nothing_is_left()
+
+
+class Refused(unittest.TestCase):
+    """Calls that the service refuses."""
+
+    def test_they_are_not_held_against_their_client(self):
+        stack = harness.Stack()
+        self.addCleanup(stack.discard)
+        service = RefusingService(stack.path("sync.sock"))
+        self.addCleanup(service.close)
+        stack.start_gateway()
+        client = RawClient(stack.grpc_port)
+        self.addCleanup(client.close)
+        for _ in range(120):
+            stream = client.call("no.Such/Method", "none")
+            client.push(stream, EMPTY)
+            client.end(stream)
+            while not client.has_ended(stream):
+                self.assertTrue(client.take(WAIT_SECONDS))
+        self.assertFalse(client.closed, "the client was told to calm down")
 
 
 if __name__ == "__main__":

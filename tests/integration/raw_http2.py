@@ -6,12 +6,14 @@ size.
 import select
 import socket
 import struct
+import threading
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEAD = 9
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 CONTINUATION = 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
+REFUSED_STREAM = 7
 INITIAL_WINDOW_SETTING, WINDOW_DEFAULT, WINDOW_MAX = 4, 65535, (1 << 31) - 1
 FRAME_BYTES = 16384
 
@@ -161,3 +163,37 @@ class RawClient:
             self.ended[stream] = payload if kind == HEADERS else self.ended.get(stream, b"")
         elif kind == GOAWAY:
             self.closed = True
+
+
+class RefusingService:
+    """A service on a Unix socket that greets whoever connects, and refuses every call."""
+
+    def __init__(self, path):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        try:
+            while True:
+                client = self.listener.accept()[0]
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        except OSError:
+            pass
+
+    @staticmethod
+    def _serve(client):
+        with client, client.makefile("rb") as stream:
+            client.sendall(_frame(SETTINGS, 0, 0))
+            stream.read(len(PREFACE))
+            while head := stream.read(FRAME_HEAD):
+                stream.read(int.from_bytes(head[:3], "big"))
+                if head[3] == HEADERS:
+                    client.sendall(_frame(RESET, 0, int.from_bytes(head[5:], "big"),
+                                          struct.pack(">I", REFUSED_STREAM)))
+                elif head[3] == SETTINGS and not head[4] & ACK:
+                    client.sendall(_frame(SETTINGS, ACK, 0))
