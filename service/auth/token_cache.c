@@ -13,8 +13,10 @@ struct cached_token {
     uint64_t used; /* the cache's count at the last use; 0: free */
 };
 
+/* Places are made at their first use: a table of thousands of tokens does not take the pages of one
+ * of all that it may hold. */
 struct cached_set {
-    struct cached_token ways[WAYS];
+    struct cached_token *ways[WAYS]; /* NULL: not made yet, and the next ones neither */
 };
 
 struct token_cache {
@@ -41,6 +43,9 @@ struct token_cache *token_cache_close(struct token_cache *cache) {
         return NULL;
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_destroy(&cache->locks[i]);
+    for (size_t i = 0; cache->sets && i < cache->sets_count; i++)
+        for (size_t way = 0; way < WAYS; way++)
+            memory_free(cache->sets[i].ways[way]);
     memory_free(cache->sets);
     memory_free(cache);
     return NULL;
@@ -53,11 +58,26 @@ static size_t set_index(const struct token_cache *cache, const uint8_t digest[SH
 }
 
 static struct cached_token *set_find(struct cached_set *set, const uint8_t digest[SHA256_SIZE]) {
-    for (size_t i = 0; i < WAYS; i++) {
-        if (set->ways[i].used && memcmp(set->ways[i].digest, digest, SHA256_SIZE) == 0)
-            return &set->ways[i];
+    for (size_t i = 0; i < WAYS && set->ways[i]; i++) {
+        if (set->ways[i]->used && memcmp(set->ways[i]->digest, digest, SHA256_SIZE) == 0)
+            return set->ways[i];
     }
     return NULL;
+}
+
+/* The place for a newcomer: one that is free (0), or is made now, or was used longest ago. NULL
+ * without memory for the first of a set. */
+static struct cached_token *set_place(struct cached_set *set) {
+    struct cached_token *place = NULL;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (!set->ways[i] && (!place || place->used))
+            set->ways[i] = memory_zalloc(1, sizeof *set->ways[i]);
+        if (!set->ways[i])
+            break;
+        if (!place || set->ways[i]->used < place->used)
+            place = set->ways[i];
+    }
+    return place;
 }
 
 bool token_cache_find(struct token_cache *cache, const uint8_t digest[SHA256_SIZE], int64_t now_us,
@@ -82,30 +102,21 @@ void token_cache_put(struct token_cache *cache, const uint8_t digest[SHA256_SIZE
     struct cached_set *set = &cache->sets[index];
     pthread_mutex_lock(&cache->locks[index % LOCKS]);
     struct cached_token *place = set_find(set, digest);
-    for (size_t i = 0; !place && i < WAYS; i++) {
-        if (!set->ways[i].used)
-            place = &set->ways[i];
+    if (!place)
+        place = set_place(set);
+    if (place) {
+        memcpy(place->digest, digest, SHA256_SIZE);
+        place->identity = *identity;
+        place->used = ++cache->uses[index % LOCKS];
     }
-    if (!place) {
-        place = &set->ways[0];
-        for (size_t i = 1; i < WAYS; i++) {
-            if (set->ways[i].used < place->used)
-                place = &set->ways[i];
-        }
-    }
-    memcpy(place->digest, digest, SHA256_SIZE);
-    place->identity = *identity;
-    place->used = ++cache->uses[index % LOCKS];
     pthread_mutex_unlock(&cache->locks[index % LOCKS]);
 }
 
 void token_cache_clear(struct token_cache *cache) {
     for (size_t index = 0; index < cache->sets_count; index++) {
         pthread_mutex_lock(&cache->locks[index % LOCKS]);
-        for (size_t i = 0; i < WAYS; i++) {
-            if (cache->sets[index].ways[i].used)
-                cache->sets[index].ways[i].used = 0;
-        }
+        for (size_t i = 0; i < WAYS && cache->sets[index].ways[i]; i++)
+            cache->sets[index].ways[i]->used = 0;
         pthread_mutex_unlock(&cache->locks[index % LOCKS]);
     }
 }

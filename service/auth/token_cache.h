@@ -18,7 +18,7 @@ struct token_cache *token_cache_close(struct token_cache *cache);
 bool token_cache_find(struct token_cache *cache, const uint8_t digest[SHA256_SIZE], int64_t now_us,
                       struct identity *ret_identity);
 
-/* Remembers. */
+/* Remembers; without memory for it, does not. */
 void token_cache_put(struct token_cache *cache, const uint8_t digest[SHA256_SIZE],
                      const struct identity *identity);
 

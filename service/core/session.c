@@ -259,7 +259,7 @@ static void next_of_end(struct session *session, struct session_action *ret_acti
     }
     session->phase = SESSION_ENDED;
     ret_action->kind = SESSION_END;
-    ret_action->error = session->error;
+    session_end_error(session, &ret_action->error);
     ret_action->retry_after_us = session->retry_after_us;
 }
 

@@ -19,7 +19,7 @@ const struct session_settings session_settings_default = {
 };
 
 /* An idle session is little more than this. */
-_Static_assert(sizeof(struct session) <= 1792, "ten thousand of them stay small");
+_Static_assert(sizeof(struct session) <= 1024, "ten thousand of them stay small");
 
 enum sync_status session_open(const struct session_settings *settings, int64_t token_expires_us,
                               struct session_time now, struct session **ret_session) {
@@ -65,6 +65,7 @@ struct session *session_close(struct session *session) {
     buffer_done(&session->conflicts);
     memory_free(session->sent_lap_cursor);
     memory_free(session->sent);
+    memory_free(session->error);
     memory_free(session);
     return NULL;
 }
@@ -76,7 +77,21 @@ void session_end_with(struct session *session, const struct sync_error *error) {
     if (session->is_ending)
         return;
     session->is_ending = true;
-    session->error = *error;
+    session->end_status = error->status;
+    if (error->status == SYNC_OK)
+        return;
+    session->error = memory_alloc(sizeof *error);
+    if (session->error)
+        *session->error = *error;
+}
+
+void session_end_error(const struct session *session, struct sync_error *ret_error) {
+    assert(session->is_ending);
+    *ret_error = (struct sync_error){.status = SYNC_OK};
+    if (session->error)
+        *ret_error = *session->error;
+    else if (session->end_status != SYNC_OK)
+        sync_error_of(ret_error, session->end_status);
 }
 
 void session_end(struct session *session, enum sync_status status, const char *reason,
@@ -108,9 +123,9 @@ static size_t received_bytes(const struct session_received *received) {
 }
 
 static size_t memory_held(const struct session *session) {
-    size_t bytes = sizeof *session + session->conflicts.capacity +
-                   session->sent_capacity * sizeof *session->sent + received_bytes(session->hello) +
-                   received_bytes(session->token);
+    size_t bytes = sizeof *session + (session->error ? sizeof *session->error : 0) +
+                   session->conflicts.capacity + session->sent_capacity * sizeof *session->sent +
+                   received_bytes(session->hello) + received_bytes(session->token);
     for (int i = 0; i < SESSION_REQUEST_KINDS; i++)
         bytes += session->requests[i] ? sizeof *session->requests[i] : 0;
     for (const struct session_received *batch = session->batches; batch; batch = batch->next)

@@ -140,7 +140,8 @@ struct session {
     uint64_t report_us;
 
     bool is_ending;
-    struct sync_error error;
+    enum sync_status end_status;
+    struct sync_error *error; /* why it ends; NULL: as `end_status` says */
 };
 
 /* ---- session.c */
@@ -162,6 +163,8 @@ struct session_request *session_ask(struct session *session, enum session_reques
 void session_end(struct session *session, enum sync_status status, const char *reason,
                  const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
 void session_end_with(struct session *session, const struct sync_error *error);
+/* Why it ends. Without memory for the reason, the status alone says it. */
+void session_end_error(const struct session *session, struct sync_error *ret_error);
 void session_end_no_memory(struct session *session);
 
 /* Whether the session has said that it ends, or that it will once it is done. */

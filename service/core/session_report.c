@@ -37,7 +37,7 @@ struct session_request *session_ask_report(struct session *session) {
 
 /* What became of the operation. A device that says bye has what it came for. */
 static int last_status(const struct session *session) {
-    switch (session->error.status) {
+    switch (session->end_status) {
     case SYNC_OK:
         return STATUS_COMPLETED;
     case SYNC_ERR_CANCELLED:
@@ -57,8 +57,8 @@ struct session_request *session_ask_last_report(struct session *session) {
     if (!request)
         return NULL;
     request->report.is_last = true;
-    if (status == STATUS_FAILED)
+    if (status == STATUS_FAILED && session->error)
         request->report.error =
-            session->error.message[0] ? session->error.message : session->error.reason;
+            session->error->message[0] ? session->error->message : session->error->reason;
     return request;
 }

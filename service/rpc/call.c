@@ -44,6 +44,32 @@ void rpc_call_set_device(struct rpc_call *call, struct slice device) {
         call->device = copy;
 }
 
+/* Takes what the logs name a call by out of the metadata; false without memory. */
+static bool call_keep_ids(struct rpc_call *call) {
+    struct slice id = call->request_id, trace = call->trace_id;
+    if (id.size + trace.size == 0)
+        return true;
+    call->ids = memory_alloc(id.size + trace.size);
+    if (!call->ids)
+        return false;
+    if (id.size > 0)
+        memcpy(call->ids, id.data, id.size);
+    if (trace.size > 0)
+        memcpy(call->ids + id.size, trace.data, trace.size);
+    call->request_id.data = call->ids;
+    call->trace_id.data = call->ids + id.size;
+    return true;
+}
+
+void rpc_call_settle(struct rpc_call *call) {
+    if (call_keep_ids(call)) {
+        grpc_metadata_array_destroy(&call->metadata);
+        grpc_metadata_array_init(&call->metadata);
+    }
+    arena_done(&call->arena);
+    arena_init(&call->arena, CALL_ARENA_MAX);
+}
+
 struct ProtobufCMessage *rpc_call_unpack(struct rpc_call *call,
                                          const struct ProtobufCMessageDescriptor *descriptor) {
     struct sync_error error;
@@ -165,6 +191,7 @@ static void call_release(struct rpc_call *call) {
     call_drop_message(call);
     grpc_slice_unref(call->status_text);
     grpc_slice_unref(call->trailer.value);
+    memory_free(call->ids);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
     grpc_call_unref(call->call);

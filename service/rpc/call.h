@@ -53,6 +53,9 @@ struct rpc_method {
 /* The call's surroundings. */
 struct service *rpc_call_service(struct rpc_call *call);
 struct arena *rpc_call_arena(struct rpc_call *call);
+/* Gives back what a call that lives long does not need: what it came with, and what its arena
+ * holds. By its handler, before it takes anything of the arena. */
+void rpc_call_settle(struct rpc_call *call);
 const struct identity *rpc_call_identity(const struct rpc_call *call);
 /* When the call arrived, by the service's clock. */
 int64_t rpc_call_received_us(const struct rpc_call *call);

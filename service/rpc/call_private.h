@@ -75,7 +75,8 @@ struct rpc_call {
     grpc_metadata_array metadata;
     struct method_entry *entry;
     struct identity identity;
-    struct slice request_id, trace_id; /* in `metadata` */
+    struct slice request_id, trace_id; /* in `metadata`, or in `ids` */
+    uint8_t *ids;                      /* owned; of a call that has settled, or NULL */
     struct slice device;               /* in the arena, or empty */
     size_t faults;                     /* found by the gateway */
     bool takes_details;                /* as a message before the status */

@@ -46,6 +46,9 @@ static grpc_server *library_server(size_t messages_bytes_max) {
         {GRPC_ARG_INTEGER,
          GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
          {.integer = ALGORITHMS_IDENTITY}},
+        /* nor the filters for them, which every call pays for with its memory */
+        {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, {.integer = 0}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, {.integer = 0}},
         {GRPC_ARG_INTEGER,
          GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
          {.integer = PING_INTERVAL_MIN_MS}},

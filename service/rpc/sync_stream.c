@@ -409,14 +409,6 @@ static bool stream_run(struct wake *wake, unsigned causes) {
 
 /* ---- Its beginning */
 
-/* Gives the call's own memory back: a stream lives long, and needs none of it. */
-static void call_release_arena(struct rpc_call *call) {
-    struct arena *arena = rpc_call_arena(call);
-    size_t size_max = arena->size_max;
-    arena_done(arena);
-    arena_init(arena, size_max);
-}
-
 static enum sync_status stream_make(struct rpc_call *call, struct sync_streams *streams,
                                     struct sync_stream **ret_stream) {
     struct sync_stream *stream = memory_zalloc(1, sizeof *stream);
@@ -457,7 +449,7 @@ void sync_stream_handle(struct rpc_call *call) {
         rpc_call_fail_later(call, &error, decision.retry_after_us / 1000);
         return;
     }
-    call_release_arena(call);
+    rpc_call_settle(call);
     struct sync_stream *stream;
     enum sync_status status = stream_make(call, streams, &stream);
     if (status != SYNC_OK) {

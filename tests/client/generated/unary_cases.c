@@ -85,6 +85,17 @@ static bool a_traveller_is_no_service(const struct calls *calls) {
     return true;
 }
 
+static bool a_compressed_call_is_refused(const struct calls *calls) {
+    PB(GetSyncConfigRequest) request = PB_INIT(GET_SYNC_CONFIG_REQUEST);
+    struct stub_options options = {.timeout_ms = 20000, .compression = STUB_COMPRESSION_GZIP};
+    EXPECT(sync_service_get_sync_config(calls->traveller, &request, &options, NULL, NULL) ==
+           STUB_UNIMPLEMENTED);
+    options.compression = STUB_COMPRESSION_NONE;
+    EXPECT(sync_service_get_sync_config(calls->traveller, &request, &options, NULL, NULL) ==
+           STUB_OK);
+    return true;
+}
+
 const struct calls_case unary_cases[] = {
     {"a_unary_call_is_answered", a_unary_call_is_answered},
     {"a_record_comes_back_as_it_was_put", a_record_comes_back_as_it_was_put},
@@ -92,5 +103,6 @@ const struct calls_case unary_cases[] = {
     {"faults_of_form_are_told_by_field", faults_of_form_are_told_by_field},
     {"without_a_token_nobody_is_served", without_a_token_nobody_is_served},
     {"a_traveller_is_no_service", a_traveller_is_no_service},
+    {"a_compressed_call_is_refused", a_compressed_call_is_refused},
     {NULL, NULL},
 };
