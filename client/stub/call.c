@@ -348,7 +348,7 @@ grpc_op call_status_operation(struct stub_call *call) {
     return operation;
 }
 
-void call_start(struct stub_call *call, enum stub_event event, const grpc_op *operations,
+void call_batch(struct stub_call *call, enum stub_event event, const grpc_op *operations,
                 size_t count) {
     assert(!call->due[event]);
     grpc_call *made = call->call;
@@ -361,7 +361,7 @@ void call_start(struct stub_call *call, enum stub_event event, const grpc_op *op
     (void)error;
 }
 
-bool call_wait(struct stub_call *call, enum stub_event event) {
+bool call_await(struct stub_call *call, enum stub_event event) {
     assert(!call->loop);
     if (!call->due[event])
         return false;
@@ -372,7 +372,7 @@ bool call_wait(struct stub_call *call, enum stub_event event) {
     return came.success;
 }
 
-bool call_wait_until(struct stub_call *call, enum stub_event event, uint64_t until_us) {
+bool call_await_until(struct stub_call *call, enum stub_event event, uint64_t until_us) {
     assert(!call->loop);
     if (call->due[event])
         call->due[event] =
@@ -405,7 +405,7 @@ void call_try_end(struct stub_call *call) {
         grpc_call_unref(made);
 }
 
-void call_post(struct stub_call *call) {
+void call_notice(struct stub_call *call) {
     if (atomic_exchange(&call->is_posted, true))
         return;
     loop_announce(call->loop, call);
@@ -431,7 +431,7 @@ void stub_call_cancel(struct stub_call *call) {
         if (call->call)
             grpc_call_cancel(call->call, NULL);
         if (call->phase == PHASE_WAITING && call->loop)
-            call_post(call);
+            call_notice(call);
         pthread_cond_signal(&call->cancelled);
     }
     pthread_mutex_unlock(&call->lock);
@@ -448,7 +448,7 @@ struct stub_call *stub_call_close(struct stub_call *call) {
         stub_call_cancel(call);
         if (call->is_stream) {
             call->is_closed = true;
-            call_post(call); /* stops its wait for another attempt */
+            call_notice(call); /* stops its wait for another attempt */
         }
     }
     call_drop(call);

@@ -161,20 +161,20 @@ size_t call_opening(struct stub_call *call, grpc_op *operations);
 grpc_op call_status_operation(struct stub_call *call);
 
 /* Starts a batch whose end is `event`. */
-void call_start(struct stub_call *call, enum stub_event event, const grpc_op *operations,
+void call_batch(struct stub_call *call, enum stub_event event, const grpc_op *operations,
                 size_t count);
 
 /* Waits for an event of a blocking call that is due; tells whether it went well. */
-bool call_wait(struct stub_call *call, enum stub_event event);
+bool call_await(struct stub_call *call, enum stub_event event);
 
-/* As call_wait, until a monotonic time; tells whether the event has come, however it went. */
-bool call_wait_until(struct stub_call *call, enum stub_event event, uint64_t until_us);
+/* As call_await, until a monotonic time; tells whether the event has come, however it went. */
+bool call_await_until(struct stub_call *call, enum stub_event event, uint64_t until_us);
 
 /* Releases the attempt and what it received; nothing of it is under way. */
 void call_try_end(struct stub_call *call);
 
 /* Has the loop look at the call. Any thread. */
-void call_post(struct stub_call *call);
+void call_notice(struct stub_call *call);
 
 /* Changes the phase. */
 void call_enter(struct stub_call *call, enum stub_phase phase);

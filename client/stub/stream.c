@@ -12,9 +12,9 @@ bool stream_try(struct stub_call *call) {
     grpc_op operations[OPERATIONS_MAX];
     size_t count = call_opening(call, operations);
     assert(count <= OPERATIONS_MAX);
-    call_start(call, EVENT_OPEN, operations, count);
+    call_batch(call, EVENT_OPEN, operations, count);
     grpc_op status = call_status_operation(call);
-    call_start(call, EVENT_STATUS, &status, 1);
+    call_batch(call, EVENT_STATUS, &status, 1);
     return true;
 }
 
@@ -43,7 +43,7 @@ enum stub_code stub_stream_open(struct stub_channel *channel, const struct stub_
 void stream_receive(struct stub_call *call) {
     grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
     operation.data.recv_message.recv_message = &call->incoming;
-    call_start(call, EVENT_RECEIVE, &operation, 1);
+    call_batch(call, EVENT_RECEIVE, &operation, 1);
 }
 
 bool stream_count(struct stub_call *call) {
@@ -200,21 +200,21 @@ void stub_stream_send_start(struct stub_call *call, const struct ProtobufCMessag
     if (!message_pack(message, &packed)) {
         call_fault(call, STUB_RESOURCE_EXHAUSTED, "The message is too large to be sent.");
         stub_call_cancel(call);
-        call_post(call);
+        call_notice(call);
         return;
     }
     call->sending = grpc_raw_byte_buffer_create(&packed, 1);
     grpc_slice_unref(packed);
     grpc_op operation = {.op = GRPC_OP_SEND_MESSAGE};
     operation.data.send_message.send_message = call->sending;
-    call_start(call, EVENT_SEND, &operation, 1);
+    call_batch(call, EVENT_SEND, &operation, 1);
 }
 
 void stub_stream_send_done_start(struct stub_call *call, stub_sent *sent, void *context) {
     assert(call->loop && call->method->client_streams && !call->sent && sent);
     call->sent = sent;
     call->sent_context = context;
-    call_start(call, EVENT_SEND, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1);
+    call_batch(call, EVENT_SEND, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1);
 }
 
 void stub_stream_receive_start(struct stub_call *call, stub_received *received, void *context) {
@@ -222,7 +222,7 @@ void stub_stream_receive_start(struct stub_call *call, stub_received *received, 
     call->received = received;
     call->received_context = context;
     if (call->is_receive_ended || call->phase == PHASE_WAITING)
-        call_post(call);
+        call_notice(call);
     else if (!call->due[EVENT_RECEIVE])
         stream_receive(call);
 }
@@ -232,5 +232,5 @@ void stub_stream_finish_start(struct stub_call *call, stub_finished *finished, v
     call->is_finishing = true;
     call->finished = finished;
     call->finished_context = context;
-    call_post(call);
+    call_notice(call);
 }

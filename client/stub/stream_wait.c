@@ -16,8 +16,8 @@ bool stub_stream_send(struct stub_call *call, const struct ProtobufCMessage *mes
     grpc_slice_unref(packed);
     grpc_op operation = {.op = GRPC_OP_SEND_MESSAGE};
     operation.data.send_message.send_message = sending;
-    call_start(call, EVENT_SEND, &operation, 1);
-    bool ok = call_wait(call, EVENT_SEND);
+    call_batch(call, EVENT_SEND, &operation, 1);
+    bool ok = call_await(call, EVENT_SEND);
     grpc_byte_buffer_destroy(sending);
     return ok;
 }
@@ -27,14 +27,14 @@ bool stub_stream_send_done(struct stub_call *call) {
     if (call->is_send_done)
         return true;
     call->is_send_done = true;
-    call_start(call, EVENT_SEND, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1);
-    return call_wait(call, EVENT_SEND);
+    call_batch(call, EVENT_SEND, &(grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, 1);
+    return call_await(call, EVENT_SEND);
 }
 
 /* Waits until nothing of the attempt is under way but what others wait for. */
 static void stream_wait_end(struct stub_call *call) {
-    call_wait(call, EVENT_OPEN);
-    call_wait(call, EVENT_STATUS);
+    call_await(call, EVENT_OPEN);
+    call_await(call, EVENT_STATUS);
 }
 
 /* After an attempt without any message: waits and begins another if the policy says so. */
@@ -52,7 +52,7 @@ static bool stream_repeat(struct stub_call *call) {
 static bool stream_await(struct stub_call *call) {
     while (!call->is_receive_ended) {
         stream_receive(call);
-        call_wait(call, EVENT_RECEIVE);
+        call_await(call, EVENT_RECEIVE);
         if (call->incoming && stream_count(call))
             return true;
         call->is_receive_ended = call->incoming || !stream_repeat(call);

@@ -17,9 +17,9 @@ static bool unary_try(struct stub_call *call) {
     operations[count] = (grpc_op){.op = GRPC_OP_RECV_MESSAGE};
     operations[count++].data.recv_message.recv_message = &call->incoming;
     assert(count <= OPERATIONS_MAX);
-    call_start(call, EVENT_UNARY, operations, count);
+    call_batch(call, EVENT_UNARY, operations, count);
     grpc_op status = call_status_operation(call);
-    call_start(call, EVENT_STATUS, &status, 1);
+    call_batch(call, EVENT_STATUS, &status, 1);
     return true;
 }
 
@@ -27,7 +27,7 @@ static bool unary_try(struct stub_call *call) {
 static void unary_receive_surplus(struct stub_call *call) {
     grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE};
     operation.data.recv_message.recv_message = &call->surplus;
-    call_start(call, EVENT_RECEIVE, &operation, 1);
+    call_batch(call, EVENT_RECEIVE, &operation, 1);
 }
 
 /* That look is over. */
@@ -40,14 +40,14 @@ static void unary_refuse_surplus(struct stub_call *call) {
 
 /* Waits for the end of a blocking attempt. */
 static void unary_wait(struct stub_call *call) {
-    call_wait(call, EVENT_UNARY);
+    call_await(call, EVENT_UNARY);
     uint64_t soon_us = clock_monotonic_us(clock_system()) + STATUS_SOON_US;
-    if (call->incoming && !call_wait_until(call, EVENT_STATUS, soon_us)) {
+    if (call->incoming && !call_await_until(call, EVENT_STATUS, soon_us)) {
         unary_receive_surplus(call);
-        call_wait(call, EVENT_RECEIVE);
+        call_await(call, EVENT_RECEIVE);
         unary_refuse_surplus(call);
     }
-    call_wait(call, EVENT_STATUS);
+    call_await(call, EVENT_STATUS);
 }
 
 static bool unary_is_under_way(const struct stub_call *call) {
@@ -181,5 +181,5 @@ void stub_unary_start(struct stub_channel *channel, const struct stub_method *me
     atomic_fetch_add_explicit(&call->references, ret_call ? 1 : 0, memory_order_relaxed);
     loop_add(loop, call);
     if (!call_prepare(call, request, options) || !unary_try(call))
-        call_post(call);
+        call_notice(call);
 }

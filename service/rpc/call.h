@@ -133,9 +133,11 @@ void rpc_call_cut(struct rpc_call *call);
 void rpc_call_cut_with(struct rpc_call *call, const struct sync_error *error);
 
 /* Called when a message of the client's stream has come: its bytes are rpc_call_request, until the
- * next read. Not ok: the client has sent all it will, or has left. On a queue's thread: it does not
- * block. Every read is answered once: one that is under way when the handler ends the call is
- * answered afterwards, not ok, and the call is then good for nothing. */
+ * next read. Not ok: the client has sent all it will, or has left; the library may tell of the
+ * leaving only later, so that whoever must know that all has come has the client say so in a
+ * message. On a queue's thread: it does not block. Every read is answered once: one that is under
+ * way when the handler ends the call is answered afterwards, not ok, and the call is then good for
+ * nothing. */
 typedef void rpc_received(struct rpc_call *call, void *context, bool ok);
 
 /* Asks for the next message of a client's stream; one at a time. */

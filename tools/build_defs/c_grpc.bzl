@@ -64,6 +64,7 @@ def _library(name, gen, kind, root, deps, **kwargs):
             name = "%s_%s" % (name, ending),
             srcs = [gen],
             output_group = "%s_%s" % (kind, ending),
+            testonly = kwargs.get("testonly", False),
         )
     native.cc_library(
         name = name,
