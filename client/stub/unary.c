@@ -7,8 +7,8 @@
 enum { OPERATIONS_MAX = 5, STATUS_SOON_US = 2000 };
 
 /* Begins an attempt: a batch as far as the answer, and one for the status. (In one batch, a second
- * message would go unread, and the library tells no status before all are.) False: a fault is
- * set. */
+ * message would go unread, and the library tells no status before all are. The status goes first:
+ * the library keeps it for the other, and passes both on at once.) False: a fault is set. */
 static bool unary_try(struct stub_call *call) {
     if (!call_try(call))
         return false;
@@ -17,9 +17,9 @@ static bool unary_try(struct stub_call *call) {
     operations[count] = (grpc_op){.op = GRPC_OP_RECV_MESSAGE};
     operations[count++].data.recv_message.recv_message = &call->incoming;
     assert(count <= OPERATIONS_MAX);
-    call_batch(call, EVENT_UNARY, operations, count);
     grpc_op status = call_status_operation(call);
     call_batch(call, EVENT_STATUS, &status, 1);
+    call_batch(call, EVENT_UNARY, operations, count);
     return true;
 }
 
