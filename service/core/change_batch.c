@@ -5,6 +5,7 @@
 #include "base/sha256.h"
 #include "service/core/change_result.h"
 #include "service/core/change_work.h"
+#include "service/core/conflict_hold.h"
 
 /* A record's key as bytes: the type, then the id. */
 static bool key_bytes(struct arena *arena, enum data_type type, struct slice id,
@@ -57,6 +58,21 @@ static void fill_wants(const struct change_batch *batch, const size_t *record_of
     }
 }
 
+/* The rows of what is held back: of the distinct records, in the order of their numbers. */
+static enum sync_status fill_holds(const struct change_batch *batch, const size_t *record_of,
+                                   struct arena *arena, struct row *rows) {
+    enum sync_status status = SYNC_OK;
+    for (size_t i = 0; !status && i < batch->count; i++) {
+        struct row *row = &rows[record_of[i]];
+        struct record_key key = {batch->changes[i].type, batch->changes[i].data_id};
+        if (row->key.size > 0)
+            continue;
+        *row = (struct row){.table = TABLE_CONFLICT_HOLD, .if_conflicts = true};
+        status = conflict_hold_key(batch->user, batch->device, &key, arena, &row->key);
+    }
+    return status;
+}
+
 enum sync_status change_batch_touch(const struct change_batch *batch, struct arena *arena,
                                     struct touched *ret_touched) {
     assert(batch && arena);
@@ -68,8 +84,13 @@ enum sync_status change_batch_touch(const struct change_batch *batch, struct are
     struct record_want *wants = arena_alloc(arena, batch->count * sizeof *wants);
     struct change_want *changes = arena_alloc(arena, batch->count * sizeof *changes);
     struct record_want **first_of = arena_zalloc(arena, record_count, sizeof *first_of);
-    if (!wants || !changes || !first_of)
+    struct row *holds = arena_zalloc(arena, record_count, sizeof *holds);
+    if (!wants || !changes || !first_of || !holds)
         return SYNC_ERR_NO_MEMORY;
+    if (batch->device.size > 0)
+        status = fill_holds(batch, record_of, arena, holds);
+    if (status)
+        return status;
     fill_wants(batch, record_of, first_of, wants);
     for (size_t i = 0; i < batch->count; i++)
         changes[i] = (struct change_want){batch->device, batch->changes[i].id};
@@ -79,6 +100,8 @@ enum sync_status change_batch_touch(const struct change_batch *batch, struct are
         .record_count = batch->count,
         .changes = changes,
         .change_count = batch->count,
+        .rows = holds,
+        .row_count = batch->device.size > 0 ? record_count : 0,
     };
     return SYNC_OK;
 }
@@ -175,9 +198,11 @@ static enum sync_status change_settle(struct change_work *work, const struct cha
 
 static enum sync_status result_block(struct change_work *work, const struct change_record *record,
                                      struct change_result *result) {
-    const struct slice id = record->blocked_by;
-    const char *message = arena_format(work->arena, "It waits behind the change \"%.*s\".",
-                                       (int)id.size, (const char *)id.data);
+    bool is_held = record->blocked_by.size == 0 || record->is_unmade;
+    const struct slice id = is_held ? record->held_by : record->blocked_by;
+    const char *message =
+        arena_format(work->arena, "It waits behind the %s \"%.*s\".",
+                     is_held ? "conflict" : "change", (int)id.size, (const char *)id.data);
     if (!message)
         return SYNC_ERR_NO_MEMORY;
     change_reject(result, "BLOCKED_BY", SLICE_EMPTY, slice_text(message));
@@ -200,12 +225,15 @@ static enum sync_status result_reject_dependent(struct change_work *work,
     return SYNC_OK;
 }
 
-/* Holds later changes of the same record up, when they cannot go before this one is dealt with. A
- * conflict that was there before holds nothing up when none is open any more. */
+/* Holds later changes of the same record up, when they cannot go before this one is dealt with.
+ * What a device's conflict from before holds up, its row says; services have none, so theirs holds
+ * as long as any is open. */
 static void record_block(const struct change_work *work, struct change_record *record,
                          const struct change *change, const struct change_result *result) {
     bool is_unmade = result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE;
-    bool waits = result->outcome == OUTCOME_CONFLICT && work->build.head.conflicts_open > 0;
+    bool holds_still =
+        record->hold ? record->held_by.size > 0 : work->build.head.conflicts_open > 0;
+    bool waits = result->outcome == OUTCOME_CONFLICT && (!result->duplicate || holds_still);
     if (record->blocked_by.size > 0 || (!is_unmade && !waits))
         return;
     record->blocked_by = change->id;
@@ -222,7 +250,7 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
         .change_id = change->id, .type = change->type, .data_id = change->data_id};
     enum sync_status status = change_recall(work, i, &known);
     if (!status && !known) {
-        if (record->blocked_by.size > 0 && !record->is_unmade)
+        if (record->held_by.size > 0 || (record->blocked_by.size > 0 && !record->is_unmade))
             return result_block(work, record, result);
         status = record->is_unmade ? result_reject_dependent(work, record, result)
                                    : change_apply(work, record, change, result);
@@ -251,6 +279,10 @@ static void records_open(struct change_work *work) {
         if (record->view->found)
             record->state.record = record->view->record;
         record->state.record.key = (struct record_key){change->type, change->data_id};
+        if (work->batch->device.size > 0) {
+            record->hold = &work->view->rows[work->record_of[i]];
+            record->held_by = conflict_hold_first(record->hold);
+        }
         change_record_scan(work, record);
     }
 }

@@ -66,8 +66,9 @@ struct change_result {
     struct slice field, message;
 };
 
-/* What to load before change_batch_apply: the records with their history, and the changes' earlier
- * outcomes. Parallel to batch->changes: record i and change i belong to change i. */
+/* What to load before change_batch_apply: the records with their history, the changes' earlier
+ * outcomes, and what open conflicts of the device hold back. Parallel to batch->changes: record i
+ * and change i belong to change i. Rows of the caller's own come behind these. */
 enum sync_status change_batch_touch(const struct change_batch *batch, struct arena *arena,
                                     struct touched *ret_touched);
 

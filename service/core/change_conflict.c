@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "service/core/change_work.h"
+#include "service/core/conflict_hold.h"
 #include "service/core/delta.h"
 
 enum sync_status change_differing_fields(struct change_work *work, struct slice before,
@@ -73,6 +74,8 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
     enum sync_status status = conflict_begin(work, record, change, draft, &conflict);
     if (!status)
         status = conflict_put(&work->build, &conflict);
+    if (!status)
+        status = conflict_hold_begin(&work->build, record->hold, &conflict);
     if (status)
         return status;
     work->build.head.conflicts_open++;

@@ -21,6 +21,8 @@ struct change_record {
     uint64_t others_last;                 /* the latest stored change by others; 0: none is known */
     const struct log_entry *others_entry; /* that change */
     size_t own_last;         /* 1 + the log index of this batch's latest change; 0: none */
+    const struct row *hold;  /* of the device's; NULL: a service sends */
+    struct slice held_by;    /* the conflict from before that all wait behind; empty: none */
     struct slice blocked_by; /* the change that later ones wait behind; empty: none */
     bool is_unmade;          /* that one was to make the record, and never will */
     bool has_base;           /* `base` is right for base_sequence */

@@ -61,6 +61,11 @@ enum sync_status conflict_expand(struct conflict *conflict, struct slice documen
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
                                     struct arena *arena, struct slice *ret_key);
 
+/* What to load before a conflict is resolved or a resolution taken back: its record, and the row of
+ * what it holds back unless it is a service's. Memory from the arena. SYNC_ERR_NO_MEMORY. */
+enum sync_status conflict_touch(const struct conflict *conflict, struct arena *arena,
+                                struct touched *ret_touched);
+
 /* Adds the rows of a conflict: itself, and its place among the user's, open or resolved. */
 struct write_build;
 enum sync_status conflict_put(struct write_build *build, const struct conflict *conflict);
@@ -76,7 +81,7 @@ struct resolution_request {
     int64_t now_us;
 };
 
-/* Resolves. `view` holds the record (view->records[0], of conflict->key). The same resolution of a
+/* Resolves. `view` is what conflict_touch asks for. The same resolution of a
  * resolved conflict changes nothing (`ret_set` empty); another is SYNC_ERR_PRECONDITION, as is a
  * record that is not at expected_version. `ret_conflict` and `ret_record` are as after it. A
  * resolution is a change of the user's without device in the log.

@@ -3,7 +3,31 @@
 
 #include "base/limits.h"
 #include "service/core/conflict.h"
+#include "service/core/conflict_hold.h"
 #include "service/core/write_build.h"
+
+enum sync_status conflict_touch(const struct conflict *conflict, struct arena *arena,
+                                struct touched *ret_touched) {
+    assert(conflict && arena);
+    assert(ret_touched);
+    struct record_want *record = arena_zalloc(arena, 1, sizeof *record);
+    struct row *hold = arena_zalloc(arena, 1, sizeof *hold);
+    enum sync_status status = SYNC_OK;
+    if (!record || !hold)
+        return SYNC_ERR_NO_MEMORY;
+    record->key = conflict->key;
+    hold->table = TABLE_CONFLICT_HOLD;
+    if (conflict->device.size > 0)
+        status =
+            conflict_hold_key(conflict->user, conflict->device, &conflict->key, arena, &hold->key);
+    if (!status)
+        *ret_touched = (struct touched){.user = conflict->user,
+                                        .records = record,
+                                        .record_count = 1,
+                                        .rows = hold,
+                                        .row_count = conflict->device.size > 0};
+    return status;
+}
 
 /* Tells whether a resolved conflict was resolved just as asked now. */
 static bool resolution_is_same(const struct conflict *conflict,
@@ -86,7 +110,7 @@ static bool resolution_is_blind(const struct record_state *state, const struct c
 
 /* Resolves an open conflict. */
 static enum sync_status resolution_do(struct write_build *build, struct record_state *state,
-                                      const struct conflict *before,
+                                      const struct row *hold, const struct conflict *before,
                                       const struct resolution_request *request,
                                       struct conflict *conflict, struct write_set *ret_set) {
     conflict_see(conflict, state);
@@ -101,6 +125,8 @@ static enum sync_status resolution_do(struct write_build *build, struct record_s
     conflict->resolved_version = state->record.version;
     if (!status)
         status = conflict_move(build, conflict);
+    if (!status)
+        status = conflict_hold_end(build, hold, conflict);
     build->head.conflicts_open -= build->head.conflicts_open > 0;
     return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
 }
@@ -130,7 +156,7 @@ enum sync_status conflict_resolve(const struct user_view *view, const struct con
             return status;
         status = write_build_init(&build, conflict->user, &view->head, 1, arena);
         if (!status)
-            status = resolution_do(&build, &state, conflict, request, &resolved, &set);
+            status = resolution_do(&build, &state, view->rows, conflict, request, &resolved, &set);
         write_build_done(&build);
         if (status)
             return status;

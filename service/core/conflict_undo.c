@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "service/core/conflict.h"
+#include "service/core/conflict_hold.h"
 #include "service/core/write_build.h"
 
 /* Puts the record back to what the conflict has as the server's, unless it still is. */
@@ -44,7 +45,7 @@ static enum sync_status undo_check(const struct user_view *view, const struct re
 
 /* Opens the conflict again, on the record as it is then. */
 static enum sync_status undo_do(struct write_build *build, struct record_state *state,
-                                struct conflict *conflict, int64_t now_us,
+                                const struct row *hold, struct conflict *conflict, int64_t now_us,
                                 struct write_set *ret_set) {
     enum sync_status status = undo_write(build, state, conflict, now_us);
     conflict->resolved_us = 0;
@@ -55,6 +56,8 @@ static enum sync_status undo_do(struct write_build *build, struct record_state *
     conflict->server_version = state->record.version;
     if (!status)
         status = conflict_move(build, conflict);
+    if (!status)
+        status = conflict_hold_begin(build, hold, conflict);
     build->head.conflicts_open++;
     return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
 }
@@ -82,7 +85,7 @@ enum sync_status conflict_undo(const struct user_view *view, const struct confli
             return status;
         status = write_build_init(&build, conflict->user, &view->head, 1, arena);
         if (!status)
-            status = undo_do(&build, &state, &opened, now_us, &set);
+            status = undo_do(&build, &state, view->rows, &opened, now_us, &set);
         write_build_done(&build);
         if (status)
             return status;

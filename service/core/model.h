@@ -122,8 +122,10 @@ enum table {
     TABLE_QUARANTINE = 11,       /* job id → storage Job */
     TABLE_EXPIRY =
         12, /* 8-byte big-endian time µs, table byte, key → empty: what clean-up removes then */
-    TABLE_META = 13, /* of the store itself: epoch, format */
-    TABLE_LAST = TABLE_META,
+    TABLE_META = 13,          /* of the store itself: epoch, format */
+    TABLE_CONFLICT_HOLD = 14, /* user NUL device NUL type byte, record's id → the ids of the open
+                                 conflicts, oldest first, that the device's changes wait behind */
+    TABLE_LAST = TABLE_CONFLICT_HOLD,
 };
 
 /* A row to read, or as read. */
@@ -132,6 +134,7 @@ struct row {
     struct slice key;
     struct slice value;
     bool found;
+    bool if_conflicts; /* wanted only if the head counts open conflicts; else it may go unread */
 };
 
 struct record_want {
@@ -152,7 +155,7 @@ struct touched {
     size_t record_count;
     const struct change_want *changes;
     size_t change_count;
-    const struct row *rows; /* table and key */
+    const struct row *rows; /* table, key and if_conflicts */
     size_t row_count;
 };
 

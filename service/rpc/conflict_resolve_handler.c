@@ -26,9 +26,11 @@ static enum sync_status resolution_apply(struct lane_write *write, struct write_
         conflict_load(resolution->call, resolution->conflict_id, &resolution->error, &before);
     if (status != SYNC_OK)
         return status;
-    struct record_want wanted = {.key = before.key};
-    struct touched want = {.user = before.user, .records = &wanted, .record_count = 1};
+    struct touched want;
     struct user_view view;
+    status = conflict_touch(&before, arena, &want);
+    if (status != SYNC_OK)
+        return status;
     status = store_load(write->service->store, NULL, &want, arena, &view);
     if (status != SYNC_OK)
         return status;

@@ -19,6 +19,8 @@ enum {
 };
 
 _Static_assert(USER_ID_MAX + 2 + DATA_ID_MAX <= ROCKS_KEY_MAX, "a record's key fits");
+_Static_assert(1 + USER_ID_MAX + 1 + DEVICE_ID_MAX + 2 + DATA_ID_MAX <= ROCKS_KEY_MAX,
+               "the key of what a conflict holds back fits");
 
 /* A key under construction; what does not fit sets `failed`. */
 struct rocks_key {

@@ -101,6 +101,10 @@ static enum sync_status load_row(struct load *load, const struct row *want, stru
     rocksdb_pinnableslice_t *pin;
     struct slice value;
     struct row row = {.table = want->table, .key = want->key};
+    if (want->if_conflicts && load->view.head.conflicts_open == 0) {
+        *ret_row = row;
+        return SYNC_OK;
+    }
     rocks_key_row(&key, want->table, want->key);
     if (key.failed)
         return SYNC_ERR_INVALID;

@@ -106,7 +106,8 @@ static void step_batch(struct bench *bench) {
     check(change_batch_touch(&batch, &bench->arena, &want) == SYNC_OK);
     view.records = arena_zalloc(&bench->arena, BATCH, sizeof *view.records);
     view.changes = arena_zalloc(&bench->arena, BATCH, sizeof *view.changes);
-    check(view.records && view.changes);
+    view.rows = arena_zalloc(&bench->arena, want.row_count, sizeof *view.rows);
+    check(view.records && view.changes && view.rows);
     check(change_batch_apply(&view, &batch, &context, &bench->arena, &set, &results) == SYNC_OK);
     check(set.head.record_count == BATCH);
 }

@@ -234,10 +234,19 @@ class Conflicts(Case):
                                      dataId="t")], device=self.phone)["results"][0]
         self.assertEqual(result["outcome"], "conflict", result)
 
+    def test_a_later_upload_waits_behind_a_conflict_and_goes_on_when_it_is_resolved(self):
+        conflict_id = self.conflict()
+        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "blocked")
+        self.assertEqual(self.patch(self.tablet, {"more": 1}, number=5)["outcome"], "applied")
+        self.expect(self.resolve(conflict_id, "server"), 200)
+        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "merged")
+        self.assertEqual(self.trip()["nights"], 9)
+
     def test_a_second_change_behind_a_conflict_is_blocked(self):
         self.conflict()
         result = self.patch(self.phone, {"nights": 9}, number=2)
-        self.assertIn(result["outcome"], ("blocked", "merged", "conflict"))
+        self.assertEqual(result["outcome"], "blocked")
+        self.assertEqual(result["error"]["reason"], "BLOCKED_BY")
 
     def test_bad_resolutions_are_named_and_change_nothing(self):
         conflict_id = self.conflict()

@@ -72,7 +72,7 @@ enum sync_status memory_state_load(const struct memory_state *state, const struc
     for (size_t i = 0; i < want->row_count; i++) {
         place = memory_row_place(state, want->rows[i].table, want->rows[i].key, &found);
         view.rows[i] = found ? state->rows[place]
-                             : (struct row){want->rows[i].table, want->rows[i].key, {0}, false};
+                             : (struct row){.table = want->rows[i].table, .key = want->rows[i].key};
     }
     *ret_view = view;
     return SYNC_OK;

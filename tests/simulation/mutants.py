@@ -44,6 +44,14 @@ MUTANTS = {
         "changes behind a conflict are applied before it is decided",
         "record->blocked_by = change->id;",
         "(void)change;"),
+    "forgets_what_a_conflict_holds_back": (
+        "changes sent after a conflict are applied before it is decided",
+        "record->held_by = conflict_hold_first(record->hold);",
+        ""),
+    "holds_back_for_ever": (
+        "what waits behind a conflict still waits when it is resolved",
+        "write.remove = size == 0;",
+        "write.remove = false; write.value = row->found ? row->value : write.value;"),
     "takes_its_state_for_the_services": (
         "a stream gives a cursor with outcomes though others wrote in between",
         "answer->apply.before == session->position && ",

@@ -76,7 +76,7 @@ struct sim_change {
 struct sim_conflict {
     char id[UUID_TEXT_SIZE + 1];
     bool is_open;
-    uint32_t change; /* number */
+    uint32_t device, record; /* device SIM_DEVICES_MAX: a service's */
 };
 
 struct sim_ledger {

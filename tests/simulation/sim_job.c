@@ -211,6 +211,12 @@ bool sim_resolve_start(struct sim_world *world) {
     uint32_t number = world_pick(world, ledger->conflict_count);
     while (number + 1 < ledger->conflict_count && !ledger->conflicts[number].is_open)
         number++;
+    /* At the end the user leaves nothing open. */
+    for (uint32_t i = 0; world->is_quiet && !ledger->conflicts[number].is_open; i++) {
+        if (i == ledger->conflict_count)
+            return false;
+        number = i;
+    }
     struct sim_job *job = sim_job_start(world, JOB_RESOLVE);
     if (!job)
         return false;
@@ -279,8 +285,8 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
     SIM_HOLDS(world, view.rows[0].found, "a conflict is gone from the store");
     SIM_HOLDS(world, conflict_unpack(view.rows[0].value, &job->arena, &conflict) == SYNC_OK,
               "a conflict does not unpack");
-    struct record_want wanted = {.key = conflict.key};
-    want = (struct touched){.user = SIM_USER, .records = &wanted, .record_count = 1};
+    status = conflict_touch(&conflict, &job->arena, &want);
+    SIM_HOLDS(world, status == SYNC_OK, "no memory for a conflict");
     status = store_load(world->store, NULL, &want, &job->arena, &view);
     if (status != SYNC_OK)
         return status;

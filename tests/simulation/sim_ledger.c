@@ -102,6 +102,12 @@ static void conflict_written(struct sim_world *world, const struct row_write *ro
         SIM_HOLDS(world, i < SIM_CONFLICTS_MAX, "no room for a conflict");
         ledger->conflict_count++;
         memcpy(ledger->conflicts[i].id, conflict.id.data, UUID_TEXT_SIZE);
+        ledger->conflicts[i].record = sim_record_number(world, &conflict.key);
+        uint32_t device = 0;
+        while (device < SIM_DEVICES_MAX &&
+               !slice_equal(conflict.device, slice_text(world->devices[device].id)))
+            device++;
+        ledger->conflicts[i].device = device;
     }
     ledger->conflicts[i].is_open = conflict.resolved_us == 0;
 }
@@ -156,6 +162,15 @@ static void outcome_settle(struct sim_world *world, struct sim_change *change,
     world->report->conflicts += result->outcome == OUTCOME_CONFLICT;
 }
 
+/* Which records' changes of a device are behind a conflict that is open. */
+static void held_find(const struct sim_ledger *ledger, uint32_t device, bool *held) {
+    for (uint32_t i = 0; i < ledger->conflict_count; i++) {
+        const struct sim_conflict *conflict = &ledger->conflicts[i];
+        if (conflict->is_open && conflict->device == device)
+            held[conflict->record] = true;
+    }
+}
+
 /* What comes behind a change that waits, waits too; nothing else does. */
 static void blocked_check(struct sim_world *world, const struct sim_change *change,
                           const struct change_result *result, bool *blocked) {
@@ -164,14 +179,14 @@ static void blocked_check(struct sim_world *world, const struct sim_change *chan
               *blocked ? "%s goes before the conflict that it is behind"
                        : "%s is blocked by nothing",
               change->id);
-    *blocked = *blocked || result->outcome == OUTCOME_CONFLICT;
+    *blocked = *blocked || (result->outcome == OUTCOME_CONFLICT && !result->duplicate);
 }
 
-/* Takes the outcomes of an upload, in order: each change with the record as it was before it. */
+/* Takes the outcomes of an upload, in order: each change with the record as it was before it.
+ * `blocked`: by record, whether something was before the upload. */
 static void outcomes_written(struct sim_world *world, struct sim_job *job,
-                             const struct write_set *set, uint64_t sequence) {
+                             const struct write_set *set, uint64_t sequence, bool *blocked) {
     size_t entries = 0;
-    bool blocked[SIM_RECORDS] = {false};
     for (size_t i = 0; i < job->upload.count; i++) {
         struct sim_change *change = world->ledger.changes[job->upload.changes[i]];
         const struct change_result *result = &job->results[i];
@@ -197,6 +212,7 @@ void sim_ledger_written(void *context, const struct write_set *set, const struct
     struct sim_world *world = context;
     struct sim_ledger *ledger = &world->ledger;
     uint64_t sequence = ledger->head.sequence;
+    bool held[SIM_RECORDS] = {false};
     if (set->any_revision || set->user.size == 0) {
         SIM_HOLDS(world, set->record_count + set->log_count == 0, "records without a head");
         return;
@@ -214,13 +230,15 @@ void sim_ledger_written(void *context, const struct write_set *set, const struct
     SIM_HOLDS(world, noted == set->log_count, "the log names records that were not written");
     ledger->head = *head;
     head_check(world, head);
+    if (world->at && world->at->kind == JOB_UPLOAD)
+        held_find(ledger, world->at->device, held);
     for (size_t i = 0; i < set->row_count; i++)
         conflict_written(world, &set->rows[i]);
     SIM_HOLDS(world, conflicts_open(ledger) == head->conflicts_open,
               "the head counts %u open conflicts, there are %u", head->conflicts_open,
               conflicts_open(ledger));
     if (world->at && world->at->kind == JOB_UPLOAD)
-        outcomes_written(world, world->at, set, sequence);
+        outcomes_written(world, world->at, set, sequence, held);
     sim_stream_committed(world);
 }
 

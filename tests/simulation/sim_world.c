@@ -382,6 +382,8 @@ static void rest_round(struct sim_world *world) {
     sim_stream_time(world);
     if (!device_rests(world, device))
         device_act(world, device);
+    if (device->queue_count > 0 && world->ledger.head.conflicts_open > 0)
+        sim_resolve_start(world);
     while (sim_net_step(world))
         job_step(world);
     for (uint32_t i = 0; i < 2 * SIM_JOBS_MAX; i++)

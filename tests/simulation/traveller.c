@@ -268,8 +268,7 @@ static void resolve_all(struct traveller *traveller, int64_t now_us) {
         struct record record;
         must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
         must(conflict_unpack(view.rows[0].value, &traveller->work, &conflict) == SYNC_OK);
-        struct record_want wanted = {.key = conflict.key};
-        want = (struct touched){.user = SLICE("u"), .records = &wanted, .record_count = 1};
+        must(conflict_touch(&conflict, &traveller->work, &want) == SYNC_OK);
         must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
         struct resolution_request request = {
             .resolution = conflict.suggested.size > 0 ? RESOLUTION_MERGE : RESOLUTION_SERVER,

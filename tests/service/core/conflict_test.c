@@ -80,10 +80,10 @@ struct answer {
 /* Resolves and commits. */
 static enum sync_status resolve(const struct conflict *conflict, struct resolution_request request,
                                 struct answer *answer) {
-    struct record_want want = {.key = conflict->key};
-    struct touched touched = {.user = SLICE("u"), .records = &want, .record_count = 1};
+    struct touched touched;
     struct user_view view;
     request.now_us = NOW + 5;
+    assert_int_equal(conflict_touch(conflict, &arena, &touched), SYNC_OK);
     memory_user_load(&user, &touched, &arena, &view);
     enum sync_status status = conflict_resolve(&view, conflict, &request, &arena, &answer->error,
                                                &answer->set, &answer->conflict, &answer->record);
@@ -262,9 +262,9 @@ static void a_record_that_moved_on_unseen_is_shown_and_not_overwritten(void **st
 
 /* Takes a resolution back and commits. */
 static enum sync_status undo(const struct conflict *conflict, struct answer *answer) {
-    struct record_want want = {.key = conflict->key};
-    struct touched touched = {.user = SLICE("u"), .records = &want, .record_count = 1};
+    struct touched touched;
     struct user_view view;
+    assert_int_equal(conflict_touch(conflict, &arena, &touched), SYNC_OK);
     memory_user_load(&user, &touched, &arena, &view);
     enum sync_status status = conflict_undo(&view, conflict, NOW + 9, &arena, &answer->error,
                                             &answer->set, &answer->conflict, &answer->record);
@@ -334,10 +334,10 @@ static void what_changed_since_is_not_undone(void **state) {
 static void refused_memory_is_told(void **state) {
     (void)state;
     struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
-    struct record_want want = {.key = conflict.key};
-    struct touched touched = {.user = SLICE("u"), .records = &want, .record_count = 1};
+    struct touched touched;
     struct resolution_request request = {.resolution = RESOLUTION_CLIENT, .now_us = NOW};
     struct user_view view;
+    assert_int_equal(conflict_touch(&conflict, &arena, &touched), SYNC_OK);
     memory_user_load(&user, &touched, &arena, &view);
     for (uint64_t n = 1; n < 100; n++) {
         struct arena small;

@@ -86,6 +86,11 @@ void memory_user_load(const struct memory_user *user, const struct touched *want
             if (slice_equal(user->settled[j].device, want->changes[i].device) &&
                 slice_equal(user->settled[j].change_id, want->changes[i].change_id))
                 view.changes[i] = (struct settled_view){true, user->settled[j]};
+    for (size_t i = 0; i < want->row_count; i++) {
+        const struct row *row =
+            memory_user_row((struct memory_user *)user, want->rows[i].table, want->rows[i].key);
+        view.rows[i] = row ? *row : want->rows[i];
+    }
     *ret_view = view;
 }
 
@@ -121,8 +126,10 @@ static void commit_row(struct memory_user *user, const struct row_write *write) 
         check(user->row_count < MEMORY_ROWS_MAX, "room");
         row = &user->rows[user->row_count++];
     }
-    *row = (struct row){write->table, keep(user, write->key), keep(user, write->value),
-                        !write->remove};
+    *row = (struct row){.table = write->table,
+                        .key = keep(user, write->key),
+                        .value = keep(user, write->value),
+                        .found = !write->remove};
 }
 
 /* The head must be what counting everything gives. */
