@@ -39,7 +39,7 @@ MUTANTS = {
     "keeps_no_decision": (
         "what is decided without the user is nowhere to be seen",
         "result->decision_id = decided->id;",
-        ""),
+        "(void)decided;"),
     "lets_what_is_blocked_go_on": (
         "changes behind a conflict are applied before it is decided",
         "record->blocked_by = change->id;",
