@@ -147,6 +147,13 @@ bool http2_guard_is_wary(const struct http2_guard *guard) {
     return guard->allowance < HTTP2_IDLE_FRAMES_MAX - GUARD_SPENT_WELL_MAX;
 }
 
+/* Tells whether a frame may be the last of its stream. */
+static bool head_ends_stream(const nghttp2_frame_hd *head) {
+    return head->type == NGHTTP2_RST_STREAM ||
+           ((head->type == NGHTTP2_DATA || head->type == NGHTTP2_HEADERS) &&
+            (head->flags & NGHTTP2_FLAG_END_STREAM));
+}
+
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                             struct slice bytes) {
     size_t at = 0, fed = 0;
@@ -154,7 +161,7 @@ ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
         const nghttp2_frame_hd head = head_read(guard->head);
         guard->head_size = 0;
         guard_note(guard, &head);
-        if (head_is_homeless(session, &head)) {
+        if (guard->ended || head_is_homeless(session, &head)) {
             /* A frame before this one may open its stream, or end it. */
             size_t before = at > sizeof(guard->head) ? at - sizeof(guard->head) : 0;
             if (before > fed) {
@@ -164,6 +171,7 @@ ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                 fed = before;
             }
         }
+        guard->ended = head_ends_stream(&head);
         guard_judge(guard, session, &head);
     }
     return nghttp2_session_mem_recv(session, bytes.data + fed, bytes.size - fed);

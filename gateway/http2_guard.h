@@ -22,6 +22,7 @@ struct http2_guard {
     int32_t reset_up_to; /* the highest stream that we reset or refused */
     size_t left;         /* bytes until the next frame's head */
     uint8_t kind;        /* of the frame that they are */
+    bool ended;          /* it may have been its stream's last */
     bool block_open;     /* the last block of headers is not complete */
     uint64_t begun_us;   /* when the last frame began that continues none */
     size_t head_size;    /* of which so much is in `head` */

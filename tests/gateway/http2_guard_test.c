@@ -144,6 +144,19 @@ static void what_comes_on_a_closed_stream_ends_the_connection(void **state) {
     }
 }
 
+static void what_comes_right_behind_the_end_of_a_stream_ends_the_connection(void **state) {
+    for (size_t step = 1; step <= 64; step++) {
+        struct fixture *fixture = *state;
+        put_frame(&fixture->input, NGHTTP2_HEADERS, 4, 1, request);
+        assert_true(feed(fixture, step));
+        put_frame(&fixture->input, NGHTTP2_RST_STREAM, 0, 1, SLICE("\0\0\0\x08"));
+        put_frame(&fixture->input, NGHTTP2_DATA, 0, 1, SLICE("x"));
+        assert_false(feed(fixture, step));
+        teardown(state);
+        setup(state);
+    }
+}
+
 static void a_stream_that_we_reset_may_still_be_spoken_on(void **state) {
     struct fixture *fixture = *state;
     put_frame(&fixture->input, NGHTTP2_HEADERS, 4, 1, request);
@@ -215,6 +228,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_allowance_comes_back_with_time, setup, teardown),
         cmocka_unit_test_setup_teardown(what_comes_on_a_closed_stream_ends_the_connection, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            what_comes_right_behind_the_end_of_a_stream_ends_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_that_we_reset_may_still_be_spoken_on, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_has_come_in_part_is_told, setup, teardown),
