@@ -169,7 +169,10 @@ static void begin_exchange(struct http2_stream *stream, bool has_body) {
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
-    (void)context;
+    struct http2_server *server = context;
+    /* He may say more after his goodbye, which must not reset what we have said. */
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        server->connection->linger = true;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct http2_stream *stream =

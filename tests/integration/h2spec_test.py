@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """h2spec against the gateway: strict, generic and HPACK, in clear and over TLS."""
 import re
+import socket
 import subprocess
+import time
 import unittest
 
 import edge
@@ -9,6 +11,20 @@ import harness
 
 H2SPEC = harness.tool("h2spec")
 CASES_MIN = 140
+
+
+class Goodbye(edge.Case):
+    def test_who_says_goodbye_and_more_is_not_reset(self):
+        settings = b"\0\0\0\4\0\0\0\0\0"
+        goaway = b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
+        ping = b"\0\0\x08\6\0\0\0\0\0" + bytes(8)
+        with socket.create_connection(("127.0.0.1", self.stack.http_port), 30) as client:
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + goaway)
+            for _ in range(3):
+                time.sleep(0.05)
+                client.sendall(ping)
+            while client.recv(65536):
+                pass
 
 
 @unittest.skipUnless(H2SPEC, "h2spec is not installed (tools/setup --ci installs it)")
