@@ -43,7 +43,8 @@ bool user_slots_enter(struct user_slots *slots, struct user_slot *slot) {
     pthread_mutex_lock(&slots->lock);
     for (const struct user_slot *at = *list; at && count < slots->each_max; at = at->next)
         count += at->hash == slot->hash && slice_equal(at->user, slot->user);
-    if (count < slots->each_max) {
+    bool has_room = count < slots->each_max;
+    if (has_room) {
         slot->next = *list;
         slot->link = list;
         if (slot->next)
@@ -51,17 +52,18 @@ bool user_slots_enter(struct user_slots *slots, struct user_slot *slot) {
         *list = slot;
     }
     pthread_mutex_unlock(&slots->lock);
-    return slot->link != NULL;
+    /* The slot is its neighbours' to link from here on. */
+    return has_room;
 }
 
 void user_slots_leave(struct user_slots *slots, struct user_slot *slot) {
-    if (!slot->link)
-        return;
     pthread_mutex_lock(&slots->lock);
-    assert(*slot->link == slot);
-    *slot->link = slot->next;
-    if (slot->next)
-        slot->next->link = slot->link;
-    slot->link = NULL;
+    if (slot->link) {
+        assert(*slot->link == slot);
+        *slot->link = slot->next;
+        if (slot->next)
+            slot->next->link = slot->link;
+        slot->link = NULL;
+    }
     pthread_mutex_unlock(&slots->lock);
 }
