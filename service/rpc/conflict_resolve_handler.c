@@ -141,19 +141,32 @@ static void resolution_take_merged(struct conflict_resolution *resolution,
     }
 }
 
-void conflict_resolve_handle(struct rpc_call *call) {
-    const PB(ResolveConflictRequest) *request = sync_service_resolve_conflict_unpack(call);
-    if (!request)
-        return;
+/* What is to be done with the conflict of this id; begins to look for faults. NULL: the call has
+ * failed without memory. */
+static struct conflict_resolution *resolution_make(struct rpc_call *call, const char *conflict_id,
+                                                   struct violations *violations) {
     struct conflict_resolution *resolution =
         arena_zalloc(rpc_call_arena(call), 1, sizeof *resolution);
     if (!resolution) {
         call_fail_status(call, SYNC_ERR_NO_MEMORY);
-        return;
+        return NULL;
     }
+    resolution->call = call;
+    resolution->conflict_id = slice_text(conflict_id);
+    violations_init(violations, rpc_call_arena(call), rpc_call_faults(call));
+    violations_check_uuid(violations, "conflictId", conflict_id);
+    return resolution;
+}
+
+void conflict_resolve_handle(struct rpc_call *call) {
+    const PB(ResolveConflictRequest) *request = sync_service_resolve_conflict_unpack(call);
+    if (!request)
+        return;
     struct violations violations;
-    violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
-    violations_check_uuid(&violations, "conflictId", request->conflict_id);
+    struct conflict_resolution *resolution =
+        resolution_make(call, request->conflict_id, &violations);
+    if (!resolution)
+        return;
     int how = (int)request->resolution;
     if (how == 0)
         violations_add(&violations, "resolution", "REQUIRED",
@@ -163,8 +176,6 @@ void conflict_resolve_handle(struct rpc_call *call) {
                        "must be client, server or merge");
     if (request->base_version < 0)
         violations_add(&violations, "baseVersion", "OUT_OF_RANGE", "must not be negative");
-    resolution->call = call;
-    resolution->conflict_id = slice_text(request->conflict_id);
     resolution->request.resolution = (enum resolution)how;
     resolution->request.expected_version = (uint64_t)request->base_version;
     resolution_take_merged(resolution, request, &violations);
@@ -177,18 +188,12 @@ void conflict_undo_handle(struct rpc_call *call) {
     const PB(UndoResolutionRequest) *request = sync_service_undo_resolution_unpack(call);
     if (!request)
         return;
-    struct conflict_resolution *resolution =
-        arena_zalloc(rpc_call_arena(call), 1, sizeof *resolution);
-    if (!resolution) {
-        call_fail_status(call, SYNC_ERR_NO_MEMORY);
-        return;
-    }
     struct violations violations;
-    violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
-    violations_check_uuid(&violations, "conflictId", request->conflict_id);
-    resolution->call = call;
+    struct conflict_resolution *resolution =
+        resolution_make(call, request->conflict_id, &violations);
+    if (!resolution)
+        return;
     resolution->is_undo = true;
-    resolution->conflict_id = slice_text(request->conflict_id);
     if (!violations_end(&violations, call) && device_guard(call))
         resolution_start(resolution, undo_finish);
 }
