@@ -120,11 +120,18 @@ static enum sync_status ours_log_collect(const struct change_work *work,
     const struct record_view *view = record->view;
     size_t max = view->history_count < OURS_LOG_MAX ? view->history_count : OURS_LOG_MAX, i = 0;
     const struct log_entry **entries = arena_alloc(work->arena, max * sizeof *entries);
-    if (!entries)
+    struct log_entry *believed = arena_alloc(work->arena, max * sizeof *believed);
+    if (!entries || !believed)
         return SYNC_ERR_NO_MEMORY;
-    for (; i < view->history_count && input->ours_log_count < max; i++)
-        if (view->history[i].sequence > base_sequence && !change_is_own(work, &view->history[i]))
-            entries[input->ours_log_count++] = &view->history[i];
+    for (; i < view->history_count && input->ours_log_count < max; i++) {
+        const struct log_entry *entry = &view->history[i];
+        if (entry->sequence <= base_sequence || change_is_own(work, entry))
+            continue;
+        struct log_entry *copy = &believed[input->ours_log_count];
+        *copy = *entry;
+        copy->corrected_us = hybrid_clock_believe(entry->corrected_us, work->context->now_us);
+        entries[input->ours_log_count++] = copy;
+    }
     input->ours_log = entries;
     bool is_cut = i < view->history_count || !change_history_reaches(record, base_sequence);
     if (is_cut && input->ours_log_count > 0)
@@ -132,20 +139,25 @@ static enum sync_status ours_log_collect(const struct change_work *work,
     return SYNC_OK;
 }
 
+/* When the server's side was last changed by others, as far as it can be believed. */
+static int64_t ours_time(const struct change_work *work, const struct change_record *record) {
+    const struct log_entry *others = record->others_entry;
+    return hybrid_clock_believe(others ? others->corrected_us : record->state.record.updated_us,
+                                work->context->now_us);
+}
+
 /* Merges the client's document into a record that others changed. */
 static enum sync_status merge_document(struct change_work *work, struct change_record *record,
                                        const struct change *change, const struct base_image *base,
                                        struct slice theirs, struct change_result *result) {
     const struct batch_context *context = work->context;
-    const struct log_entry *others = record->others_entry;
     struct merge_input input = {
         .type = change->type,
         .base = base->document,
         .ours = record->state.record.data,
         .theirs = theirs,
-        .ours_us = others ? others->corrected_us : record->state.record.updated_us,
-        .theirs_us =
-            hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us),
+        .ours_us = ours_time(work, record),
+        .theirs_us = change_time(work, change),
     };
     struct merge_result merged;
     enum sync_status status =
@@ -224,8 +236,6 @@ static enum side delete_side_by_policy(const struct change_work *work,
     const struct batch_context *context = work->context;
     const struct log_entry *others = record->others_entry;
     bool client_deletes = change->kind == CHANGE_DELETE;
-    int64_t theirs_us =
-        hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us);
     switch (context->policies->deletes[change->type]) {
     case DELETE_POLICY_CLIENT:
         return SIDE_CLIENT;
@@ -236,9 +246,7 @@ static enum side delete_side_by_policy(const struct change_work *work,
             return SIDE_SERVER;
         break;
     case DELETE_POLICY_LATEST:
-        return theirs_us > (others ? others->corrected_us : record->state.record.updated_us)
-                   ? SIDE_CLIENT
-                   : SIDE_SERVER;
+        return change_time(work, change) > ours_time(work, record) ? SIDE_CLIENT : SIDE_SERVER;
     case DELETE_POLICY_KEEP:
         return client_deletes ? SIDE_SERVER : SIDE_CLIENT;
     case DELETE_POLICY_DELETE:

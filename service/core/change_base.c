@@ -4,7 +4,6 @@
 #include "base/limits.h"
 #include "service/core/change_work.h"
 #include "service/core/delta.h"
-#include "service/core/hybrid_clock.h"
 
 void change_record_scan(const struct change_work *work, struct change_record *record) {
     const struct record_view *view = record->view;
@@ -207,8 +206,7 @@ enum sync_status change_write(struct change_work *work, struct change_record *re
         .device = work->batch->device,
         .change_id = change->id,
         .device_us = change->device_us,
-        .corrected_us =
-            hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us),
+        .corrected_us = change_time(work, change),
         .now_us = context->now_us,
     };
     enum sync_status status = write_build_change(&work->build, &record->state, &write);

@@ -6,6 +6,7 @@
 #include "service/core/change_result.h"
 #include "service/core/change_work.h"
 #include "service/core/conflict_hold.h"
+#include "service/core/hybrid_clock.h"
 
 /* A record's key as bytes: the type, then the id. */
 static bool key_bytes(struct arena *arena, enum data_type type, struct slice id,
@@ -287,6 +288,23 @@ static void records_open(struct change_work *work) {
     }
 }
 
+/* Corrects the times of the changes. Their order is known whatever the clock did meanwhile: none
+ * was made before those that the batch has before it. */
+static bool times_correct(struct change_work *work) {
+    const struct change_batch *batch = work->batch;
+    const struct batch_context *context = work->context;
+    work->times = arena_alloc(work->arena, batch->count * sizeof *work->times);
+    if (!work->times)
+        return false;
+    for (size_t i = 0; i < batch->count; i++) {
+        work->times[i] = hybrid_clock_correct(batch->changes[i].device_us, context->clock_offset_us,
+                                              context->now_us);
+        if (i > 0 && work->times[i] < work->times[i - 1])
+            work->times[i] = work->times[i - 1];
+    }
+    return true;
+}
+
 static enum sync_status work_open(struct change_work *work) {
     const struct change_batch *batch = work->batch;
     enum sync_status status =
@@ -296,7 +314,7 @@ static enum sync_status work_open(struct change_work *work) {
     work->records = arena_zalloc(work->arena, work->record_count, sizeof *work->records);
     work->own_before = arena_alloc(work->arena, batch->count * sizeof *work->own_before);
     work->results = arena_alloc(work->arena, batch->count * sizeof *work->results);
-    if (!work->records || !work->own_before || !work->results ||
+    if (!work->records || !work->own_before || !work->results || !times_correct(work) ||
         !slice_index_init(&work->seen, work->arena, batch->count))
         return SYNC_ERR_NO_MEMORY;
     records_open(work);

@@ -40,10 +40,17 @@ struct change_work {
     struct change_record *records;
     size_t record_count;
     size_t *record_of;       /* parallel to the changes */
+    int64_t *times;          /* parallel: when it was made, corrected */
     size_t *own_before;      /* parallel to the build's log: own_last before the entry */
     struct slice_index seen; /* change ids met so far, with their place in the batch */
     struct change_result *results;
 };
+
+/* When a change of the batch was made: corrected, not in the future, and not before what the batch
+ * has before it. */
+static inline int64_t change_time(const struct change_work *work, const struct change *change) {
+    return work->times[change - work->batch->changes];
+}
 
 /* The sequence that a change was made on. */
 static inline uint64_t change_base_sequence(const struct change_work *work,

@@ -14,6 +14,7 @@ void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *ca
         .types = DATA_TYPES_ALL,
         .compress = !fields->compress || fields->compress->value,
         .sync_type = fields->sync_type,
+        .received_us = rpc_call_received_us(call),
     };
     for (size_t i = 0; i < fields->data_type_count; i++)
         violations_check_type(violations, i, (int)fields->data_types[i]);
@@ -62,6 +63,7 @@ struct bundle_want bundle_params_want(const struct bundle_params *params, struct
     want.from = params->cursor.sequence;
     want.has_since = params->has_since;
     want.since_us = params->since_us;
+    want.now_us = params->received_us;
     if (!params->has_cursor && !params->has_since && params->sync_type != 0 && device &&
         device->has_acknowledged) {
         want.has_from = true;

@@ -31,6 +31,7 @@ struct bundle_params {
     bool compress;
     bool has_since, has_cursor;
     int64_t since_us;
+    int64_t received_us; /* when it was asked for, by the service's clock */
     struct cursor cursor;
     struct slice device; /* empty: none */
     int sync_type;       /* 0: not given */

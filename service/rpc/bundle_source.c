@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "service/core/hybrid_clock.h"
+
 enum { ITEMS_FIRST = 64, LOAD_AT_ONCE = 128, SEEN_SLOTS = 4 * SOURCE_LOG_MAX };
 
 /* The oldest change among the records' last changes since a time. */
@@ -25,6 +27,11 @@ static enum sync_status source_find_since(struct bundle_source *source) {
     struct since_search search = {.since_us = source->want.since_us, .oldest = UINT64_MAX};
     enum sync_status status = SYNC_OK;
     bool is_ahead = search.since_us > source->head.time_us;
+    int64_t now_us = source->want.now_us;
+    /* Given out while our clock ran wrong, and it has been set right: all counts as changed. */
+    if (is_ahead && !hybrid_clock_believe(search.since_us, now_us) &&
+        hybrid_clock_believe(source->head.time_us, now_us))
+        search.oldest = 1;
     for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST && !is_ahead && !status; type++) {
         struct scan scan = {
             .kind = SCAN_RECORDS, .user = source->want.user, .type = (enum data_type)type};

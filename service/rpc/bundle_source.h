@@ -25,6 +25,7 @@ struct bundle_want {
     uint64_t from; /* sequence */
     bool has_since;
     int64_t since_us; /* instead of `from`: what was committed at this time or later */
+    int64_t now_us;   /* with has_since: the service's clock */
     bool must_reach;  /* refuse when the log has been trimmed behind `from` */
     bool patches;     /* patches where that is possible */
 };

@@ -149,24 +149,6 @@ static void a_rejected_create_rejects_what_depends_on_it(void **state) {
     }
 }
 
-static void times_are_corrected_and_grow(void **state) {
-    (void)state;
-    struct sending skewed = {.device = "phone", .clock_offset_us = 3600000000};
-    struct change first = change_of("1", CHANGE_CREATE, "{\"a\":1}");
-    struct change second = change_of("2", CHANGE_UPDATE, "{\"a\":2}");
-    first.device_us = NOW + 3600000000 - 5000;
-    second.device_us = NOW + 3600000000 + 5000;
-    send(skewed, (struct change[]){first, second}, 2, NULL);
-    assert_int_equal(user.log[0].device_us, first.device_us);
-    assert_int_equal(user.log[0].corrected_us, NOW - 5000);
-    assert_int_equal(user.log[1].corrected_us, NOW);
-    assert_int_equal(memory_user_find(&user, DATA_TYPE_TRIP, "t")->updated_us, NOW + 1);
-    struct sending behind = {.device = "phone", .now_us = NOW - 1000000};
-    send_one(behind, change_of("3", CHANGE_UPDATE, "{\"a\":3}"), OUTCOME_APPLIED);
-    assert_int_equal(memory_user_find(&user, DATA_TYPE_TRIP, "t")->updated_us, NOW + 2);
-    assert_int_equal(user.head.time_us, NOW + 2);
-}
-
 static void history_is_asked_for_once_a_record_from_the_lowest_base(void **state) {
     (void)state;
     struct change changes[] = {
@@ -286,7 +268,6 @@ int main(void) {
         USER_TEST(updating_what_the_device_knows_deleted_is_rejected),
         USER_TEST(a_record_cannot_grow_beyond_its_bound),
         USER_TEST(a_rejected_create_rejects_what_depends_on_it),
-        USER_TEST(times_are_corrected_and_grow),
         USER_TEST(history_is_asked_for_once_a_record_from_the_lowest_base),
         USER_TEST(one_bad_change_in_a_thousand_settles_the_rest),
         USER_TEST(damaged_history_fails_the_batch),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "service/core/checksum.h"
+#include "service/core/hybrid_clock.h"
 
 /* Ends the process when something that must hold does not. */
 static void check(bool holds, const char *what) {
@@ -183,7 +184,9 @@ void memory_user_commit(struct memory_user *user, const struct write_set *set) {
     }
     for (size_t i = 0; i < set->row_count; i++)
         commit_row(user, &set->rows[i]);
-    check(set->head.time_us >= user->head.time_us, "time goes on");
+    check(set->head.time_us >= user->head.time_us ||
+              user->head.time_us - set->head.time_us > HYBRID_CLOCK_AHEAD_MAX_US,
+          "time goes on, or was far ahead");
     user->head = set->head;
     user->head.revision = set->expected_revision + 1;
     check_head(user);

@@ -99,7 +99,8 @@ static void a_time_means_what_was_committed_then_or_later(void **state) {
     three_bookings(fixture); /* though the devices' times are years before */
     struct bundle_want want = ALL;
     want.has_since = true;
-    want.since_us = (int64_t)fixture->now_us - 10;
+    want.now_us = (int64_t)fixture->now_us;
+    want.since_us = want.now_us - 10;
     struct bundle_source source;
     collect(fixture, &want, &source);
     assert_ids(&source, (const char *const[]){"b1", "b2"}, 2);
@@ -112,6 +113,33 @@ static void a_time_means_what_was_committed_then_or_later(void **state) {
     want.since_us = 0;
     collect(fixture, &want, &source);
     assert_int_equal(source.count, 3);
+    bundle_source_done(&source);
+}
+
+/* `since` was given out while the service's clock ran ten years ahead; it is right again. */
+static void a_time_from_a_clock_that_ran_ahead_misses_nothing(void **state) {
+    struct service_fixture *fixture = *state;
+    const uint64_t now_us = fixture->now_us, years_us = 315569520000000;
+    fixture->now_us = now_us + years_us;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    struct bundle_want want = ALL;
+    want.has_since = true;
+    want.since_us = service_fixture_head(fixture, "anna").time_us + 1;
+    want.now_us = (int64_t)now_us;
+    fixture->now_us = now_us;
+    struct bundle_source source;
+    collect(fixture, &want, &source);
+    assert_int_equal(source.count, 0);
+    bundle_source_done(&source);
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b2", "{\"n\":2}");
+    collect(fixture, &want, &source);
+    assert_int_equal(source.count, 2);
+    bundle_source_done(&source);
+    want.since_us = service_fixture_head(fixture, "anna").time_us + 1;
+    assert_true(want.since_us <= (int64_t)now_us + 1);
+    service_fixture_change(fixture, "anna", CHANGE_UPDATE, "b2", "{\"n\":3}");
+    collect(fixture, &want, &source);
+    assert_int_equal(source.items[source.count - 1].record.version, 3);
     bundle_source_done(&source);
 }
 
@@ -260,6 +288,7 @@ int main(void) {
         TEST(changes_since_a_sequence_include_the_deleted),
         TEST(a_delta_says_only_what_changed),
         TEST(a_time_means_what_was_committed_then_or_later),
+        TEST(a_time_from_a_clock_that_ran_ahead_misses_nothing),
         TEST(a_cursor_behind_the_log_needs_a_new_start),
         TEST(a_cursor_ahead_of_the_data_is_refused),
         TEST(the_same_question_at_the_same_state_is_the_same_bundle),
