@@ -128,8 +128,8 @@ void buffer_clear(struct buffer *buffer) {
     buffer->failed = buffer->past_bound = false;
 }
 
-/* Grows so that `extra` more bytes fit, at least doubling, within the bound; or sets `failed`. */
-static bool buffer_grow(struct buffer *buffer, size_t extra) {
+bool buffer_grow(struct buffer *buffer, size_t extra) {
+    assert(buffer->size <= buffer->capacity);
     if (extra > buffer->size_max - buffer->size) {
         buffer->failed = buffer->past_bound = true;
         return false;
@@ -151,26 +151,11 @@ static bool buffer_grow(struct buffer *buffer, size_t extra) {
     return true;
 }
 
-/* Tells whether `extra` more bytes have room, after growing if need be. */
-static inline bool buffer_has_room(struct buffer *buffer, size_t extra) {
-    assert(buffer);
-    assert(buffer->size <= buffer->capacity);
-    return !buffer->failed &&
-           (extra <= buffer->capacity - buffer->size || buffer_grow(buffer, extra));
-}
-
 uint8_t *buffer_reserve(struct buffer *buffer, size_t extra) {
     static uint8_t nowhere; /* a valid place for no bytes when nothing is allocated yet */
     if (!buffer_has_room(buffer, extra))
         return NULL;
     return buffer->data ? buffer->data + buffer->size : &nowhere;
-}
-
-void buffer_append(struct buffer *buffer, struct slice bytes) {
-    if (bytes.size == 0 || !buffer_has_room(buffer, bytes.size))
-        return;
-    memcpy(buffer->data + buffer->size, bytes.data, bytes.size);
-    buffer->size += bytes.size;
 }
 
 void buffer_append_utf8(struct buffer *buffer, struct slice text) {
@@ -185,11 +170,6 @@ void buffer_append_utf8(struct buffer *buffer, struct slice text) {
         at += size > 0 ? size : 1;
     }
     buffer_append(buffer, slice_of(valid, (size_t)(at - valid)));
-}
-
-void buffer_append_byte(struct buffer *buffer, uint8_t byte) {
-    if (buffer_has_room(buffer, 1))
-        buffer->data[buffer->size++] = byte;
 }
 
 /* Prints `size` bytes and drops the NUL that comes with them, which has no room in the buffer when

@@ -64,6 +64,17 @@ static inline struct slice slice_first(struct slice bytes, size_t size) {
     return slice_of(bytes.data, size);
 }
 
+/* Writes bytes in lower-case hexadecimal, two characters each and no NUL; returns where the text
+ * ends. */
+static inline char *hex_put(char *at, struct slice bytes) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.size; i++) {
+        *at++ = digits[bytes.data[i] >> 4];
+        *at++ = digits[bytes.data[i] & 15];
+    }
+    return at;
+}
+
 /* A 64-bit hash for tables in memory (not for storage, not against an adversary who sees the seed).
  * The same seed and bytes give the same value within one build. */
 uint64_t slice_hash(struct slice bytes, uint64_t seed);
@@ -97,6 +108,16 @@ void buffer_done(struct buffer *buffer);
 /* Empties the buffer and clears `failed`; keeps the memory. */
 void buffer_clear(struct buffer *buffer);
 
+/* Grows a buffer that has not room for `extra` more bytes, at least doubling it, within its bound;
+ * or sets `failed`. For buffer_has_room alone. */
+bool buffer_grow(struct buffer *buffer, size_t extra);
+
+/* Tells whether `extra` more bytes have room, after growing if need be; false sets `failed`. */
+static inline bool buffer_has_room(struct buffer *buffer, size_t extra) {
+    return !buffer->failed &&
+           (extra <= buffer->capacity - buffer->size || buffer_grow(buffer, extra));
+}
+
 /* Makes room for `extra` more bytes and returns where they go, or NULL (then `failed` is set).
  * The room is valid until the next call; buffer_advance says how much of it was used. */
 uint8_t *buffer_reserve(struct buffer *buffer, size_t extra);
@@ -106,11 +127,20 @@ static inline void buffer_advance(struct buffer *buffer, size_t used) {
     buffer->size += used;
 }
 
-/* Appends bytes; on failure sets `failed`. */
-void buffer_append(struct buffer *buffer, struct slice bytes);
+/* Appends bytes; on failure sets `failed`. Inline, since most of what is appended is short, and
+ * often of a size that the compiler knows. */
+static inline void buffer_append(struct buffer *buffer, struct slice bytes) {
+    if (bytes.size == 0 || !buffer_has_room(buffer, bytes.size))
+        return;
+    memcpy(buffer->data + buffer->size, bytes.data, bytes.size);
+    buffer->size += bytes.size;
+}
 
 /* Appends one byte. */
-void buffer_append_byte(struct buffer *buffer, uint8_t byte);
+static inline void buffer_append_byte(struct buffer *buffer, uint8_t byte) {
+    if (buffer_has_room(buffer, 1))
+        buffer->data[buffer->size++] = byte;
+}
 
 /* Appends text with every byte that is no part of valid UTF-8 replaced by U+FFFD. */
 void buffer_append_utf8(struct buffer *buffer, struct slice text);

@@ -27,7 +27,8 @@ const struct random_source *random_system(void) {
 
 void uuid_v7(uint64_t now_us, const struct random_source *random,
              char ret_text[UUID_TEXT_SIZE + 1]) {
-    static const char HEX[] = "0123456789abcdef";
+    /* How the bytes are grouped: 8-4-4-4-12 characters. */
+    static const uint8_t GROUPS[] = {4, 2, 2, 2, 6};
     uint8_t bytes[16];
     assert(random);
     random->fill(random->context, bytes + 8, 8);
@@ -38,13 +39,13 @@ void uuid_v7(uint64_t now_us, const struct random_source *random,
     bytes[7] = (uint8_t)fraction;
     bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3f)); /* variant of RFC 9562 */
     char *at = ret_text;
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        *at++ = HEX[bytes[i] >> 4];
-        *at++ = HEX[bytes[i] & 15];
+    struct slice rest = slice_of(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(GROUPS); i++) {
+        at = hex_put(at, slice_first(rest, GROUPS[i]));
+        rest = slice_after(rest, GROUPS[i]);
+        *at++ = '-';
     }
-    *at = '\0';
+    at[-1] = '\0';
 }
 
 static bool byte_is_hex(uint8_t byte) {

@@ -9,7 +9,7 @@
 
 #include "base/id.h"
 
-enum { RANDOM_POOL_SIZE = 512 };
+enum { RANDOM_POOL_SIZE = 4096 };
 
 /* In the caller's memory, which must not move; `source` is for reading. */
 struct random_pool {

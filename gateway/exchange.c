@@ -54,7 +54,7 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
     exchange->body = body;
     exchange->wire = wire;
     exchange->out = out;
-    exchange->begun_us = clock_monotonic_us(worker->gateway->clock);
+    exchange->begun_us = loop_now_us(worker->loop);
     exchange->timer.fire = exchange_timer_fired;
     return exchange;
 }

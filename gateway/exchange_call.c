@@ -3,6 +3,7 @@
 
 #include "base/wire.h"
 #include "gateway/exchange_types.h"
+#include "gateway/http_text.h"
 
 enum {
     /* What gRPC counts for pseudo-headers and those that every call has. */
@@ -28,15 +29,6 @@ void exchange_metadata_add(struct exchange *exchange, struct slice name, struct 
     exchange->metadata[exchange->metadata_count++] = (struct transcode_header){name, value};
 }
 
-/* gRPC's ASCII-Value: one bad byte would cost the whole connection to the service. */
-static bool value_is_ascii(struct slice value) {
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] < 0x20 || value.data[i] > 0x7e)
-            return false;
-    }
-    return true;
-}
-
 void exchange_gather_metadata(struct exchange *exchange) {
     const struct exchange_known *known = &exchange->known;
     char *client = arena_alloc(&exchange->arena, IP_TEXT_MAX);
@@ -54,7 +46,8 @@ void exchange_gather_metadata(struct exchange *exchange) {
     };
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         const struct transcode_header *entry = &candidates[i];
-        if (entry->value.size == 0 || !value_is_ascii(entry->value))
+        /* gRPC's ASCII-Value: one bad byte would cost the whole connection to the service. */
+        if (entry->value.size == 0 || !http_text_is_ascii(entry->value))
             continue;
         size_t size = entry->name.size + entry->value.size + METADATA_ENTRY_BYTES;
         /* All but the token may be left out. */

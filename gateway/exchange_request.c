@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stddef.h>
 #include <strings.h>
 
 #include "base/json_text.h"
@@ -13,31 +14,34 @@ enum {
 
 /* Where a header of this name is noted, or NULL. */
 static struct slice *known_place(struct exchange_known *known, struct slice name) {
-    const struct {
-        struct slice name;
-        struct slice *place;
+#define KNOWN(text, field)                                                                         \
+    { text, sizeof(text) - 1, offsetof(struct exchange_known, field) }
+    static const struct {
+        const char *name;
+        size_t size, place;
     } places[] = {
-        {SLICE("te"), &known->te},
-        {SLICE("accept"), &known->accept},
-        {SLICE("origin"), &known->origin},
-        {SLICE("user-agent"), &known->user_agent},
-        {SLICE("tracestate"), &known->tracestate},
-        {SLICE("traceparent"), &known->traceparent},
-        {SLICE("content-type"), &known->content_type},
-        {SLICE("x-request-id"), &known->request_id},
-        {SLICE("grpc-timeout"), &known->grpc_timeout},
-        {SLICE("authorization"), &known->authorization},
-        {SLICE("cache-control"), &known->cache_control},
-        {SLICE("if-none-match"), &known->if_none_match},
-        {SLICE("accept-encoding"), &known->accept_encoding},
-        {SLICE("accept-language"), &known->accept_language},
-        {SLICE("content-encoding"), &known->content_encoding},
-        {SLICE("x-request-timeout"), &known->request_timeout},
-        {SLICE("access-control-request-method"), &known->access_control_method},
+        KNOWN("te", te),
+        KNOWN("accept", accept),
+        KNOWN("origin", origin),
+        KNOWN("user-agent", user_agent),
+        KNOWN("tracestate", tracestate),
+        KNOWN("traceparent", traceparent),
+        KNOWN("content-type", content_type),
+        KNOWN("x-request-id", request_id),
+        KNOWN("grpc-timeout", grpc_timeout),
+        KNOWN("authorization", authorization),
+        KNOWN("cache-control", cache_control),
+        KNOWN("if-none-match", if_none_match),
+        KNOWN("accept-encoding", accept_encoding),
+        KNOWN("accept-language", accept_language),
+        KNOWN("content-encoding", content_encoding),
+        KNOWN("x-request-timeout", request_timeout),
+        KNOWN("access-control-request-method", access_control_method),
     };
+#undef KNOWN
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        if (slice_equal(name, places[i].name))
-            return places[i].place;
+        if (name.size == places[i].size && memcmp(name.data, places[i].name, name.size) == 0)
+            return (struct slice *)((char *)known + places[i].place);
     }
     return NULL;
 }
@@ -59,7 +63,7 @@ void exchange_give_id(struct exchange *exchange) {
     }
     struct worker *worker = exchange->worker;
     char text[UUID_TEXT_SIZE + 1];
-    uuid_v7(clock_now_us(worker->gateway->clock), &worker->random.source, text);
+    uuid_v7(loop_wall_us(worker->loop), &worker->random.source, text);
     if (!exchange_copy(exchange, slice_of(text, UUID_TEXT_SIZE), &exchange->request_id))
         exchange->request_id = SLICE_EMPTY;
 }

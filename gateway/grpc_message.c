@@ -1,8 +1,8 @@
 #include "gateway/grpc_message.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
+
+#include "gateway/http_text.h"
 
 void grpc_prefix_put(uint8_t out[GRPC_PREFIX_SIZE], size_t message_size) {
     assert(message_size <= UINT32_MAX);
@@ -143,13 +143,21 @@ struct slice grpc_message_decode(struct slice encoded, struct arena *arena) {
 }
 
 void grpc_timeout_format(uint64_t timeout_us, char text[GRPC_TIMEOUT_TEXT_MAX]) {
-    /* At most eight digits. */
-    if (timeout_us < 100000000)
-        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "u", timeout_us);
-    else if (timeout_us / 1000 < 100000000)
-        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "m", timeout_us / 1000);
-    else
-        snprintf(text, GRPC_TIMEOUT_TEXT_MAX, "%" PRIu64 "S", timeout_us / 1000000 % 100000000);
+    enum { VALUES = 100000000 }; /* of at most eight digits */
+    uint64_t value = timeout_us;
+    char unit = 'u';
+    if (timeout_us / 1000 >= VALUES) {
+        value = timeout_us / 1000000 % VALUES;
+        unit = 'S';
+    } else if (timeout_us >= VALUES) {
+        value = timeout_us / 1000;
+        unit = 'm';
+    }
+    char room[HTTP_NUMBER_MAX];
+    struct slice digits = http_text_number(value, room);
+    memcpy(text, digits.data, digits.size);
+    text[digits.size] = unit;
+    text[digits.size + 1] = '\0';
 }
 
 static uint64_t grpc_timeout_unit_us(uint8_t unit) {

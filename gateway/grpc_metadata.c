@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "gateway/http_text.h"
+
 /* Says nothing to the service: HTTP's own, what the gateway sets itself, and what browsers add. */
 static bool name_is_dropped(struct slice name) {
     static const struct slice names[] = {
@@ -47,14 +49,6 @@ static bool name_is_valid(struct slice name) {
 /* The suffix alone is such a name too: gRPC's C core decodes its values as well. */
 static bool name_is_binary(struct slice name) {
     return name.size >= 4 && memcmp(name.data + name.size - 4, "-bin", 4) == 0;
-}
-
-static bool value_is_ascii(struct slice value) {
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] < 0x20 || value.data[i] > 0x7e)
-            return false;
-    }
-    return true;
 }
 
 int grpc_base64_value(uint8_t byte) {
@@ -127,8 +121,8 @@ static enum grpc_metadata_fault add_header(struct grpc_metadata *metadata, struc
         return GRPC_METADATA_BAD_NAME;
     if (name_is_binary(name))
         return add_binary(metadata, name, value);
-    return value_is_ascii(value) ? grpc_metadata_add(metadata, name, value)
-                                 : GRPC_METADATA_BAD_VALUE;
+    return http_text_is_ascii(value) ? grpc_metadata_add(metadata, name, value)
+                                     : GRPC_METADATA_BAD_VALUE;
 }
 
 enum grpc_metadata_fault grpc_metadata_gather(struct grpc_metadata *metadata,

@@ -335,7 +335,7 @@ void grpc_relay_begin(struct grpc_relay *relay, struct worker *worker,
                                  .client_ip = *request->client_ip,
                                  .deadline.fire = relay_deadline_fired,
                                  .watch.fire = relay_watch_fired,
-                                 .begun_us = clock_monotonic_us(worker->gateway->clock),
+                                 .begun_us = loop_now_us(worker->loop),
                                  .code = GRPC_CANCELLED};
     relay->method = method_find(relay->api->schema, request->path);
     arena_init(&relay->arena, RELAY_ARENA_MAX);

@@ -10,12 +10,12 @@ enum { HTTP1_METHOD_MAX = 32 };
 static const struct http1_refusal HTTP1_FINE = {0, NULL};
 
 bool http1_is_token(uint8_t byte) {
-    static const uint8_t marks[256] = {
-        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
-        ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1,
+    static const uint8_t tokens[256] = {
+        ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['!'] = 1, ['#'] = 1, ['$'] = 1,
+        ['%'] = 1,         ['&'] = 1,         ['\''] = 1,        ['*'] = 1, ['+'] = 1, ['-'] = 1,
+        ['.'] = 1,         ['^'] = 1,         ['_'] = 1,         ['`'] = 1, ['|'] = 1, ['~'] = 1,
     };
-    return (byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'z') ||
-           marks[byte];
+    return tokens[byte];
 }
 
 bool http1_is_field(uint8_t byte) {
@@ -139,18 +139,15 @@ static struct http1_refusal read_header(uint8_t *line, size_t size,
     if (line[0] == ' ' || line[0] == '\t')
         return REFUSE(400, "a header is folded over two lines");
     size_t i = 0;
-    for (; i < size && http1_is_token(line[i]); i++) {
-        if (line[i] >= 'A' && line[i] <= 'Z')
-            line[i] |= 32;
-    }
+    for (; i < size && http1_is_token(line[i]); i++)
+        line[i] |= (uint8_t)((line[i] >= 'A' && line[i] <= 'Z') << 5);
     if (i == 0 || i == size || line[i] != ':')
         return REFUSE(400, "a header line is not a name, a colon and a value");
-    for (size_t j = i + 1; j < size; j++) {
-        if (!http1_is_field(line[j]))
-            return REFUSE(400, "a header value holds a control character");
-    }
+    struct slice value = slice_of(line + i + 1, size - i - 1);
+    if (!http_text_is_value(value))
+        return REFUSE(400, "a header value holds a control character");
     ret_header->name = slice_of(line, i);
-    ret_header->value = http_text_trim(slice_of(line + i + 1, size - i - 1));
+    ret_header->value = http_text_trim(value);
     return HTTP1_FINE;
 }
 

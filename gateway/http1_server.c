@@ -178,6 +178,20 @@ static bool may_keep(const struct http1_server *server) {
            (http1_body_left(server->parser) <= HTTP1_DISCARD_MAX && !request->expects_continue);
 }
 
+static void put_line(struct buffer *out, const struct transcode_header *header) {
+    struct slice name = header->name, value = header->value;
+    uint8_t *at = buffer_reserve(out, name.size + value.size + 4);
+    if (!at)
+        return;
+    memcpy(at, name.data, name.size);
+    at += name.size;
+    memcpy(at, ": ", 2);
+    if (value.size)
+        memcpy(at + 2, value.data, value.size);
+    memcpy(at + 2 + value.size, "\r\n", 2);
+    buffer_advance(out, name.size + value.size + 4);
+}
+
 static void put_head(struct http1_server *server) {
     const struct exchange_answer *answer = exchange_answer(server->exchange);
     const struct http1_request *request = http1_request(server->parser);
@@ -191,12 +205,8 @@ static void put_head(struct http1_server *server) {
     buffer_append(out, SLICE(" "));
     buffer_append(out, slice_text(http_status_phrase(answer->status)));
     buffer_append(out, SLICE("\r\n"));
-    for (size_t i = 0; i < answer->header_count; i++) {
-        buffer_append(out, answer->headers[i].name);
-        buffer_append(out, SLICE(": "));
-        buffer_append(out, answer->headers[i].value);
-        buffer_append(out, SLICE("\r\n"));
-    }
+    for (size_t i = 0; i < answer->header_count; i++)
+        put_line(out, &answer->headers[i]);
     if (server->chunked)
         buffer_append(out, SLICE("transfer-encoding: chunked\r\n"));
     if (!server->keep_alive)
@@ -229,12 +239,8 @@ static void put_trailers(struct http1_server *server) {
     size_t count;
     const struct transcode_header *list = exchange_trailers(server->exchange, &count);
     buffer_append(out, SLICE("0\r\n"));
-    for (size_t i = 0; i < count; i++) {
-        buffer_append(out, list[i].name);
-        buffer_append(out, SLICE(": "));
-        buffer_append(out, list[i].value);
-        buffer_append(out, SLICE("\r\n"));
-    }
+    for (size_t i = 0; i < count; i++)
+        put_line(out, &list[i]);
     buffer_append(out, SLICE("\r\n"));
 }
 

@@ -1,8 +1,8 @@
 /* HTTP/2 answers: what exchanges and relays have for their clients, as frames. */
 #include <assert.h>
-#include <stdio.h>
 
 #include "gateway/http2_types.h"
+#include "gateway/http_text.h"
 
 enum { HTTP2_ANSWER_HEADERS_MAX = 64 };
 
@@ -64,10 +64,10 @@ static void on_answered(struct exchange *exchange, void *context) {
     struct http2_stream *stream = context;
     struct http2_server *server = stream->server;
     const struct exchange_answer *answer = exchange_answer(exchange);
-    char status[16];
-    snprintf(status, sizeof(status), "%d", answer->status);
-    nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX] = {nv_of(SLICE(":status"), slice_text(status))};
-    size_t count = 1;
+    char digits[HTTP_NUMBER_MAX];
+    nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX];
+    size_t count = 0;
+    headers[count++] = nv_of(SLICE(":status"), http_text_number((uint64_t)answer->status, digits));
     for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
         headers[count++] = nv_of_answer(&answer->headers[i]);
     const nghttp2_data_provider provider = {.read_callback = http2_data_source};

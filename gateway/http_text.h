@@ -26,6 +26,52 @@ static inline struct slice http_text_number(uint64_t number, char room[HTTP_NUMB
     return slice_of(room + at, HTTP_NUMBER_MAX - at);
 }
 
+/* A byte of each value in each place of a word. */
+#define HTTP_TEXT_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Tells whether none of eight bytes is a control, DEL or HTAB. Bytes beyond ASCII pass. */
+static inline bool http_text_is_plain_word(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    uint64_t del = word ^ HTTP_TEXT_EACH(0x7f);
+    uint64_t controls = (word - HTTP_TEXT_EACH(0x20)) & ~word;
+    uint64_t dels = (del - HTTP_TEXT_EACH(1)) & ~del;
+    return ((controls | dels) & HTTP_TEXT_EACH(0x80)) == 0;
+}
+
+/* Tells whether the text may be a field's value: no control but HTAB (RFC 9110 section 5.5). */
+static inline bool http_text_is_value(struct slice text) {
+    const uint8_t *at = text.data, *end = slice_end(text);
+    while (at < end) {
+        if (end - at >= 8 && http_text_is_plain_word(at)) {
+            at += 8;
+            continue;
+        }
+        if ((*at < 0x20 && *at != '\t') || *at == 0x7f)
+            return false;
+        at++;
+    }
+    return true;
+}
+
+/* Tells whether the text is of visible ASCII and spaces alone. */
+static inline bool http_text_is_ascii(struct slice text) {
+    const uint8_t *at = text.data, *end = slice_end(text);
+    while (at < end) {
+        uint64_t word = HTTP_TEXT_EACH(0x80);
+        if (end - at >= 8 && http_text_is_plain_word(at))
+            memcpy(&word, at, sizeof(word));
+        if ((word & HTTP_TEXT_EACH(0x80)) == 0) {
+            at += 8;
+            continue;
+        }
+        if (*at < 0x20 || *at > 0x7e)
+            return false;
+        at++;
+    }
+    return true;
+}
+
 /* Tells whether the text may be a request target: visible ASCII without a fragment. */
 static inline bool http_text_is_target(struct slice text) {
     for (size_t i = 0; i < text.size; i++) {

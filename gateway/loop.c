@@ -19,7 +19,8 @@ struct loop {
     const struct clock *clock;
     int epoll_fd;
     uint64_t now_us;
-    uint64_t tick; /* the last one served */
+    uint64_t wall_us; /* 0: not yet asked for in this turn */
+    uint64_t tick;    /* the last one served */
     struct loop_timer *slots[LOOP_SLOTS];
     struct loop_task *tasks, **tasks_tail;
     struct loop_task *graves;
@@ -62,6 +63,12 @@ struct loop *loop_close(struct loop *loop) {
 
 uint64_t loop_now_us(const struct loop *loop) {
     return loop->now_us;
+}
+
+uint64_t loop_wall_us(struct loop *loop) {
+    if (loop->wall_us == 0)
+        loop->wall_us = clock_now_us(loop->clock);
+    return loop->wall_us;
 }
 
 enum sync_status loop_source_add(struct loop *loop, struct loop_source *source, uint32_t events) {
@@ -192,6 +199,7 @@ enum sync_status loop_turn(struct loop *loop, int wait_max_ms) {
     if (count < 0 && errno != EINTR)
         return SYNC_ERR_IO;
     loop->now_us = clock_monotonic_us(loop->clock);
+    loop->wall_us = 0;
     for (int i = 0; i < count; i++) {
         struct loop_source *source = events[i].data.ptr;
         if (source->events) /* not removed earlier in this turn */

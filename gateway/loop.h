@@ -48,6 +48,9 @@ enum sync_status loop_turn(struct loop *loop, int wait_max_ms);
 /* The monotonic time at the beginning of the turn, microseconds. */
 uint64_t loop_now_us(const struct loop *loop);
 
+/* The time of day of the turn, microseconds since 1970. */
+uint64_t loop_wall_us(struct loop *loop);
+
 /* Watches `source->fd` for `events`. SYNC_ERR_IO when the system refuses. */
 enum sync_status loop_source_add(struct loop *loop, struct loop_source *source, uint32_t events);
 

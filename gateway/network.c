@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <netinet/in.h>
 
+#include "gateway/http_text.h"
+
 enum { V4_OFFSET = 12, V4_OFFSET_BITS = 96, IP_BITS = 128 };
 
 static const uint8_t v4_prefix[V4_OFFSET] = {[10] = 0xff, [11] = 0xff};
@@ -66,10 +68,24 @@ bool ip_is_v4(const struct ip *ip) {
     return memcmp(ip->bytes, v4_prefix, V4_OFFSET) == 0;
 }
 
+/* Four numbers and their dots; inet_ntop prints them by sprintf. */
+static void ip_format_v4(const uint8_t *bytes, char *text) {
+    for (size_t i = V4_OFFSET; i < sizeof(((struct ip *)0)->bytes); i++) {
+        char room[HTTP_NUMBER_MAX];
+        struct slice digits = http_text_number(bytes[i], room);
+        memcpy(text, digits.data, digits.size);
+        text += digits.size;
+        *text++ = '.';
+    }
+    text[-1] = '\0';
+}
+
 void ip_format(const struct ip *ip, char text[IP_TEXT_MAX]) {
-    bool v4 = ip_is_v4(ip);
-    const char *written =
-        inet_ntop(v4 ? AF_INET : AF_INET6, ip->bytes + (v4 ? V4_OFFSET : 0), text, IP_TEXT_MAX);
+    if (ip_is_v4(ip)) {
+        ip_format_v4(ip->bytes, text);
+        return;
+    }
+    const char *written = inet_ntop(AF_INET6, ip->bytes, text, IP_TEXT_MAX);
     assert(written);
     (void)written;
 }

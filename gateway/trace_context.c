@@ -42,18 +42,13 @@ struct slice traceparent_trace_id(struct slice value) {
 }
 
 void traceparent_make(const struct random_source *random, char text[TRACEPARENT_SIZE + 1]) {
-    static const char digits[] = "0123456789abcdef";
     uint8_t bytes[(TRACE_ID_SIZE + PARENT_SIZE) / 2];
     random->fill(random->context, bytes, sizeof(bytes));
     bytes[0] |= 1; /* neither id is all zeros */
     bytes[TRACE_ID_SIZE / 2] |= 1;
     memcpy(text, "00-", TRACE_ID_AT);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        /* Behind the trace's id stands a dash. */
-        char *place = text + TRACE_ID_AT + 2 * i + (i >= TRACE_ID_SIZE / 2);
-        place[0] = digits[bytes[i] >> 4];
-        place[1] = digits[bytes[i] & 15];
-    }
+    hex_put(text + TRACE_ID_AT, slice_of(bytes, TRACE_ID_SIZE / 2));
     text[PARENT_AT - 1] = '-';
+    hex_put(text + PARENT_AT, slice_of(bytes + TRACE_ID_SIZE / 2, PARENT_SIZE / 2));
     memcpy(text + FLAGS_AT - 1, "-00", 4);
 }

@@ -32,7 +32,7 @@ static struct worker_private *private_of(struct worker *worker) {
 }
 
 struct slice worker_date(struct worker *worker) {
-    uint64_t now_s = clock_now_us(worker->gateway->clock) / 1000000;
+    uint64_t now_s = loop_wall_us(worker->loop) / 1000000;
     if (now_s != worker->date_s || worker->date[0] == '\0') {
         time_t seconds = (time_t)now_s;
         struct tm parts;
