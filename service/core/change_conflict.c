@@ -4,7 +4,9 @@
 #include "base/limits.h"
 #include "service/core/change_work.h"
 #include "service/core/conflict_hold.h"
+#include "service/core/conflict_work.h"
 #include "service/core/delta.h"
+#include "service/core/hybrid_clock.h"
 
 enum sync_status change_differing_fields(struct change_work *work, struct slice before,
                                          struct slice after, struct conflict_draft *draft) {
@@ -39,6 +41,9 @@ static enum sync_status conflict_begin(struct change_work *work, const struct ch
     char *id = arena_alloc(work->arena, UUID_TEXT_SIZE + 1);
     if (!id)
         return SYNC_ERR_NO_MEMORY;
+    const struct log_entry *others = record->others_entry;
+    int64_t client_us =
+        hybrid_clock_correct(change->device_us, context->clock_offset_us, context->now_us);
     uuid_v7((uint64_t)context->now_us, context->random, id);
     *ret_conflict = (struct conflict){
         .id = slice_of(id, UUID_TEXT_SIZE),
@@ -58,6 +63,7 @@ static enum sync_status conflict_begin(struct change_work *work, const struct ch
         .field_count = draft->field_count,
         .server_version = state->record.version,
         .detected_us = context->now_us,
+        .client_is_later = client_us > (others ? others->corrected_us : state->record.updated_us),
     };
     return SYNC_OK;
 }
@@ -72,8 +78,10 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
         return SYNC_OK;
     }
     enum sync_status status = conflict_begin(work, record, change, draft, &conflict);
-    if (!status)
-        status = conflict_put(&work->build, &conflict);
+    if (status)
+        return status;
+    conflict_set_deadline(&conflict, work->context->policies, work->context->now_us);
+    status = conflict_put(&work->build, &conflict);
     if (!status)
         status = conflict_hold_begin(&work->build, record->hold, &conflict);
     if (status)
@@ -97,16 +105,6 @@ enum sync_status change_decide_begin(struct change_work *work, const struct chan
     return status;
 }
 
-/* Which side's the record became. */
-static enum resolution decided_resolution(const struct conflict *decided,
-                                          const struct record *record) {
-    bool is_server = decided->has_server == !record->deleted &&
-                     (record->deleted || slice_equal(record->data, decided->server));
-    bool is_client = decided->has_client == !record->deleted &&
-                     (record->deleted || slice_equal(record->data, decided->client));
-    return is_server ? RESOLUTION_SERVER : is_client ? RESOLUTION_CLIENT : RESOLUTION_MERGE;
-}
-
 enum sync_status change_decide_end(struct change_work *work, const struct change_record *record,
                                    struct conflict *decided, struct change_result *result) {
     const struct record *after = &record->state.record;
@@ -114,7 +112,7 @@ enum sync_status change_decide_end(struct change_work *work, const struct change
         return SYNC_OK; /* nothing came of it */
     decided->resolved_us = work->context->now_us;
     decided->resolved_version = after->version;
-    decided->resolution = decided_resolution(decided, after);
+    decided->resolution = conflict_taken(decided, after);
     enum sync_status status = conflict_reduce(decided, after->data, work->arena);
     if (!status)
         status = conflict_put(&work->build, decided);

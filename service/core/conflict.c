@@ -30,6 +30,9 @@ enum {
     CONFLICT_BASE_DELTA = 20,
     CONFLICT_CLIENT_DELTA = 21,
     CONFLICT_SERVER_DELTA = 22,
+    CONFLICT_RESOLVE_BY_US = 23,
+    CONFLICT_DEADLINE_ACTION = 24,
+    CONFLICT_CLIENT_IS_LATER = 25,
 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
 
@@ -82,8 +85,12 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
         wire_write_bytes(out, CONFLICT_FIELDS, conflict->fields[i]);
     wire_write_uint(out, CONFLICT_SERVER_VERSION, conflict->server_version);
     wire_write_uint(out, CONFLICT_DETECTED_US, (uint64_t)conflict->detected_us);
-    if (conflict->resolved_us == 0)
+    wire_write_uint(out, CONFLICT_CLIENT_IS_LATER, conflict->client_is_later);
+    if (conflict->resolved_us == 0) {
+        wire_write_uint(out, CONFLICT_RESOLVE_BY_US, (uint64_t)conflict->resolve_by_us);
+        wire_write_uint(out, CONFLICT_DEADLINE_ACTION, conflict->deadline_action);
         return;
+    }
     wire_write_uint(out, CONFLICT_RESOLVED_US, (uint64_t)conflict->resolved_us);
     wire_write_uint(out, CONFLICT_RESOLUTION, conflict->resolution);
     if (!conflict->is_lean)
@@ -129,6 +136,15 @@ static void conflict_take_number(const struct wire_field *field, struct conflict
         break;
     case CONFLICT_RESOLVED_VERSION:
         conflict->resolved_version = field->bits;
+        break;
+    case CONFLICT_RESOLVE_BY_US:
+        conflict->resolve_by_us = (int64_t)field->bits;
+        break;
+    case CONFLICT_DEADLINE_ACTION:
+        conflict->deadline_action = (enum deadline_action)field->bits;
+        break;
+    case CONFLICT_CLIENT_IS_LATER:
+        conflict->client_is_later = field->bits != 0;
         break;
     default:
         break;
@@ -217,7 +233,8 @@ enum sync_status conflict_unpack(struct slice value, struct arena *arena,
     }
     if (conflict.id.size == 0 || conflict.key.id.size == 0 ||
         (int)conflict.key.type < DATA_TYPE_FIRST || (int)conflict.key.type > DATA_TYPE_LAST ||
-        conflict.type < CONFLICT_UPDATE_UPDATE || conflict.type > CONFLICT_DELETE_UPDATE)
+        conflict.type < CONFLICT_UPDATE_UPDATE || conflict.type > CONFLICT_DELETE_UPDATE ||
+        conflict.deadline_action > DEADLINE_LAST)
         return SYNC_ERR_CORRUPT;
     conflict.is_lean = conflict.decision_count > 0;
     *ret_conflict = conflict;
@@ -255,52 +272,4 @@ enum sync_status conflict_expand(struct conflict *conflict, struct slice documen
         conflict->merged = document;
     conflict->is_lean = status != SYNC_OK;
     return status;
-}
-
-enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
-                                    struct arena *arena, struct slice *ret_key) {
-    assert(arena);
-    assert(ret_key);
-    size_t size = user.size + 2 + conflict_id.size;
-    uint8_t *key = arena_alloc(arena, size);
-    if (!key)
-        return SYNC_ERR_NO_MEMORY;
-    if (user.size > 0)
-        memcpy(key, user.data, user.size);
-    key[user.size] = '\0';
-    key[user.size + 1] = resolved ? '1' : '0';
-    if (conflict_id.size > 0)
-        memcpy(key + user.size + 2, conflict_id.data, conflict_id.size);
-    *ret_key = slice_of(key, size);
-    return SYNC_OK;
-}
-
-/* The conflict itself, and its place among the user's. */
-static enum sync_status conflict_rows(const struct conflict *conflict, struct arena *arena,
-                                      struct row_write rows[2]) {
-    rows[0] = (struct row_write){.table = TABLE_CONFLICT, .key = conflict->id};
-    rows[1] = (struct row_write){.table = TABLE_CONFLICT_BY_USER};
-    enum sync_status status = conflict_pack(conflict, arena, &rows[0].value);
-    return status ? status
-                  : conflict_index_key(conflict->user, conflict->resolved_us != 0, conflict->id,
-                                       arena, &rows[1].key);
-}
-
-enum sync_status conflict_put(struct write_build *build, const struct conflict *conflict) {
-    assert(build && conflict);
-    struct row_write rows[2];
-    enum sync_status status = conflict_rows(conflict, build->arena, rows);
-    for (int i = 0; !status && i < 2; i++)
-        status = write_build_row(build, rows[i]);
-    return status;
-}
-
-enum sync_status conflict_move(struct write_build *build, const struct conflict *conflict) {
-    assert(build && conflict);
-    struct row_write before = {.table = TABLE_CONFLICT_BY_USER, .remove = true};
-    enum sync_status status = conflict_index_key(conflict->user, conflict->resolved_us == 0,
-                                                 conflict->id, build->arena, &before.key);
-    if (!status)
-        status = write_build_row(build, before);
-    return status ? status : conflict_put(build, conflict);
 }

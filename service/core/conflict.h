@@ -13,6 +13,9 @@ enum conflict_type { /* numbers of travelsense.sync.v1.ConflictType; the client'
 /* How a conflict is resolved; numbers of travelsense.sync.v1.Resolution. */
 enum resolution { RESOLUTION_CLIENT = 1, RESOLUTION_SERVER = 2, RESOLUTION_MERGE = 3 };
 
+/* However soon a record starts: the time that a user has at least to see a conflict about it. */
+static const int64_t CONFLICT_NOTICE_US = INT64_C(3600000000);
+
 /* How one field was decided without the user; slices are text. */
 struct conflict_decision {
     struct slice field;    /* dotted path; empty: the whole record */
@@ -32,9 +35,13 @@ struct conflict {
     size_t field_count;
     uint64_t server_version;
     int64_t detected_us, resolved_us; /* resolved_us 0: open */
-    enum resolution resolution;       /* when resolved */
-    struct slice merged;              /* when resolved by merge */
-    uint64_t resolved_version;        /* the record's version after the resolution */
+    /* Of an open one: when it is settled unless somebody resolves it before, and how; 0: never. */
+    int64_t resolve_by_us;
+    enum deadline_action deadline_action;
+    bool client_is_later;       /* the client's change, than the server's, by corrected time */
+    enum resolution resolution; /* when resolved */
+    struct slice merged;        /* when resolved by merge */
+    uint64_t resolved_version;  /* the record's version after the resolution */
     struct conflict_decision *decisions;
     size_t decision_count; /* 0: the user resolved it, or has to */
     /* One that was decided without the user is stored without its documents, so that a small change
@@ -57,6 +64,21 @@ enum sync_status conflict_reduce(struct conflict *conflict, struct slice documen
 enum sync_status conflict_expand(struct conflict *conflict, struct slice document,
                                  struct arena *arena);
 
+/* Gives a conflict that is about to be opened the deadline of its type: so long after now, or
+ * before the record starts, but not within the first CONFLICT_NOTICE_US. */
+void conflict_set_deadline(struct conflict *conflict, const struct policy_set *policies,
+                           int64_t now_us);
+
+/* The key in TABLE_CONFLICT_BY_USER of a user's open conflicts with a deadline, the soonest first:
+ * of that one, or with an empty id what theirs begin with. Memory from the arena.
+ * SYNC_ERR_NO_MEMORY. */
+enum sync_status conflict_deadline_key(struct slice user, int64_t resolve_by_us,
+                                       struct slice conflict_id, struct arena *arena,
+                                       struct slice *ret_key);
+
+/* What is in such a key behind the prefix, the conflict's id. False: it is none. */
+bool conflict_deadline_id(struct slice key, size_t prefix_size, struct slice *ret_conflict_id);
+
 /* The index key in TABLE_CONFLICT_BY_USER. */
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
                                     struct arena *arena, struct slice *ret_key);
@@ -66,7 +88,8 @@ enum sync_status conflict_index_key(struct slice user, bool resolved, struct sli
 enum sync_status conflict_touch(const struct conflict *conflict, struct arena *arena,
                                 struct touched *ret_touched);
 
-/* Adds the rows of a conflict: itself, and its place among the user's, open or resolved. */
+/* Adds the rows of a conflict: itself, and its place among the user's, open or resolved; of an open
+ * one with a deadline also the row of when it is due and its place among those. */
 struct write_build;
 enum sync_status conflict_put(struct write_build *build, const struct conflict *conflict);
 
@@ -93,10 +116,18 @@ enum sync_status conflict_resolve(const struct user_view *view, const struct con
                                   struct sync_error *error, struct write_set *ret_set,
                                   struct conflict *ret_conflict, struct record *ret_record);
 
+/* Settles an open conflict whose deadline has come, as its deadline_action says; the decisions tell
+ * it, and it can be taken back as any other. `view` is what conflict_touch asks for. What others
+ * changed since the conflict showed the record stays: only what they left alone becomes as the
+ * action says. One that is not open, or not due, is left (`ret_set` empty). */
+enum sync_status conflict_settle(const struct user_view *view, const struct conflict *conflict,
+                                 int64_t now_us, struct arena *arena, struct write_set *ret_set,
+                                 struct conflict *ret_conflict, struct record *ret_record);
+
 /* Takes a resolution, the user's or an automatic one, back: the record becomes what it was before,
- * and the conflict is open. An open one changes nothing (`ret_set` empty). SYNC_ERR_PRECONDITION
- * (VERSION_MISMATCH) when the record has changed since, SYNC_ERR_EXHAUSTED when too many conflicts
- * are open. */
+ * and the conflict is open, from now on without a deadline: a user has looked at it. An open one
+ * changes nothing (`ret_set` empty). SYNC_ERR_PRECONDITION (VERSION_MISMATCH) when the record has
+ * changed since, SYNC_ERR_EXHAUSTED when too many conflicts are open. */
 enum sync_status conflict_undo(const struct user_view *view, const struct conflict *conflict,
                                int64_t now_us, struct arena *arena, struct sync_error *error,
                                struct write_set *ret_set, struct conflict *ret_conflict,

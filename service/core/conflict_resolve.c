@@ -2,9 +2,8 @@
 #include <assert.h>
 
 #include "base/limits.h"
-#include "service/core/conflict.h"
 #include "service/core/conflict_hold.h"
-#include "service/core/write_build.h"
+#include "service/core/conflict_work.h"
 
 enum sync_status conflict_touch(const struct conflict *conflict, struct arena *arena,
                                 struct touched *ret_touched) {
@@ -37,42 +36,16 @@ static bool resolution_is_same(const struct conflict *conflict,
             slice_equal(conflict->merged, request->merged));
 }
 
-/* The record as a request wants it: a document, or deleted. False: as it is. */
-static bool resolution_target(const struct conflict *conflict,
-                              const struct resolution_request *request, bool *ret_deleted,
-                              struct slice *ret_document) {
+/* The record as a request wants it. */
+static struct conflict_target resolution_target(const struct conflict *conflict,
+                                                const struct resolution_request *request) {
     if (request->resolution == RESOLUTION_SERVER)
-        return false;
-    bool merges = request->resolution == RESOLUTION_MERGE;
-    *ret_deleted = !merges && !conflict->has_client;
-    *ret_document = *ret_deleted ? SLICE_EMPTY : merges ? request->merged : conflict->client;
-    return true;
-}
-
-/* Changes the record, unless it is already as it shall be. */
-static enum sync_status resolution_write(struct write_build *build, struct record_state *state,
-                                         const struct conflict *conflict,
-                                         const struct resolution_request *request) {
-    struct slice document;
-    bool deleted;
-    if (!resolution_target(conflict, request, &deleted, &document))
-        return SYNC_OK;
-    bool same = deleted ? !record_state_lives(state)
-                        : record_state_lives(state) && slice_equal(state->record.data, document);
-    if (same)
-        return SYNC_OK;
-    struct record_change change = {
-        .kind = deleted        ? CHANGE_DELETE
-                : state->found ? CHANGE_UPDATE
-                               : CHANGE_CREATE,
-        .deleted = deleted,
-        .document = document,
-        .change_id = conflict->id,
-        .device_us = request->now_us,
-        .corrected_us = request->now_us,
-        .now_us = request->now_us,
-    };
-    return write_build_change(build, state, &change);
+        return (struct conflict_target){.is_kept = true};
+    if (request->resolution == RESOLUTION_MERGE)
+        return (struct conflict_target){.document = request->merged};
+    return (struct conflict_target){.deleted = !conflict->has_client,
+                                    .document =
+                                        conflict->has_client ? conflict->client : SLICE_EMPTY};
 }
 
 /* Checks that the request may be done on the record as it is. */
@@ -84,20 +57,10 @@ static enum sync_status resolution_check(const struct record_state *state,
         return sync_error_set(error, SYNC_ERR_PRECONDITION, "VERSION_MISMATCH", "baseVersion",
                               "The record has moved on: it is at version %llu.",
                               (unsigned long long)state->record.version);
-    struct slice document;
-    bool deleted;
-    if (resolution_target(conflict, request, &deleted, &document) &&
-        document.size > CHANGE_DATA_MAX)
+    if (resolution_target(conflict, request).document.size > CHANGE_DATA_MAX)
         return sync_error_set(error, SYNC_ERR_TOO_LARGE, "TOO_LARGE", "mergedData",
                               "The record would be larger than %d bytes.", CHANGE_DATA_MAX);
     return SYNC_OK;
-}
-
-/* Makes the conflict show the record as it is. */
-static void conflict_see(struct conflict *conflict, const struct record_state *state) {
-    conflict->has_server = record_state_lives(state);
-    conflict->server = conflict->has_server ? state->record.data : SLICE_EMPTY;
-    conflict->server_version = state->record.version;
 }
 
 /* Whether the user decides on something that he has not seen. To leave the record as it is, is
@@ -118,16 +81,14 @@ static enum sync_status resolution_do(struct write_build *build, struct record_s
         enum sync_status status = conflict_put(build, conflict);
         return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
     }
-    enum sync_status status = resolution_write(build, state, conflict, request);
+    struct conflict_target target = resolution_target(conflict, request);
+    enum sync_status status = conflict_write(build, state, conflict, &target, request->now_us);
     conflict->resolution = request->resolution;
     conflict->resolved_us = request->now_us;
     conflict->merged = request->resolution == RESOLUTION_MERGE ? request->merged : SLICE_EMPTY;
     conflict->resolved_version = state->record.version;
     if (!status)
-        status = conflict_move(build, conflict);
-    if (!status)
-        status = conflict_hold_end(build, hold, conflict);
-    build->head.conflicts_open -= build->head.conflicts_open > 0;
+        status = conflict_close(build, hold, conflict);
     return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
 }
 
@@ -137,15 +98,11 @@ enum sync_status conflict_resolve(const struct user_view *view, const struct con
                                   struct conflict *ret_conflict, struct record *ret_record) {
     assert(view && conflict && request && request->now_us > 0);
     assert(arena && ret_set && ret_conflict && ret_record);
-    struct record_state state = {.found = view->records[0].found};
+    struct record_state state = conflict_record(view, conflict);
     struct conflict resolved = *conflict;
     struct write_set set = {.user = conflict->user, .head = view->head};
     struct write_build build;
     enum sync_status status;
-    if (state.found)
-        state.record = view->records[0].record;
-    else
-        state.record = (struct record){.key = conflict->key, .deleted = true};
     if (conflict->resolved_us != 0) {
         if (!resolution_is_same(conflict, request))
             return sync_error_set(error, SYNC_ERR_PRECONDITION, "ALREADY_RESOLVED", "conflictId",

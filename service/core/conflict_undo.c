@@ -2,31 +2,8 @@
 #include <assert.h>
 
 #include "base/limits.h"
-#include "service/core/conflict.h"
 #include "service/core/conflict_hold.h"
-#include "service/core/write_build.h"
-
-/* Puts the record back to what the conflict has as the server's, unless it still is. */
-static enum sync_status undo_write(struct write_build *build, struct record_state *state,
-                                   const struct conflict *conflict, int64_t now_us) {
-    bool lives = record_state_lives(state);
-    bool same =
-        conflict->has_server ? lives && slice_equal(state->record.data, conflict->server) : !lives;
-    if (same)
-        return SYNC_OK;
-    struct record_change change = {
-        .kind = !conflict->has_server ? CHANGE_DELETE
-                : lives               ? CHANGE_UPDATE
-                                      : CHANGE_CREATE,
-        .deleted = !conflict->has_server,
-        .document = conflict->server,
-        .change_id = conflict->id,
-        .device_us = now_us,
-        .corrected_us = now_us,
-        .now_us = now_us,
-    };
-    return write_build_change(build, state, &change);
-}
+#include "service/core/conflict_work.h"
 
 static enum sync_status undo_check(const struct user_view *view, const struct record_state *state,
                                    const struct conflict *conflict, struct sync_error *error) {
@@ -47,11 +24,15 @@ static enum sync_status undo_check(const struct user_view *view, const struct re
 static enum sync_status undo_do(struct write_build *build, struct record_state *state,
                                 const struct row *hold, struct conflict *conflict, int64_t now_us,
                                 struct write_set *ret_set) {
-    enum sync_status status = undo_write(build, state, conflict, now_us);
+    struct conflict_target before = {.deleted = !conflict->has_server,
+                                     .document = conflict->server};
+    enum sync_status status = conflict_write(build, state, conflict, &before, now_us);
     conflict->resolved_us = 0;
     conflict->resolution = (enum resolution)0;
     conflict->merged = SLICE_EMPTY;
     conflict->resolved_version = 0;
+    conflict->resolve_by_us = 0;
+    conflict->deadline_action = DEADLINE_KEEP;
     conflict->decision_count = 0; /* so the documents are stored */
     conflict->server_version = state->record.version;
     if (!status)
@@ -68,14 +49,10 @@ enum sync_status conflict_undo(const struct user_view *view, const struct confli
                                struct record *ret_record) {
     assert(view && conflict && now_us > 0);
     assert(arena && ret_set && ret_conflict && ret_record);
-    struct record_state state = {.found = view->records[0].found};
+    struct record_state state = conflict_record(view, conflict);
     struct conflict opened = *conflict;
     struct write_set set = {.user = conflict->user, .head = view->head};
     struct write_build build;
-    if (state.found)
-        state.record = view->records[0].record;
-    else
-        state.record = (struct record){.key = conflict->key, .deleted = true};
     if (conflict->resolved_us != 0) {
         enum sync_status status = undo_check(view, &state, conflict, error);
         if (status)

@@ -60,15 +60,29 @@ static const struct policy_rule DEFAULT_RULES[] = {
     {DATA_TYPE_PROFILE, "contact.**", FIELD_POLICY_LATEST},
 };
 
+#define DAYS(count) (INT64_C(86400000000) * (count))
+
 static const struct policy_set DEFAULT_POLICIES = {
     .rules = DEFAULT_RULES,
     .count = sizeof DEFAULT_RULES / sizeof *DEFAULT_RULES,
-    .deletes = {
-        /* A booking that its seller withdrew is gone, and one that he changed is not deleted by
-         * who had not seen that. */
-        [DATA_TYPE_BOOKING] = DELETE_POLICY_SERVICE,
-        /* An option is no loss: the later word counts. */
-        [DATA_TYPE_PREFERENCE] = DELETE_POLICY_LATEST,
+    .deletes =
+        {
+            /* A booking that its seller withdrew is gone, and one that he changed is not deleted by
+             * who had not seen that. */
+            [DATA_TYPE_BOOKING] = DELETE_POLICY_SERVICE,
+            /* An option is no loss: the later word counts. */
+            [DATA_TYPE_PREFERENCE] = DELETE_POLICY_LATEST,
+        },
+    .deadlines = {
+        /* An open question helps nobody at the counter: a day before the journey the booking is as
+         * its seller knows it, with all that nobody disputes. */
+        [DATA_TYPE_BOOKING] = {DEADLINE_SUGGESTED, DAYS(14), DAYS(1)},
+        /* A plan that was not looked at for a month, or that begins, is settled in the same way. */
+        [DATA_TYPE_TRIP] = {DEADLINE_SUGGESTED, DAYS(30), DAYS(1)},
+        /* The latest word on how to please the traveller counts in the end. */
+        [DATA_TYPE_PREFERENCE] = {DEADLINE_LATEST, DAYS(30), 0},
+        /* A passport is never decided without the traveller. */
+        [DATA_TYPE_PROFILE] = {DEADLINE_KEEP, 0, 0},
     }};
 
 const struct policy_set *policy_set_default(void) {
@@ -96,6 +110,16 @@ const char *delete_policy_name(enum delete_policy policy) {
     };
     assert(policy <= DELETE_POLICY_LAST);
     return names[policy];
+}
+
+const char *deadline_action_name(enum deadline_action action) {
+    static const char *const names[] = {
+        [DEADLINE_KEEP] = "keep",           [DEADLINE_SERVER] = "server",
+        [DEADLINE_CLIENT] = "client",       [DEADLINE_LATEST] = "latest",
+        [DEADLINE_SUGGESTED] = "suggested",
+    };
+    assert(action <= DEADLINE_LAST);
+    return names[action];
 }
 
 /* Tells whether a rule's path matches: the segments in order, "*" any one, a final "**" one or

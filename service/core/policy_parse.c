@@ -3,7 +3,7 @@
 
 #include "service/core/policy.h"
 
-enum { WORDS_MAX = 5 }; /* one more than a line may have */
+enum { WORDS_MAX = 7 }; /* one more than a line may have */
 
 /* The set in the making. */
 struct policy_parser {
@@ -13,7 +13,8 @@ struct policy_parser {
     struct policy_rule *rules;
     size_t count;
     enum delete_policy deletes[DATA_TYPE_LAST + 1];
-    data_type_set deletes_named;
+    struct deadline_policy deadlines[DATA_TYPE_LAST + 1];
+    data_type_set deletes_named, deadlines_named;
 };
 
 static enum sync_status refuse(const struct policy_parser *parser, const char *what,
@@ -117,19 +118,76 @@ static enum sync_status delete_read(struct policy_parser *parser, data_type_set 
     return SYNC_OK;
 }
 
+/* Reads a number with a unit, such as 14d; false when it is none, 0 or too long. */
+static bool span_read(struct slice word, int64_t *ret_us) {
+    static const struct {
+        uint8_t unit;
+        int64_t seconds;
+    } UNITS[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    const int64_t seconds_max = (int64_t)DEADLINE_DAYS_MAX * UNITS[0].seconds;
+    int64_t number = 0, unit = 0;
+    for (size_t i = 0; i + 1 < word.size; i++) {
+        if (word.data[i] < '0' || word.data[i] > '9' || number > seconds_max)
+            return false;
+        number = 10 * number + (word.data[i] - '0');
+    }
+    for (size_t i = 0; word.size > 0 && i < sizeof UNITS / sizeof *UNITS; i++)
+        if (word.data[word.size - 1] == UNITS[i].unit)
+            unit = UNITS[i].seconds;
+    if (number == 0 || unit == 0 || number > seconds_max / unit)
+        return false;
+    *ret_us = number * unit * 1000000;
+    return true;
+}
+
+/* The words behind the type: "keep", or "ACTION SPAN [before SPAN]". */
+static enum sync_status deadline_read(struct policy_parser *parser, data_type_set types,
+                                      const struct slice *words, size_t count) {
+    struct deadline_policy deadline = {0};
+    int action = 0;
+    while (action <= DEADLINE_LAST &&
+           !slice_equal(words[0], slice_text(deadline_action_name((enum deadline_action)action))))
+        action++;
+    if (action > DEADLINE_LAST)
+        return refuse(parser, "no action at a deadline (keep, server, client, latest, suggested)",
+                      words[0]);
+    deadline.action = (enum deadline_action)action;
+    if ((action == DEADLINE_KEEP) != (count == 1) ||
+        (count == 4 && !slice_equal(words[2], SLICE("before"))))
+        return refuse(parser, "must be \"keep\" or \"ACTION SPAN [before SPAN]\"", words[0]);
+    if (count > 1 && !span_read(words[1], &deadline.span_us))
+        return refuse(parser, "no span of time (14d, 36h, 90m, 30s; at most 3650d)", words[1]);
+    if (count > 3 && !span_read(words[3], &deadline.before_us))
+        return refuse(parser, "no span of time (14d, 36h, 90m, 30s; at most 3650d)", words[3]);
+    if (types & parser->deadlines_named)
+        return refuse(parser, "the type's conflicts have a deadline already", words[0]);
+    parser->deadlines_named |= types;
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++)
+        if (data_type_in(types, type))
+            parser->deadlines[type] = deadline;
+    return SYNC_OK;
+}
+
 static enum sync_status line_read(struct policy_parser *parser, struct slice line) {
     struct slice words[WORDS_MAX];
     size_t count = line_split(line, words);
     if (count == 0)
         return SYNC_OK;
     bool is_field = slice_equal(words[0], SLICE("field")) && count == 4;
-    if (!is_field && !(slice_equal(words[0], SLICE("delete")) && count == 3))
-        return refuse(parser, "must be \"field TYPE PATH POLICY\" or \"delete TYPE POLICY\"", line);
+    bool is_delete = slice_equal(words[0], SLICE("delete")) && count == 3;
+    bool is_deadline =
+        slice_equal(words[0], SLICE("deadline")) && (count == 3 || count == 4 || count == 6);
+    if (!is_field && !is_delete && !is_deadline)
+        return refuse(parser,
+                      "must be \"field TYPE PATH POLICY\", \"delete TYPE POLICY\" or \"deadline "
+                      "TYPE keep|ACTION SPAN [before SPAN]\"",
+                      line);
     data_type_set types = types_read(words[1]);
     if (types == 0)
         return refuse(parser, "no type (trip, profile, preference, booking, *)", words[1]);
-    return is_field ? field_read(parser, types, words[2], words[3])
-                    : delete_read(parser, types, words[2]);
+    return is_field    ? field_read(parser, types, words[2], words[3])
+           : is_delete ? delete_read(parser, types, words[2])
+                       : deadline_read(parser, types, words + 2, count - 2);
 }
 
 enum sync_status policy_set_parse(struct slice text, struct arena *arena, struct sync_error *error,
@@ -155,5 +213,6 @@ enum sync_status policy_set_parse(struct slice text, struct arena *arena, struct
         return status;
     *ret_policies = (struct policy_set){.rules = parser.rules, .count = parser.count};
     memcpy(ret_policies->deletes, parser.deletes, sizeof parser.deletes);
+    memcpy(ret_policies->deadlines, parser.deadlines, sizeof parser.deadlines);
     return SYNC_OK;
 }

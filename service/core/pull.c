@@ -34,8 +34,7 @@ static bool start_time_find(struct slice object, int64_t *ret_time_us) {
     return false;
 }
 
-/* The time at which the traveller needs the record. */
-static bool record_start_time(struct slice document, int64_t *ret_time_us) {
+bool pull_start_time(struct slice document, int64_t *ret_time_us) {
     struct value inner;
     return start_time_find(document, ret_time_us) ||
            (document_find(document, SLICE("reservationFor"), &inner) &&
@@ -63,7 +62,7 @@ uint64_t pull_rank_by(const struct record *record, int64_t now_us, data_type_ord
     int64_t start_us;
     if (record->deleted)
         return rank;
-    if (!record_start_time(record->data, &start_us))
+    if (!pull_start_time(record->data, &start_us))
         return rank | RANK_DISTANCE_LAST;
     uint64_t distance = start_us > now_us ? (uint64_t)start_us - (uint64_t)now_us
                                           : (uint64_t)now_us - (uint64_t)start_us;

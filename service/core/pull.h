@@ -13,10 +13,13 @@ struct pulled {
     uint64_t rank;      /* lower first */
 };
 
+/* The time at which the traveller needs a record: its start, which is looked for under the names
+ * schema.org gives it (departureTime, departureDay, startDate, startTime, checkinTime, pickupTime …,
+ * also inside reservationFor) and startsAt, start. False when the document has none. */
+bool pull_start_time(struct slice document, int64_t *ret_time_us);
+
 /* The rank of a record: type first (booking, trip, profile, preference), inside a type the start
- * time nearest to now; records without a start time come last. Start times are looked for under the
- * names schema.org gives them (departureTime, departureDay, startDate, startTime, checkinTime,
- * pickupTime …, also inside reservationFor) and startsAt, start. Tombstones come first of their
+ * time nearest to now; records without a start time come last. Tombstones come first of their
  * type. */
 uint64_t pull_rank(const struct record *record, int64_t now_us);
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
+#include "service/core/expiry_key.h"
 #include "service/rpc/lane_write.h"
 
 enum { BACKGROUND_BYTES_MAX = 64 << 10 };
@@ -34,7 +35,7 @@ bool bundle_rows(const struct bundle *bundle, struct arena *arena, struct row_wr
     rows[0] = (struct row_write){.table = TABLE_BUNDLE, .key = bundle->id};
     rows[1] = (struct row_write){.table = TABLE_EXPIRY};
     return bundle_pack(bundle, arena, &rows[0].value) &&
-           key_of_expiry(arena, bundle->expires_us, TABLE_BUNDLE, bundle->id, &rows[1].key);
+           expiry_key_make(arena, bundle->expires_us, TABLE_BUNDLE, bundle->id, &rows[1].key);
 }
 
 /* A write of a bundle's row on its way; owns itself. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "service/core/conflict.h"
+#include "service/core/expiry_key.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
@@ -39,7 +40,7 @@ static bool due_visit(void *context, const struct scan_item *item) {
     int64_t time_us;
     enum table table;
     struct slice key;
-    if (!key_parse_expiry(item->row->key, &time_us, &table, &key)) {
+    if (!expiry_key_parse(item->row->key, &time_us, &table, &key)) {
         list->status = SYNC_ERR_CORRUPT;
         return false;
     }
@@ -86,7 +87,7 @@ static enum sync_status due_remove(struct service *service, struct slice expiry_
     int64_t time_us;
     enum table table;
     struct slice key, lane;
-    bool is_ours = key_parse_expiry(expiry_key, &time_us, &table, &key);
+    bool is_ours = expiry_key_parse(expiry_key, &time_us, &table, &key);
     assert(is_ours);
     if (!is_ours || table != TABLE_BUNDLE)
         return SYNC_ERR_CORRUPT;

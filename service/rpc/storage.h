@@ -69,10 +69,4 @@ bool key_of_operation_open(struct arena *arena, struct slice user, struct slice 
 bool key_of_bundle_part(struct arena *arena, struct slice bundle_id, uint32_t part,
                         struct slice *ret_key);
 
-/* TABLE_EXPIRY, and back. */
-bool key_of_expiry(struct arena *arena, int64_t time_us, enum table table, struct slice key,
-                   struct slice *ret_key);
-bool key_parse_expiry(struct slice expiry_key, int64_t *ret_time_us, enum table *ret_table,
-                      struct slice *ret_key);
-
 #endif

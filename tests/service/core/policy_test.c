@@ -110,6 +110,21 @@ static void a_fault_in_a_file_is_named_with_its_line(void **state) {
         {"delete booking union", "\"union\""},
         {"delete booking keep\ndelete * server", "already"},
         {"delete booking", "line 1"},
+        {"deadline booking", "line 1"},
+        {"deadline plane keep", "\"plane\""},
+        {"deadline booking never 3d", "\"never\""},
+        {"deadline booking keep 3d", "\"keep\""},
+        {"deadline booking client", "\"client\""},
+        {"deadline booking client 3d before", "line 1"},
+        {"deadline booking client 3d after 1d", "\"client\""},
+        {"deadline booking client 3", "\"3\""},
+        {"deadline booking client d", "\"d\""},
+        {"deadline booking client 0d", "\"0d\""},
+        {"deadline booking client -1d", "\"-1d\""},
+        {"deadline booking client 3651d", "\"3651d\""},
+        {"deadline booking client 99999999999999999999s", "99999s\""},
+        {"deadline booking client 3d before 1y", "\"1y\""},
+        {"deadline booking keep\ndeadline * keep", "line 2"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct policy_set policies = {.count = 77};
@@ -118,6 +133,29 @@ static void a_fault_in_a_file_is_named_with_its_line(void **state) {
         assert_non_null(strstr(error.message, CASES[i].named));
         assert_int_equal(policies.count, 77);
     }
+}
+
+static void deadlines_are_read_by_type(void **state) {
+    (void)state;
+    static const int64_t HOUR_US = INT64_C(3600000000);
+    struct policy_set policies;
+    struct sync_error error;
+    assert_int_equal(parse("deadline booking suggested 14d before 36h\n"
+                           "deadline trip latest 90m\n"
+                           "deadline profile keep # for ever\n",
+                           &error, &policies),
+                     SYNC_OK);
+    const struct deadline_policy *deadlines = policies.deadlines;
+    assert_int_equal(deadlines[DATA_TYPE_BOOKING].action, DEADLINE_SUGGESTED);
+    assert_int_equal(deadlines[DATA_TYPE_BOOKING].span_us, 14 * 24 * HOUR_US);
+    assert_int_equal(deadlines[DATA_TYPE_BOOKING].before_us, 36 * HOUR_US);
+    assert_int_equal(deadlines[DATA_TYPE_TRIP].action, DEADLINE_LATEST);
+    assert_int_equal(deadlines[DATA_TYPE_TRIP].span_us, HOUR_US * 3 / 2);
+    assert_int_equal(deadlines[DATA_TYPE_TRIP].before_us, 0);
+    assert_int_equal(deadlines[DATA_TYPE_PROFILE].action, DEADLINE_KEEP);
+    assert_int_equal(deadlines[DATA_TYPE_PREFERENCE].action, DEADLINE_KEEP);
+    assert_int_equal(parse("deadline * server 3650d", &error, &policies), SYNC_OK);
+    assert_int_equal(policies.deadlines[DATA_TYPE_PROFILE].span_us, 3650 * 24 * HOUR_US);
 }
 
 static void a_file_has_bounds(void **state) {
@@ -160,6 +198,11 @@ static void the_documented_file_is_the_default(void **state) {
         assert_int_equal(policies.rules[i].policy, built_in->rules[i].policy);
     }
     assert_memory_equal(policies.deletes, built_in->deletes, sizeof policies.deletes);
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++) {
+        assert_int_equal(policies.deadlines[type].action, built_in->deadlines[type].action);
+        assert_int_equal(policies.deadlines[type].span_us, built_in->deadlines[type].span_us);
+        assert_int_equal(policies.deadlines[type].before_us, built_in->deadlines[type].before_us);
+    }
     buffer_done(&text);
 }
 
@@ -176,6 +219,7 @@ int main(void) {
         ARENA_TEST(the_defaults_leave_the_carrier_its_fields),
         ARENA_TEST(a_file_says_policies_by_line),
         ARENA_TEST(a_fault_in_a_file_is_named_with_its_line),
+        ARENA_TEST(deadlines_are_read_by_type),
         ARENA_TEST(a_file_has_bounds),
         ARENA_TEST(the_documented_file_is_the_default),
         ARENA_TEST(the_parts_of_a_contact_are_decided_one_by_one),

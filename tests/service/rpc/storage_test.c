@@ -107,20 +107,6 @@ static void rows_of_a_user_do_not_mix_with_those_of_a_longer_name(void **state) 
     assert_false(slice_starts_with(other, prefix));
 }
 
-static void what_is_due_first_comes_first(void **state) {
-    struct slice early, late, key;
-    int64_t time_us;
-    enum table table;
-    assert_true(key_of_expiry(*state, 255, TABLE_BUNDLE, SLICE("z"), &early));
-    assert_true(key_of_expiry(*state, 256, TABLE_BUNDLE, SLICE("a"), &late));
-    assert_true(slice_compare(early, late) < 0);
-    assert_true(key_parse_expiry(late, &time_us, &table, &key));
-    assert_int_equal(time_us, 256);
-    assert_int_equal(table, TABLE_BUNDLE);
-    assert_true(slice_equal(key, SLICE("a")));
-    assert_false(key_parse_expiry(SLICE("short"), &time_us, &table, &key));
-}
-
 static void parts_lie_in_order(void **state) {
     struct slice a, b;
     assert_true(key_of_bundle_part(*state, SLICE("id"), 255, &a));
@@ -135,7 +121,6 @@ int main(void) {
         cmocka_unit_test(a_bundle_survives_storing),
         cmocka_unit_test(newer_operations_come_first_in_the_index),
         cmocka_unit_test(rows_of_a_user_do_not_mix_with_those_of_a_longer_name),
-        cmocka_unit_test(what_is_due_first_comes_first),
         cmocka_unit_test(parts_lie_in_order),
     };
     return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
