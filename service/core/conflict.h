@@ -70,14 +70,11 @@ void conflict_set_deadline(struct conflict *conflict, const struct policy_set *p
                            int64_t now_us);
 
 /* The key in TABLE_CONFLICT_BY_USER of a user's open conflicts with a deadline, the soonest first:
- * of that one, or with an empty id what theirs begin with. Memory from the arena.
- * SYNC_ERR_NO_MEMORY. */
+ * of that one, or with an empty id what theirs begin with. It ends with the id. Memory from the
+ * arena. SYNC_ERR_NO_MEMORY. */
 enum sync_status conflict_deadline_key(struct slice user, int64_t resolve_by_us,
                                        struct slice conflict_id, struct arena *arena,
                                        struct slice *ret_key);
-
-/* What is in such a key behind the prefix, the conflict's id. False: it is none. */
-bool conflict_deadline_id(struct slice key, size_t prefix_size, struct slice *ret_conflict_id);
 
 /* The index key in TABLE_CONFLICT_BY_USER. */
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,

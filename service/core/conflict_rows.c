@@ -1,7 +1,6 @@
 /* The rows of conflicts: where they stand, and when they are due. */
 #include <assert.h>
 
-#include "base/id.h"
 #include "service/core/conflict.h"
 #include "service/core/expiry_key.h"
 #include "service/core/write_build.h"
@@ -50,14 +49,6 @@ enum sync_status conflict_deadline_key(struct slice user, int64_t resolve_by_us,
         time[i] = (uint8_t)((uint64_t)resolve_by_us >> (8 * (TIME_SIZE - 1 - i)));
     struct slice part = conflict_id.size > 0 ? slice_of(time, sizeof time) : SLICE_EMPTY;
     return place_key(user, PLACE_DEADLINE, part, conflict_id, arena, ret_key);
-}
-
-bool conflict_deadline_id(struct slice key, size_t prefix_size, struct slice *ret_conflict_id) {
-    assert(ret_conflict_id);
-    if (key.size != prefix_size + TIME_SIZE + UUID_TEXT_SIZE)
-        return false;
-    *ret_conflict_id = slice_after(key, prefix_size + TIME_SIZE);
-    return true;
 }
 
 /* Adds, or removes, the rows that say when a conflict is due. */

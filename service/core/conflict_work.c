@@ -42,10 +42,12 @@ void conflict_see(struct conflict *conflict, const struct record_state *state) {
 }
 
 enum sync_status conflict_close(struct write_build *build, const struct row *hold,
-                                const struct conflict *conflict) {
+                                struct conflict *conflict) {
     assert(build && conflict);
     assert(conflict->resolved_us > 0);
     enum sync_status status = conflict_move(build, conflict);
+    conflict->resolve_by_us = 0;
+    conflict->deadline_action = DEADLINE_KEEP;
     if (!status)
         status = conflict_hold_end(build, hold, conflict);
     build->head.conflicts_open -= build->head.conflicts_open > 0;

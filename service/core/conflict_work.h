@@ -24,10 +24,11 @@ enum sync_status conflict_write(struct write_build *build, struct record_state *
 /* Makes the conflict show the record as it is. */
 void conflict_see(struct conflict *conflict, const struct record_state *state);
 
-/* Stores a conflict that has just been resolved: it moves, and lets go of what it held. `hold` is
+/* Stores a conflict that has just been resolved: it moves, lets go of what it held, and
+ * has no deadline any more. `hold` is
  * as conflict_hold_end takes it. */
 enum sync_status conflict_close(struct write_build *build, const struct row *hold,
-                                const struct conflict *conflict);
+                                struct conflict *conflict);
 
 /* Which side's the record has become. */
 enum resolution conflict_taken(const struct conflict *conflict, const struct record *record);

@@ -34,7 +34,8 @@ enum delete_policy {
     DELETE_POLICY_LAST = DELETE_POLICY_MANUAL,
 };
 
-/* What is done with a conflict that nobody has decided in time. */
+/* What is done with a conflict that nobody has decided in time; but for KEEP, the numbers of
+ * travelsense.sync.v1.DeadlineAction. */
 enum deadline_action {
     DEADLINE_KEEP = 0, /* nothing: it waits until somebody decides it */
     DEADLINE_SERVER,   /* the record stays as it is */

@@ -4,6 +4,9 @@
 #include "service/rpc/page_token.h"
 #include "service/rpc/violations.h"
 
+/* How conflicts are listed; the numbers are those of travelsense.sync.v1.ConflictOrder. */
+enum { CONFLICT_ORDER_DEADLINE = 2 };
+
 void conflict_get_handle(struct rpc_call *call) {
     const PB(GetConflictRequest) *request = sync_service_get_conflict_unpack(call);
     if (!request)
@@ -25,8 +28,17 @@ void conflict_get_handle(struct rpc_call *call) {
         call_fail_status(call, status);
 }
 
-/* Conflict ids in order, from one part of the index. */
-struct conflict_ids {
+/* What is asked for: which conflicts, behind which place of their order. */
+struct conflict_list {
+    struct page_binding binding;
+    size_t size;
+    bool by_deadline, include_resolved;
+    struct slice after;
+};
+
+/* Places of conflicts in order, from one part of the index: what is behind the prefix of the keys.
+ * They end with the conflict's id. */
+struct conflict_places {
     struct arena *arena;
     size_t prefix_size, size;
     struct slice *list;
@@ -34,34 +46,57 @@ struct conflict_ids {
     bool no_memory;
 };
 
-static bool ids_visit(void *context, const struct scan_item *item) {
-    struct conflict_ids *ids = context;
-    struct slice id = slice_after(item->row->key, ids->prefix_size);
-    ids->no_memory = !arena_copy(ids->arena, id, &ids->list[ids->count]);
-    return !ids->no_memory && ++ids->count < ids->size;
+static bool places_visit(void *context, const struct scan_item *item) {
+    struct conflict_places *places = context;
+    struct slice place = slice_after(item->row->key, places->prefix_size);
+    places->no_memory = !arena_copy(places->arena, place, &places->list[places->count]);
+    return !places->no_memory && ++places->count < places->size;
 }
 
-/* Reads up to `ids->size` ids behind `after`. */
-static enum sync_status ids_read(struct conflict_ids *ids, struct rpc_call *call, bool resolved,
-                                 struct slice after) {
-    struct slice user = slice_text(rpc_call_identity(call)->user);
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFLICT_BY_USER};
-    ids->arena = rpc_call_arena(call);
-    ids->list = arena_zalloc(ids->arena, ids->size, sizeof *ids->list);
+/* Reads up to `places->size` places under the prefix, behind `after`. */
+static enum sync_status places_read(struct conflict_places *places, struct rpc_call *call,
+                                    struct slice prefix, struct slice after) {
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFLICT_BY_USER, .prefix = prefix};
+    places->arena = rpc_call_arena(call);
+    places->prefix_size = prefix.size;
+    places->list = arena_zalloc(places->arena, places->size, sizeof *places->list);
+    if (!places->list)
+        return SYNC_ERR_NO_MEMORY;
+    if (after.size > 0) {
+        uint8_t *key = arena_alloc(places->arena, prefix.size + after.size);
+        if (!key)
+            return SYNC_ERR_NO_MEMORY;
+        memcpy(key, prefix.data, prefix.size);
+        memcpy(key + prefix.size, after.data, after.size);
+        scan.after_key = slice_of(key, prefix.size + after.size);
+    }
     enum sync_status status =
-        ids->list ? conflict_index_key(user, resolved, SLICE_EMPTY, ids->arena, &scan.prefix)
-                  : SYNC_ERR_NO_MEMORY;
-    if (status == SYNC_OK && after.size > 0)
-        status = conflict_index_key(user, resolved, after, ids->arena, &scan.after_key);
-    if (status != SYNC_OK)
-        return status;
-    ids->prefix_size = scan.prefix.size;
-    status = store_scan(rpc_call_service(call)->store, NULL, &scan, ids_visit, ids);
-    return status == SYNC_OK && ids->no_memory ? SYNC_ERR_NO_MEMORY : status;
+        store_scan(rpc_call_service(call)->store, NULL, &scan, places_visit, places);
+    return status == SYNC_OK && places->no_memory ? SYNC_ERR_NO_MEMORY : status;
 }
 
-/* Takes the smaller of the two next ids: they are UUIDv7, so that the smaller is the older. */
-static bool ids_take(const struct conflict_ids lists[2], size_t at[2], struct slice *ret_id) {
+/* Reads the places that are asked for: of those that wait, and perhaps of those that are resolved.
+ */
+static enum sync_status list_read(const struct conflict_list *list, struct rpc_call *call,
+                                  struct conflict_places places[2]) {
+    struct slice prefix;
+    struct arena *arena = rpc_call_arena(call);
+    enum sync_status status =
+        list->by_deadline
+            ? conflict_deadline_key(list->binding.user, 0, SLICE_EMPTY, arena, &prefix)
+            : conflict_index_key(list->binding.user, false, SLICE_EMPTY, arena, &prefix);
+    if (status == SYNC_OK)
+        status = places_read(&places[0], call, prefix, list->after);
+    if (status == SYNC_OK && list->include_resolved)
+        status = conflict_index_key(list->binding.user, true, SLICE_EMPTY, arena, &prefix);
+    if (status == SYNC_OK && list->include_resolved)
+        status = places_read(&places[1], call, prefix, list->after);
+    return status;
+}
+
+/* Takes the smaller of the two next places; of two ids, which are UUIDv7, it is the older. */
+static bool places_take(const struct conflict_places lists[2], size_t at[2],
+                        struct slice *ret_place) {
     int from = -1;
     for (int i = 0; i < 2; i++)
         if (at[i] < lists[i].count &&
@@ -69,27 +104,28 @@ static bool ids_take(const struct conflict_ids lists[2], size_t at[2], struct sl
             from = i;
     if (from < 0)
         return false;
-    *ret_id = lists[from].list[at[from]++];
+    *ret_place = lists[from].list[at[from]++];
     return true;
 }
 
-/* Fills the answer with conflicts behind `after`, oldest first. */
-static enum sync_status list_fill(struct rpc_call *call, const struct page_binding *binding,
-                                  size_t size, bool include_resolved, struct slice after,
+/* Fills the answer with conflicts behind `after`, in order. */
+static enum sync_status list_fill(struct rpc_call *call, const struct conflict_list *list,
                                   PB(ListConflictsResponse) *response) {
     struct arena *arena = rpc_call_arena(call);
-    struct conflict_ids lists[2] = {{.size = size + 1}, {.size = size + 1}};
-    enum sync_status status = ids_read(&lists[0], call, false, after);
-    if (status == SYNC_OK && include_resolved)
-        status = ids_read(&lists[1], call, true, after);
-    response->conflicts = arena_zalloc(arena, size, sizeof *response->conflicts);
+    struct conflict_places places[2] = {{.size = list->size + 1}, {.size = list->size + 1}};
+    enum sync_status status = list_read(list, call, places);
+    response->conflicts = arena_zalloc(arena, list->size, sizeof *response->conflicts);
     if (status == SYNC_OK && !response->conflicts)
         status = SYNC_ERR_NO_MEMORY;
     size_t at[2] = {0};
-    struct slice id, last = SLICE_EMPTY;
-    while (status == SYNC_OK && response->n_conflicts < size && ids_take(lists, at, &id)) {
-        last = id;
-        status = conflict_show(call, id, NULL, &response->conflicts[response->n_conflicts]);
+    struct slice place, last = SLICE_EMPTY;
+    while (status == SYNC_OK && response->n_conflicts < list->size &&
+           places_take(places, at, &place)) {
+        last = place;
+        if (place.size < UUID_TEXT_SIZE)
+            return SYNC_ERR_CORRUPT;
+        status = conflict_show(call, slice_after(place, place.size - UUID_TEXT_SIZE), NULL,
+                               &response->conflicts[response->n_conflicts]);
         if (status == SYNC_ERR_NOT_FOUND) { /* cleaned up between the two reads */
             status = SYNC_OK;
             continue;
@@ -98,11 +134,36 @@ static enum sync_status list_fill(struct rpc_call *call, const struct page_bindi
             break;
         response->n_conflicts++;
     }
-    if (status == SYNC_OK && ids_take(lists, at, &id)) {
-        response->next_page_token = page_token_format(arena, binding, last);
+    if (status == SYNC_OK && places_take(places, at, &place)) {
+        response->next_page_token = page_token_format(arena, &list->binding, last);
         status = response->next_page_token ? SYNC_OK : SYNC_ERR_NO_MEMORY;
     }
     return status;
+}
+
+/* Reads what is asked for, and adds what is wrong with it. */
+static void list_check(struct rpc_call *call, const PB(ListConflictsRequest) *request,
+                       struct violations *violations, struct conflict_list *list) {
+    list->size = violations_check_page_size(violations, request->page_size, PAGE_SIZE_DEFAULT,
+                                            PAGE_SIZE_MAX);
+    list->by_deadline = (int)request->order == CONFLICT_ORDER_DEADLINE;
+    list->include_resolved = request->include_resolved;
+    list->binding = (struct page_binding){
+        .list = "conflicts",
+        .user = slice_text(rpc_call_identity(call)->user),
+        .parameters = list->by_deadline        ? SLICE("deadline")
+                      : list->include_resolved ? SLICE("all")
+                                               : SLICE("open"),
+    };
+    if ((int)request->order < 0 || (int)request->order > CONFLICT_ORDER_DEADLINE)
+        violations_add(violations, "order", "INVALID_VALUE", "must be age or deadline");
+    if (list->by_deadline && list->include_resolved)
+        violations_add(violations, "includeResolved", "NOT_TOGETHER",
+                       "must not be given when order is deadline");
+    if (request->page_token[0] && page_token_parse(slice_text(request->page_token), &list->binding,
+                                                   rpc_call_arena(call), &list->after) != SYNC_OK)
+        violations_add(violations, "pageToken", "INVALID_VALUE",
+                       "must be the nextPageToken of an answer to this same list");
 }
 
 void conflict_list_handle(struct rpc_call *call) {
@@ -110,24 +171,16 @@ void conflict_list_handle(struct rpc_call *call) {
     if (!request)
         return;
     struct violations violations;
+    struct conflict_list list = {.size = 0};
     violations_init(&violations, rpc_call_arena(call), rpc_call_faults(call));
-    size_t size = violations_check_page_size(&violations, request->page_size, PAGE_SIZE_DEFAULT,
-                                             PAGE_SIZE_MAX);
-    struct page_binding binding = {
-        .list = "conflicts",
-        .user = slice_text(rpc_call_identity(call)->user),
-        .parameters = request->include_resolved ? SLICE("all") : SLICE("open"),
-    };
-    struct slice after = SLICE_EMPTY;
-    if (request->page_token[0] && page_token_parse(slice_text(request->page_token), &binding,
-                                                   rpc_call_arena(call), &after) != SYNC_OK)
-        violations_add(&violations, "pageToken", "INVALID_VALUE",
-                       "must be the nextPageToken of an answer to this same list");
+    list_check(call, request, &violations, &list);
     if (violations_end(&violations, call) || !device_guard(call))
         return;
     PB(ListConflictsResponse) response = PB_INIT(LIST_CONFLICTS_RESPONSE);
+    response.server_time =
+        message_time(rpc_call_arena(call), (int64_t)clock_now_us(rpc_call_service(call)->clock));
     enum sync_status status =
-        list_fill(call, &binding, size, request->include_resolved, after, &response);
+        response.server_time ? list_fill(call, &list, &response) : SYNC_ERR_NO_MEMORY;
     if (status == SYNC_OK)
         sync_service_list_conflicts_reply(call, &response);
     else

@@ -73,10 +73,14 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *ar
         message->resolved_at = message_time(arena, conflict->resolved_us);
         message->updated_at = message->resolved_at;
     }
+    if (conflict->resolve_by_us > 0) {
+        message->resolve_by = message_time(arena, conflict->resolve_by_us);
+        message->deadline_action = (PB(DeadlineAction))conflict->deadline_action;
+    }
     bool is_whole = message->conflict_id && message->user_id && message->device_id &&
                     message->change_id && message->data_id && message->detected_at &&
-                    message->updated_at && put_fields(message, conflict, arena) &&
-                    put_decisions(message, conflict, arena);
+                    message->updated_at && (message->resolve_by || conflict->resolve_by_us == 0) &&
+                    put_fields(message, conflict, arena) && put_decisions(message, conflict, arena);
     return is_whole ? message : NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "service/core/conflict.h"
 #include "service/core/expiry_key.h"
 #include "service/rpc/bundle_store.h"
+#include "service/rpc/conflict_due.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
 #include "service/rpc/sync_metrics.h"
@@ -81,16 +82,9 @@ static enum sync_status bundle_remove(struct service *service, struct slice bund
     return store_commit_wait(service->store, &set, NULL);
 }
 
-/* Works off one row that is due. */
-static enum sync_status due_remove(struct service *service, struct slice expiry_key,
-                                   struct retention_counts *counts) {
-    int64_t time_us;
-    enum table table;
-    struct slice key, lane;
-    bool is_ours = expiry_key_parse(expiry_key, &time_us, &table, &key);
-    assert(is_ours);
-    if (!is_ours || table != TABLE_BUNDLE)
-        return SYNC_ERR_CORRUPT;
+static enum sync_status due_bundle(struct service *service, struct slice key,
+                                   struct slice expiry_key, struct retention_counts *counts) {
+    struct slice lane;
     struct arena arena;
     arena_init(&arena, ARENA_MAX);
     enum sync_status status = SYNC_ERR_NO_MEMORY;
@@ -105,8 +99,24 @@ static enum sync_status due_remove(struct service *service, struct slice expiry_
     return status;
 }
 
-enum sync_status retention_expire_bundles(struct service *service,
-                                          struct retention_counts *counts) {
+/* Works off one row that is due. */
+static enum sync_status due_work_off(struct service *service, struct slice expiry_key,
+                                     struct retention_counts *counts) {
+    int64_t time_us;
+    enum table table;
+    struct slice key;
+    bool is_ours = expiry_key_parse(expiry_key, &time_us, &table, &key), settled = false;
+    assert(is_ours);
+    if (is_ours && table == TABLE_BUNDLE)
+        return due_bundle(service, key, expiry_key, counts);
+    if (!is_ours || table != TABLE_CONFLICT)
+        return SYNC_ERR_CORRUPT;
+    enum sync_status status = conflict_due_settle(service, key, expiry_key, &settled);
+    counts->settled += settled;
+    return status;
+}
+
+enum sync_status retention_work_off_due(struct service *service, struct retention_counts *counts) {
     enum sync_status status = SYNC_OK;
     size_t found;
     do {
@@ -118,7 +128,7 @@ enum sync_status retention_expire_bundles(struct service *service,
         if (status == SYNC_OK)
             status = list.status;
         for (size_t i = 0; i < list.count && status == SYNC_OK; i++)
-            status = due_remove(service, list.keys[i], counts);
+            status = due_work_off(service, list.keys[i], counts);
         found = list.count;
         arena_done(&arena);
     } while (status == SYNC_OK && found == AT_ONCE);

@@ -9,11 +9,13 @@
 /* What a run has removed. */
 struct retention_counts {
     uint64_t bundles, operations, conflicts;
+    uint64_t settled;       /* not removed: conflicts whose deadline had come */
     uint64_t users_trimmed; /* looked at, to be exact */
 };
 
-/* Removes bundles whose time is over by the service's clock. */
-enum sync_status retention_expire_bundles(struct service *service, struct retention_counts *counts);
+/* Removes bundles whose time is over by the service's clock, and settles conflicts whose deadline
+ * has come. */
+enum sync_status retention_work_off_due(struct service *service, struct retention_counts *counts);
 
 /* Removes operations that ended more than retention.operation_us ago. */
 enum sync_status retention_expire_operations(struct service *service,

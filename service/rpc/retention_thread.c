@@ -6,7 +6,9 @@
 #include "service/rpc/retention.h"
 #include "service/rpc/sync_metrics.h"
 
-enum { STEP_SECONDS = 10, LOG_STEPS = 360 /* the logs once an hour */ };
+/* What is due is looked for in each step, what has ended every ten seconds, the logs once an hour.
+ */
+enum { STEP_SECONDS = 2, ENDED_STEPS = 5, LOG_STEPS = 1800 };
 
 struct retention {
     struct service *service;
@@ -30,10 +32,11 @@ static bool retention_sleep(struct retention *retention) {
     return goes_on;
 }
 
-static void retention_step(struct service *service, bool with_logs) {
+static void retention_step(struct service *service, uint64_t step) {
     struct retention_counts counts = {0};
-    enum sync_status status = retention_expire_bundles(service, &counts);
-    if (status == SYNC_OK)
+    bool with_ended = step % ENDED_STEPS == 1, with_logs = step % LOG_STEPS == 1;
+    enum sync_status status = retention_work_off_due(service, &counts);
+    if (status == SYNC_OK && with_ended)
         status = retention_expire_operations(service, &counts);
     if (status == SYNC_OK && with_logs)
         status = retention_expire_conflicts(service, &counts);
@@ -45,17 +48,19 @@ static void retention_step(struct service *service, bool with_logs) {
     if (status != SYNC_OK)
         log_line(service->log, LOG_WARN, "retention step failed",
                  LOG_TEXT("cause", sync_status_name(status)));
-    else if (removed > 0)
+    else if (removed + counts.settled > 0)
         log_line(service->log, LOG_INFO, "retention", LOG_INT("bundles", (int64_t)counts.bundles),
                  LOG_INT("operations", (int64_t)counts.operations),
-                 LOG_INT("conflicts", (int64_t)counts.conflicts));
+                 LOG_INT("conflicts", (int64_t)counts.conflicts),
+                 LOG_INT("settled", (int64_t)counts.settled));
 }
 
 static void *retention_run(void *context) {
     struct retention *retention = context;
     for (uint64_t step = 1; retention_sleep(retention); step++) {
-        retention_step(retention->service, step % LOG_STEPS == 1);
-        memory_trim();
+        retention_step(retention->service, step);
+        if (step % ENDED_STEPS == 1)
+            memory_trim();
     }
     return NULL;
 }

@@ -65,6 +65,9 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
     counters_init(metrics, "sync_decisions_total",
                   "Conflicts that were decided without the user, by type.", label_type, conflicts,
                   SYNC_METRICS_CONFLICTS, sync->decisions);
+    counters_init(metrics, "sync_conflicts_settled_total",
+                  "Conflicts that nobody resolved before their deadline, by type.", label_type,
+                  conflicts, SYNC_METRICS_CONFLICTS, sync->settled);
     counters_init(metrics, "sync_resolutions_total", "Conflicts that users resolved, by how.",
                   label_resolution, resolutions, SYNC_METRICS_CONFLICTS, sync->resolutions);
     counters_init(metrics, "sync_operations_total", "Synchronizations that came to a state.",

@@ -18,6 +18,7 @@ struct sync_metrics {
     struct metric *duplicates;
     struct metric *conflicts[SYNC_METRICS_CONFLICTS];
     struct metric *decisions[SYNC_METRICS_CONFLICTS];   /* by ConflictType */
+    struct metric *settled[SYNC_METRICS_CONFLICTS];     /* by ConflictType */
     struct metric *resolutions[SYNC_METRICS_CONFLICTS]; /* by Resolution */
     struct metric *undone;
     struct metric *upload_bytes, *bundle_bytes, *download_bytes;

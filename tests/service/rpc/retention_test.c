@@ -7,12 +7,14 @@
 // clang-format on
 #include "base/memory.h"
 #include "service/core/conflict.h"
+#include "service/core/write_build.h"
 #include "service/rpc/bundle_params.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
 #include "service/rpc/retention.h"
 #include "service/rpc/sync_job.h"
+#include "tests/service/core/json_document.h"
 #include "tests/service/rpc/service_fixture.h"
 
 static const struct slice ANNA = {(const uint8_t *)"anna", 4};
@@ -227,10 +229,10 @@ static void an_expired_bundle_goes_with_its_parts(void **state) {
     fixture->now_us += fixture->service.retention.bundle_us - 1;
     struct bundle fresh = build(fixture);
     struct retention_counts counts = {0};
-    assert_int_equal(retention_expire_bundles(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
     assert_int_equal(counts.bundles, 0);
     fixture->now_us++;
-    assert_int_equal(retention_expire_bundles(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
     assert_int_equal(counts.bundles, 1);
     assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE, old.id), 0);
     assert_int_equal(service_fixture_count(fixture, TABLE_BUNDLE_PART, old.id), 0);
@@ -303,6 +305,100 @@ static void conflicts_go_when_their_resolution_is_long_ago(void **state) {
     assert_int_equal(counts.conflicts, MANY + 1);
 }
 
+/* Stores an open conflict about anna's booking b1, which both sides made of {"n":1}. It is due at a
+ * time, and the record becomes the client's then. */
+static struct slice put_due_conflict(struct service_fixture *fixture, int64_t due_us) {
+    struct arena *arena = &fixture->arena;
+    struct conflict conflict = {.user = ANNA,
+                                .key = {DATA_TYPE_BOOKING, SLICE("b1")},
+                                .type = CONFLICT_UPDATE_UPDATE,
+                                .has_client = true,
+                                .has_server = true,
+                                .server_version = 1,
+                                .detected_us = (int64_t)fixture->now_us,
+                                .resolve_by_us = due_us,
+                                .deadline_action = DEADLINE_CLIENT};
+    struct user_head head = {0};
+    struct write_build build;
+    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
+    assert_non_null(id);
+    uuid_v7(fixture->now_us, fixture->service.random, id);
+    conflict.id = slice_text(id);
+    conflict.client = json_document("{\"n\":3}", arena);
+    conflict.server = json_document("{\"n\":1}", arena);
+    assert_int_equal(write_build_init(&build, ANNA, &head, 1, arena), SYNC_OK);
+    assert_int_equal(conflict_put(&build, &conflict), SYNC_OK);
+    commit_rows(fixture, build.rows, build.row_count);
+    write_build_done(&build);
+    return conflict.id;
+}
+
+static struct conflict get_conflict(struct service_fixture *fixture, struct slice id) {
+    struct row wanted = {.table = TABLE_CONFLICT, .key = id};
+    struct touched want = {.user = ANNA, .rows = &wanted, .row_count = 1};
+    struct user_view view;
+    struct conflict conflict;
+    assert_int_equal(store_load(fixture->service.store, NULL, &want, &fixture->arena, &view),
+                     SYNC_OK);
+    assert_true(view.rows[0].found);
+    assert_int_equal(conflict_unpack(view.rows[0].value, &fixture->arena, &conflict), SYNC_OK);
+    return conflict;
+}
+
+static void a_conflict_is_settled_when_its_deadline_comes(void **state) {
+    struct service_fixture *fixture = *state;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    int64_t due_us = (int64_t)fixture->now_us + 5000000;
+    struct slice id = put_due_conflict(fixture, due_us);
+    struct retention_counts counts = {0};
+    fixture->now_us = (uint64_t)due_us - 1;
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.settled, 0);
+    assert_int_equal(get_conflict(fixture, id).resolved_us, 0);
+    fixture->now_us++;
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.settled, 1);
+    struct conflict settled = get_conflict(fixture, id);
+    assert_int_equal(settled.resolved_us, due_us);
+    assert_int_equal(settled.resolution, RESOLUTION_CLIENT);
+    assert_true(slice_equal(settled.decisions[0].reason, SLICE("deadline client")));
+    assert_int_equal(service_fixture_head(fixture, "anna").sequence, 2);
+    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), 1);
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.settled, 1);
+}
+
+static void a_deadline_of_a_conflict_that_is_gone_goes_too(void **state) {
+    struct service_fixture *fixture = *state;
+    struct retention_counts counts = {0};
+    struct slice id = put_due_conflict(fixture, (int64_t)fixture->now_us);
+    struct row_write gone = {.table = TABLE_CONFLICT, .key = id, .remove = true};
+    commit_rows(fixture, &gone, 1);
+    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.settled, 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 0);
+}
+
+/* Every allocation fails once: the conflict is settled whole or waits for the next run. */
+static void without_memory_a_conflict_is_settled_later(void **state) {
+    struct service_fixture *fixture = *state;
+    bool has_failed = true;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    for (uint64_t at = 1; has_failed; at++) {
+        struct retention_counts counts = {0};
+        struct slice id = put_due_conflict(fixture, (int64_t)fixture->now_us);
+        memory_fail_after(at);
+        enum sync_status status = retention_work_off_due(&fixture->service, &counts);
+        has_failed = memory_count() >= at;
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
+        assert_int_equal(get_conflict(fixture, id).resolved_us != 0, counts.settled);
+        assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+        assert_int_equal(counts.settled, 1);
+    }
+}
+
 static void old_log_entries_are_trimmed(void **state) {
     struct service_fixture *fixture = *state;
     service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
@@ -317,7 +413,7 @@ static void old_log_entries_are_trimmed(void **state) {
 
 /* All that retention removes; the first fault ends it. */
 static enum sync_status retain(struct service *service, struct retention_counts *counts) {
-    enum sync_status status = retention_expire_bundles(service, counts);
+    enum sync_status status = retention_work_off_due(service, counts);
     if (status == SYNC_OK)
         status = retention_expire_operations(service, counts);
     if (status == SYNC_OK)
@@ -404,6 +500,9 @@ int main(void) {
         TEST(an_expired_bundle_goes_with_its_parts),
         TEST(operations_go_when_their_end_is_long_ago),
         TEST(conflicts_go_when_their_resolution_is_long_ago),
+        TEST(a_conflict_is_settled_when_its_deadline_comes),
+        TEST(a_deadline_of_a_conflict_that_is_gone_goes_too),
+        TEST(without_memory_a_conflict_is_settled_later),
         TEST(old_log_entries_are_trimmed),
         TEST(without_memory_nothing_is_removed_in_part),
         TEST(a_write_whose_head_moved_loads_again),
