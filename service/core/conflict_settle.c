@@ -55,8 +55,8 @@ static enum sync_status settle_target(const struct conflict *conflict, struct ar
     bool is_clients = conflict->deadline_action == DEADLINE_CLIENT ||
                       (conflict->deadline_action == DEADLINE_LATEST && conflict->client_is_later);
     bool is_whole = !conflict->has_client || !conflict->has_server; /* one side deleted */
-    bool is_suggested =
-        conflict->deadline_action == DEADLINE_SUGGESTED && conflict->suggested.size > 0;
+    bool is_suggested = conflict->deadline_action == DEADLINE_SUGGESTED ||
+                        (conflict->deadline_action == DEADLINE_LATEST && !is_whole);
     *ret_taken = RESOLUTION_SERVER;
     *ret_target = (struct conflict_target){.is_kept = true};
     if (is_clients) {
@@ -66,7 +66,7 @@ static enum sync_status settle_target(const struct conflict *conflict, struct ar
                                 STRATEGY_CLIENT, arena, ret_target);
         *ret_target = (struct conflict_target){.deleted = !conflict->has_client,
                                                .document = conflict->client};
-    } else if (is_suggested || (conflict->deadline_action == DEADLINE_LATEST && !is_whole)) {
+    } else if (is_suggested) {
         *ret_target = (struct conflict_target){.document = conflict->suggested};
         if (!conflict->has_server)
             *ret_taken = RESOLUTION_CLIENT;

@@ -52,6 +52,10 @@ MUTANTS = {
         "what waits behind a conflict still waits when it is resolved",
         "write.remove = size == 0;",
         "write.remove = false; write.value = row->found ? row->value : write.value;"),
+    "settles_over_what_is_newer": (
+        "a deadline overwrites what others changed since the conflict was shown",
+        "bool has_moved = state->record.version != conflict->server_version;",
+        "bool has_moved = false;"),
     "takes_its_state_for_the_services": (
         "a stream gives a cursor with outcomes though others wrote in between",
         "answer->apply.before == session->position && ",

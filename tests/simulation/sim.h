@@ -126,6 +126,7 @@ struct sim_job {
     /* a resolution */
     uint32_t conflict; /* number */
     bool is_undo;      /* a resolution is taken back */
+    bool is_settling;  /* its deadline may have come */
     struct resolution_request resolution;
     struct conflict resolved;
     struct record record;
@@ -231,7 +232,8 @@ struct sim_world {
     const struct sim_options *options;
     struct sim_random *random; /* of the step */
     struct sim_nature nature;
-    struct arena arena; /* of all that lives as long as the world */
+    struct policy_set policies; /* the built-in ones with deadlines that come within hours */
+    struct arena arena;         /* of all that lives as long as the world */
     struct store *store;
     struct strike_hand hand;
     struct random_source ids;
@@ -308,6 +310,9 @@ void sim_job_step(struct sim_world *world, struct sim_job *job);
 void sim_job_drop(struct sim_job *job);
 bool sim_put_start(struct sim_world *world);
 bool sim_resolve_start(struct sim_world *world);
+/* A deadline settles what it must, and overwrites nothing unseen; `before`: as they were. */
+void sim_settle_check(struct sim_world *world, const struct sim_job *job,
+                      const struct conflict *before, const struct sim_copy *record);
 
 /* Calls. */
 void sim_call_upload(struct sim_world *world, struct sim_device *device);

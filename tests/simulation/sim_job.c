@@ -124,7 +124,7 @@ static enum sync_status upload_prepare_set(struct sim_world *world, struct sim_j
     struct batch_context context = {.now_us = world->now_us,
                                     .clock_offset_us = job->upload.clock_offset_us,
                                     .random = &world->ids,
-                                    .policies = policy_set_default(),
+                                    .policies = &world->policies,
                                     .strategy = world->nature.strategy};
     status = change_batch_apply(&view, &batch, &context, &job->arena, &job->set, &job->results);
     SIM_HOLDS(world, status == SYNC_OK, "change_batch_apply answers %s", sync_status_name(status));
@@ -224,7 +224,11 @@ bool sim_resolve_start(struct sim_world *world) {
     static const char *const NAMES[] = {"", "client", "server", "merge"};
     job->resolution.resolution = (enum resolution)(1 + world_pick(world, 3));
     job->is_undo = !ledger->conflicts[number].is_open && world_pick(world, 2);
-    if (job->is_undo)
+    job->is_settling =
+        ledger->conflicts[number].is_open && !world->is_quiet && world_pick(world, 2);
+    if (job->is_settling)
+        sim_tell(world, "the service looks whether conflict %u is due", number);
+    else if (job->is_undo)
         sim_tell(world, "the user takes the decision of conflict %u back", number);
     else
         sim_tell(world, "the user resolves conflict %u as %s", number,
@@ -295,7 +299,10 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
     job->resolution.merged = conflict.suggested;
     if (job->resolution.resolution == RESOLUTION_MERGE && conflict.suggested.size == 0)
         job->resolution.resolution = RESOLUTION_SERVER;
-    if (job->is_undo)
+    if (job->is_settling)
+        status = conflict_settle(&view, &conflict, world->now_us, &job->arena, &job->set,
+                                 &job->resolved, &job->record);
+    else if (job->is_undo)
         status = conflict_undo(&view, &conflict, world->now_us, &job->arena, &error, &job->set,
                                &job->resolved, &job->record);
     else
@@ -303,7 +310,11 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
                                   &job->set, &job->resolved, &job->record);
     SIM_HOLDS(world, status == SYNC_OK || status == SYNC_ERR_PRECONDITION,
               "conflict_resolve answers %s", sync_status_name(status));
-    if (status == SYNC_OK && job->is_undo)
+    struct sim_copy record = {view.records[0].found, view.records[0].record.deleted,
+                              view.records[0].record.version, view.records[0].record.data};
+    if (status == SYNC_OK && job->is_settling)
+        sim_settle_check(world, job, &conflict, &record);
+    else if (status == SYNC_OK && job->is_undo)
         undo_check(world, job, &conflict);
     else if (status == SYNC_OK)
         resolution_check(world, job, &conflict);

@@ -1,0 +1,69 @@
+/* Conflicts whose deadline comes: what must become of them. */
+#include "tests/simulation/document_path.h"
+#include "tests/simulation/sim.h"
+
+/* A record with what it was when the conflict was last shown, and what it became. */
+struct settling {
+    struct sim_world *world;
+    struct slice shown, after;
+    struct document_path path;
+};
+
+/* What others changed since the conflict was shown stays. Lists merge by element. */
+static void check_newer(struct settling *settling, struct slice object) {
+    struct member member;
+    size_t position = 0;
+    while (document_next(object, &position, &member)) {
+        struct document_path *path = &settling->path;
+        path->names[path->depth++] = member.name;
+        if (member.value.kind == VALUE_OBJECT)
+            check_newer(settling, member.value.object);
+        else if (member.value.kind != VALUE_LIST &&
+                 !slice_equal(document_value_at(settling->shown, path, path->depth),
+                              member.value.bytes))
+            SIM_HOLDS(settling->world,
+                      slice_equal(document_value_at(settling->after, path, path->depth),
+                                  member.value.bytes),
+                      "a deadline overwrites %.*s, which is newer than the conflict",
+                      (int)member.name.size, (const char *)member.name.data);
+        path->depth--;
+    }
+}
+
+/* The record is the side's that the action names, where nobody else changed it since. */
+static void check_action(struct sim_world *world, const struct sim_job *job,
+                         const struct conflict *before) {
+    enum deadline_action action = before->deadline_action;
+    bool is_whole = !before->has_client || !before->has_server;
+    if (action == DEADLINE_SERVER)
+        SIM_HOLDS(world, job->set.log_count == 0,
+                  "a deadline leaves it to the server, and changes");
+    if (action == DEADLINE_CLIENT && is_whole)
+        SIM_HOLDS(world, job->record.deleted == !before->has_client,
+                  "a deadline takes the client's side, and does not do it");
+    if (action == DEADLINE_SUGGESTED)
+        SIM_HOLDS(world, slice_equal(job->record.data, before->suggested),
+                  "a deadline takes the suggestion, and the record is another");
+}
+
+void sim_settle_check(struct sim_world *world, const struct sim_job *job,
+                      const struct conflict *before, const struct sim_copy *record) {
+    bool is_due = before->resolved_us == 0 && before->resolve_by_us > 0 &&
+                  before->resolve_by_us <= world->now_us;
+    SIM_HOLDS(world, is_due == (job->set.row_count > 0),
+              "a conflict is settled before its time, or not when it comes");
+    if (!is_due)
+        return;
+    SIM_HOLDS(world, job->resolved.resolved_us > 0 && job->resolved.decision_count > 0,
+              "a deadline came, and nothing tells what was decided");
+    if (record->version == before->server_version) {
+        check_action(world, job, before);
+        return;
+    }
+    bool lives = record->found && !record->deleted;
+    SIM_HOLDS(world, job->record.deleted == !lives,
+              "a deadline deletes, or makes anew, what others changed since");
+    struct settling settling = {world, before->server, job->record.data, {{{0}}, 0}};
+    if (lives && before->has_server)
+        check_newer(&settling, record->document);
+}
