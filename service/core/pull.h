@@ -14,8 +14,8 @@ struct pulled {
 };
 
 /* The time at which the traveller needs a record: its start, which is looked for under the names
- * schema.org gives it (departureTime, departureDay, startDate, startTime, checkinTime, pickupTime …,
- * also inside reservationFor) and startsAt, start. False when the document has none. */
+ * schema.org gives it (departureTime, departureDay, startDate, startTime, checkinTime, pickupTime
+ * …, also inside reservationFor) and startsAt, start. False when the document has none. */
 bool pull_start_time(struct slice document, int64_t *ret_time_us);
 
 /* The rank of a record: type first (booking, trip, profile, preference), inside a type the start
