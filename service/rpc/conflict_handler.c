@@ -147,7 +147,8 @@ static void list_check(struct rpc_call *call, const PB(ListConflictsRequest) *re
     list->size = violations_check_page_size(violations, request->page_size, PAGE_SIZE_DEFAULT,
                                             PAGE_SIZE_MAX);
     list->by_deadline = (int)request->order == CONFLICT_ORDER_DEADLINE;
-    list->include_resolved = request->include_resolved;
+    /* What is resolved has no deadline. */
+    list->include_resolved = request->include_resolved && !list->by_deadline;
     list->binding = (struct page_binding){
         .list = "conflicts",
         .user = slice_text(rpc_call_identity(call)->user),
@@ -157,9 +158,6 @@ static void list_check(struct rpc_call *call, const PB(ListConflictsRequest) *re
     };
     if ((int)request->order < 0 || (int)request->order > CONFLICT_ORDER_DEADLINE)
         violations_add(violations, "order", "INVALID_VALUE", "must be age or deadline");
-    if (list->by_deadline && list->include_resolved)
-        violations_add(violations, "includeResolved", "NOT_TOGETHER",
-                       "must not be given when order is deadline");
     if (request->page_token[0] && page_token_parse(slice_text(request->page_token), &list->binding,
                                                    rpc_call_arena(call), &list->after) != SYNC_OK)
         violations_add(violations, "pageToken", "INVALID_VALUE",
