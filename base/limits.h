@@ -71,6 +71,7 @@ enum {
     USER_SYNC_OPERATIONS_MAX = 50, /* concurrent, from the specification */
     USER_DEVICES_MAX = 100,
     USER_CONFLICTS_OPEN_MAX = 10000,
+    USER_DECISIONS_MAX = 10000, /* resolved conflicts that are kept; by default */
 };
 
 _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");

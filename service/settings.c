@@ -16,6 +16,7 @@ enum { POLICIES_BYTES_MAX = 1 << 20 }; /* of memory */
 
 _Static_assert(STREAMS_MAX == 50000, "the default of --streams-max says so");
 _Static_assert(STREAMS_MEMORY_MAX == 256 << 20, "the default of --streams-memory says so");
+_Static_assert(USER_DECISIONS_MAX == 10000, "the default of --decisions-max says so");
 _Static_assert(MESSAGES_BYTES_MAX == 256 << 20, "the default of --message-buffer says so");
 
 static const uint64_t SECOND_US = 1000000;
@@ -87,6 +88,8 @@ static const struct config_option options[] = {
     SECONDS("bundle-retention", "86400", "How long a bundle is kept."),
     SECONDS("operation-retention", "604800", "How long an operation is kept after its end."),
     SECONDS("log-retention", "2592000", "How long changes are kept for devices to catch up."),
+    INT("decisions-max", "10000", 1, INT64_MAX,
+        "Resolved conflicts that are kept of a user, the newest; those decided without him too."),
     BYTES("block-cache", "64m", "Memory for the store's blocks."),
     BYTES("write-buffer", "64m", "Memory for the store's writes."),
     BYTES("change-index", "128m", "Memory for the index of settled changes."),
@@ -224,6 +227,7 @@ static void sizes_read(const struct config *config, struct settings *settings) {
         .bundle_us = (uint64_t)config_int(config, "bundle-retention") * SECOND_US,
         .operation_us = (uint64_t)config_int(config, "operation-retention") * SECOND_US,
         .log_us = (uint64_t)config_int(config, "log-retention") * SECOND_US,
+        .decisions_max = (uint64_t)config_int(config, "decisions-max"),
     };
 }
 

@@ -6,6 +6,9 @@
 #include "service/rpc/sync_metrics.h"
 #include "service/rpc/violations.h"
 
+/* So long before a resolved conflict is removed it is not taken back any more. */
+static const int64_t UNDO_MARGIN_US = 60000000;
+
 /* A resolution on its way; lives in the call's arena. */
 struct conflict_resolution {
     struct lane_write write; /* first: found from it */
@@ -17,6 +20,13 @@ struct conflict_resolution {
     struct record record;
     struct sync_error error;
 };
+
+/* What is about to be removed is not opened again: clean-up does not look whether it was. */
+static bool resolution_is_fading(const struct service *service, const struct conflict *conflict,
+                                 int64_t now_us) {
+    int64_t kept_us = (int64_t)service->retention.log_us - UNDO_MARGIN_US;
+    return conflict->resolved_us != 0 && now_us - conflict->resolved_us > kept_us;
+}
 
 static enum sync_status resolution_apply(struct lane_write *write, struct write_set *ret_set) {
     struct conflict_resolution *resolution = (struct conflict_resolution *)write;
@@ -35,6 +45,10 @@ static enum sync_status resolution_apply(struct lane_write *write, struct write_
     if (status != SYNC_OK)
         return status;
     resolution->request.now_us = (int64_t)clock_now_us(write->service->clock);
+    if (resolution->is_undo &&
+        resolution_is_fading(write->service, &before, resolution->request.now_us))
+        return sync_error_set(&resolution->error, SYNC_ERR_PRECONDITION, "RESOLVED_LONG_AGO",
+                              "conflictId", "The resolution is too old to be taken back.");
     if (resolution->is_undo)
         return conflict_undo(&view, &before, resolution->request.now_us, arena, &resolution->error,
                              ret_set, &resolution->conflict, &resolution->record);

@@ -5,6 +5,7 @@
 #include "service/core/conflict.h"
 #include "service/core/expiry_key.h"
 #include "service/rpc/bundle_store.h"
+#include "service/rpc/conflict_bound.h"
 #include "service/rpc/conflict_due.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
@@ -296,6 +297,11 @@ enum sync_status retention_expire_conflicts(struct service *service,
                                                  conflict_take, conflict_index, NULL};
     int64_t before_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us;
     return aging_expire(service, &conflicts, before_us, &counts->conflicts);
+}
+
+enum sync_status retention_bound_conflicts(struct service *service,
+                                           struct retention_counts *counts) {
+    return conflict_bound_keep(service, &counts->dropped);
 }
 
 static bool user_visit(void *context, const struct scan_item *item) {

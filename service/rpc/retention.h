@@ -9,6 +9,7 @@
 /* What a run has removed. */
 struct retention_counts {
     uint64_t bundles, operations, conflicts;
+    uint64_t dropped;       /* resolved conflicts beyond retention.decisions_max */
     uint64_t settled;       /* not removed: conflicts whose deadline had come */
     uint64_t users_trimmed; /* looked at, to be exact */
 };
@@ -24,6 +25,10 @@ enum sync_status retention_expire_operations(struct service *service,
 /* Removes conflicts that were resolved more than retention.log_us ago; open ones stay. */
 enum sync_status retention_expire_conflicts(struct service *service,
                                             struct retention_counts *counts);
+
+/* Removes the oldest resolved conflicts of users who have more than retention.decisions_max. */
+enum sync_status retention_bound_conflicts(struct service *service,
+                                           struct retention_counts *counts);
 
 /* Trims the logs and settled changes of all users to retention.log_us. */
 enum sync_status retention_trim_logs(struct service *service, struct retention_counts *counts);

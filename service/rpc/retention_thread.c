@@ -41,18 +41,23 @@ static void retention_step(struct service *service, uint64_t step) {
     if (status == SYNC_OK && with_logs)
         status = retention_expire_conflicts(service, &counts);
     if (status == SYNC_OK && with_logs)
+        status = retention_bound_conflicts(service, &counts);
+    if (status == SYNC_OK && with_logs)
         status = retention_trim_logs(service, &counts);
     uint64_t removed = counts.bundles + counts.operations + counts.conflicts;
     if (service->sync_metrics)
         metric_add(service->sync_metrics->expired, (double)removed);
+    if (service->sync_metrics && counts.dropped > 0)
+        metric_add(service->sync_metrics->dropped, (double)counts.dropped);
     if (status != SYNC_OK)
         log_line(service->log, LOG_WARN, "retention step failed",
                  LOG_TEXT("cause", sync_status_name(status)));
-    else if (removed + counts.settled > 0)
+    else if (removed + counts.settled + counts.dropped > 0)
         log_line(service->log, LOG_INFO, "retention", LOG_INT("bundles", (int64_t)counts.bundles),
                  LOG_INT("operations", (int64_t)counts.operations),
                  LOG_INT("conflicts", (int64_t)counts.conflicts),
-                 LOG_INT("settled", (int64_t)counts.settled));
+                 LOG_INT("settled", (int64_t)counts.settled),
+                 LOG_INT("dropped", (int64_t)counts.dropped));
 }
 
 static void *retention_run(void *context) {

@@ -17,9 +17,10 @@
 
 /* Retention, from the configuration. */
 struct service_retention {
-    uint64_t bundle_us;    /* after its making; default 24 h */
-    uint64_t operation_us; /* after its end; default 7 days */
-    uint64_t log_us;       /* log entries and settled changes; default 30 days */
+    uint64_t bundle_us;     /* after its making; default 24 h */
+    uint64_t operation_us;  /* after its end; default 7 days */
+    uint64_t log_us;        /* log entries and settled changes; default 30 days */
+    uint64_t decisions_max; /* resolved conflicts kept of a user, within log_us; 0: all of them */
 };
 
 struct sync_metrics;

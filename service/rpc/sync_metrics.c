@@ -85,6 +85,10 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
     sync->download_bytes =
         counter_init(metrics, "sync_download_bytes_total", "Bytes of containers sent.");
     sync->expired = counter_init(metrics, "sync_expired_total",
-                                 "Bundles and operations removed when their time was over.");
+                                 "Bundles, operations and resolved conflicts removed when their "
+                                 "time was over.");
+    sync->dropped = counter_init(metrics, "sync_decisions_dropped_total",
+                                 "Resolved conflicts removed before their time, since their user "
+                                 "had too many.");
     seconds_init(sync, metrics);
 }

@@ -25,7 +25,7 @@ struct sync_metrics {
     struct metric *bundle_records;
     struct metric *operations[SYNC_METRICS_STATES];
     struct metric *operation_seconds[SYNC_METRICS_TYPES];
-    struct metric *expired;
+    struct metric *expired, *dropped;
 };
 
 /* Registers the families and fills in the series. `metrics` may be NULL. */

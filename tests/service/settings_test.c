@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "service/core/policy.h"
 
 /* Reads settings from arguments; the texts in them live as long as the config. */
@@ -78,6 +79,7 @@ static void defaults_are_those_of_the_manual(void **state) {
     assert_int_equal(settings.retention.bundle_us, 24 * 3600 * 1000000ULL);
     assert_int_equal(settings.retention.operation_us, 7 * 24 * 3600 * 1000000ULL);
     assert_int_equal(settings.retention.log_us, 30 * 24 * 3600 * 1000000ULL);
+    assert_int_equal(settings.retention.decisions_max, USER_DECISIONS_MAX);
     assert_int_equal(settings.streams.admission.streams_max, 50000);
     assert_int_equal(settings.streams.send_timeout_us, 120 * 1000000ULL);
     assert_int_equal(settings.streams.memory_max, 256 << 20);

@@ -399,6 +399,63 @@ static void without_memory_a_conflict_is_settled_later(void **state) {
     }
 }
 
+/* Stores a resolved conflict of a user's. */
+static struct slice put_decision(struct service_fixture *fixture, struct slice of) {
+    struct arena *arena = &fixture->arena;
+    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
+    assert_non_null(id);
+    uuid_v7(fixture->now_us += 1000, fixture->service.random, id);
+    struct row_write rows[] = {{.table = TABLE_CONFLICT, .key = slice_text(id)},
+                               {.table = TABLE_CONFLICT_BY_USER}};
+    assert_int_equal(conflict_index_key(of, true, rows[0].key, arena, &rows[1].key), SYNC_OK);
+    commit_rows(fixture, rows, 2);
+    return rows[0].key;
+}
+
+static void only_the_newest_decisions_of_a_user_are_kept(void **state) {
+    struct service_fixture *fixture = *state;
+    enum { MANY = 600, USERS = 150, MAX = 3 };
+    struct retention_counts counts = {0};
+    struct slice open = put_conflict(fixture, 0), newest = SLICE_EMPTY;
+    for (int i = 0; i < MANY; i++)
+        newest = put_decision(fixture, ANNA);
+    for (int i = 0; i < USERS; i++)
+        for (int j = 0; j <= MAX; j++)
+            put_decision(fixture, slice_text(arena_format(&fixture->arena, "u%d", i)));
+    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.dropped, 0); /* no bound is set */
+    fixture->service.retention.decisions_max = MAX;
+    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.dropped, MANY - MAX + USERS);
+    size_t kept = MAX + USERS * MAX + 1;
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY), kept);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), kept);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, newest), 1);
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, open), 1);
+    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
+    assert_int_equal(counts.dropped, MANY - MAX + USERS);
+}
+
+static void without_memory_the_bound_is_kept_later(void **state) {
+    struct service_fixture *fixture = *state;
+    bool has_failed = true;
+    fixture->service.retention.decisions_max = 1;
+    put_decision(fixture, ANNA);
+    for (uint64_t at = 1; has_failed; at++) {
+        struct retention_counts counts = {0};
+        put_decision(fixture, ANNA);
+        memory_fail_after(at);
+        enum sync_status status = retention_bound_conflicts(&fixture->service, &counts);
+        has_failed = memory_count() >= at;
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
+        assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY),
+                         2 - counts.dropped);
+        assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
+        assert_int_equal(counts.dropped, 1);
+    }
+}
+
 static void old_log_entries_are_trimmed(void **state) {
     struct service_fixture *fixture = *state;
     service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
@@ -418,6 +475,8 @@ static enum sync_status retain(struct service *service, struct retention_counts 
         status = retention_expire_operations(service, counts);
     if (status == SYNC_OK)
         status = retention_expire_conflicts(service, counts);
+    if (status == SYNC_OK)
+        status = retention_bound_conflicts(service, counts);
     return status == SYNC_OK ? retention_trim_logs(service, counts) : status;
 }
 
@@ -500,6 +559,8 @@ int main(void) {
         TEST(an_expired_bundle_goes_with_its_parts),
         TEST(operations_go_when_their_end_is_long_ago),
         TEST(conflicts_go_when_their_resolution_is_long_ago),
+        TEST(only_the_newest_decisions_of_a_user_are_kept),
+        TEST(without_memory_the_bound_is_kept_later),
         TEST(a_conflict_is_settled_when_its_deadline_comes),
         TEST(a_deadline_of_a_conflict_that_is_gone_goes_too),
         TEST(without_memory_a_conflict_is_settled_later),
