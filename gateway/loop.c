@@ -13,6 +13,7 @@ enum {
     LOOP_EVENTS = 128,
     /* A task may queue others (an answer wakes a connection); more rounds than this are a bug. */
     LOOP_TASK_ROUNDS_MAX = 100000,
+    LOOP_JOBS_US = 200, /* of a turn: what others wait for at most, and a job */
 };
 
 struct loop {
@@ -24,6 +25,7 @@ struct loop {
     struct loop_timer *slots[LOOP_SLOTS];
     struct loop_task *tasks, **tasks_tail;
     struct loop_task *graves;
+    struct loop_job *jobs, **jobs_tail;
 };
 
 enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop) {
@@ -40,6 +42,7 @@ enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop) {
     loop->now_us = clock_monotonic_us(clock);
     loop->tick = loop->now_us / LOOP_TICK_US;
     loop->tasks_tail = &loop->tasks;
+    loop->jobs_tail = &loop->jobs;
     *ret_loop = loop;
     return SYNC_OK;
 }
@@ -77,6 +80,7 @@ enum sync_status loop_source_add(struct loop *loop, struct loop_source *source, 
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) != 0)
         return SYNC_ERR_IO;
     source->events = events;
+    source->watched = true;
     return SYNC_OK;
 }
 
@@ -94,7 +98,7 @@ void loop_source_remove(struct loop *loop, struct loop_source *source) {
     int rc = epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
     assert(rc == 0);
     (void)rc;
-    source->events = 0;
+    source->watched = false;
 }
 
 static void loop_timer_link(struct loop *loop, struct loop_timer *timer) {
@@ -152,7 +156,7 @@ static void loop_serve_timers(struct loop *loop) {
 }
 
 static int loop_wait_ms(const struct loop *loop, int wait_max_ms) {
-    if (loop->tasks || loop->graves)
+    if (loop->tasks || loop->graves || loop->jobs)
         return 0;
     for (uint64_t i = 1; i <= LOOP_SLOTS; i++) {
         if (!loop->slots[(loop->tick + i) % LOOP_SLOTS])
@@ -193,6 +197,49 @@ static void loop_run_tasks(struct loop *loop) {
     }
 }
 
+void loop_job_queue(struct loop *loop, struct loop_job *job) {
+    assert(job->run);
+    if (job->link)
+        return;
+    job->next = NULL;
+    job->link = loop->jobs_tail;
+    *loop->jobs_tail = job;
+    loop->jobs_tail = &job->next;
+}
+
+void loop_job_cancel(struct loop *loop, struct loop_job *job) {
+    if (!job->link)
+        return;
+    *job->link = job->next;
+    if (job->next)
+        job->next->link = job->link;
+    else
+        loop->jobs_tail = job->link;
+    job->link = NULL;
+}
+
+static void loop_run_jobs(struct loop *loop) {
+    if (!loop->jobs)
+        return;
+    uint64_t begun_us = clock_monotonic_us(loop->clock);
+    do {
+        struct loop_job *job = loop->jobs;
+        loop_job_cancel(loop, job);
+        job->run(job);
+        loop_run_tasks(loop); /* what it costs is the job's time */
+    } while (loop->jobs && clock_monotonic_us(loop->clock) - begun_us < LOOP_JOBS_US);
+}
+
+/* Serves a source; one that is watched for a single event is then not watched until it is changed.
+ */
+static void loop_serve_source(struct loop_source *source, uint32_t events) {
+    if (!source->watched) /* removed earlier in this turn */
+        return;
+    if (source->events & EPOLLONESHOT)
+        source->events = EPOLLONESHOT;
+    source->ready(source, events);
+}
+
 enum sync_status loop_turn(struct loop *loop, int wait_max_ms) {
     struct epoll_event events[LOOP_EVENTS];
     int count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, loop_wait_ms(loop, wait_max_ms));
@@ -200,13 +247,11 @@ enum sync_status loop_turn(struct loop *loop, int wait_max_ms) {
         return SYNC_ERR_IO;
     loop->now_us = clock_monotonic_us(loop->clock);
     loop->wall_us = 0;
-    for (int i = 0; i < count; i++) {
-        struct loop_source *source = events[i].data.ptr;
-        if (source->events) /* not removed earlier in this turn */
-            source->ready(source, events[i].events);
-    }
+    for (int i = 0; i < count; i++)
+        loop_serve_source(events[i].data.ptr, events[i].events);
     loop_serve_timers(loop);
     loop_run_tasks(loop);
+    loop_run_jobs(loop);
     loop_run_graves(loop);
     return SYNC_OK;
 }

@@ -17,6 +17,7 @@ struct loop;
 struct loop_source {
     int fd;
     uint32_t events; /* EPOLLIN and others, as last asked for */
+    bool watched;
     void (*ready)(struct loop_source *source, uint32_t events);
 };
 
@@ -35,10 +36,19 @@ struct loop_task {
     void (*run)(struct loop_task *task);
 };
 
+/* Work for one who is not known to mean well. It waits behind everybody else's, and is done in
+ * slices of a turn's time, in the order in which it was queued. Zeroed memory is a job that is not
+ * queued.
+ */
+struct loop_job {
+    struct loop_job *next, **link; /* link is NULL when not queued */
+    void (*run)(struct loop_job *job);
+};
+
 /* Opens a loop. `clock` outlives it. SYNC_ERR_NO_MEMORY or SYNC_ERR_IO. */
 enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop);
 
-/* Closes; sources, timers and tasks must be gone. Returns NULL. */
+/* Closes; sources, timers, tasks and jobs must be gone. Returns NULL. */
 struct loop *loop_close(struct loop *loop);
 
 /* Waits once and serves what is there. `wait_max_ms` bounds the wait. SYNC_ERR_IO when epoll
@@ -51,7 +61,8 @@ uint64_t loop_now_us(const struct loop *loop);
 /* The time of day of the turn, microseconds since 1970. */
 uint64_t loop_wall_us(struct loop *loop);
 
-/* Watches `source->fd` for `events`. SYNC_ERR_IO when the system refuses. */
+/* Watches `source->fd` for `events`; with EPOLLONESHOT among them for one of them only, until
+ * loop_source_change. SYNC_ERR_IO when the system refuses. */
 enum sync_status loop_source_add(struct loop *loop, struct loop_source *source, uint32_t events);
 
 /* Changes what is watched for; does nothing when it is the same. */
@@ -69,6 +80,13 @@ void loop_timer_clear(struct loop_timer *timer);
 
 /* Queues a task for the end of the turn; does nothing when it is queued. */
 void loop_task_queue(struct loop *loop, struct loop_task *task);
+
+/* Queues a job, behind those that wait; does nothing when it is queued. A turn has some 200 us for
+ * jobs, with the tasks that they queue, and runs at least one. */
+void loop_job_queue(struct loop *loop, struct loop_job *job);
+
+/* Takes a job out of the queue, queued or not. */
+void loop_job_cancel(struct loop *loop, struct loop_job *job);
 
 /* Calls `task->run` when the turn is over and nothing of it can refer to the memory any more: the
  * place to free what was closed in the middle of a turn. The task must not be queued. */

@@ -215,7 +215,7 @@ struct worker *worker_close(struct worker *worker) {
         (void)loop_turn(worker->loop, 0);
     worker->upstream = upstream_close(worker->upstream);
     exchange_spares_free(worker);
-    if (worker->loop && self->wake.fd >= 0 && self->wake.events)
+    if (worker->loop && self->wake.watched)
         loop_source_remove(worker->loop, &self->wake);
     if (self->wake.fd >= 0)
         close(self->wake.fd);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -101,7 +102,7 @@ static void a_timer_may_clear_another_of_the_same_moment(void **state) {
     loop_close(loop);
 }
 
-static char order[8];
+static char order[16];
 
 struct lettered_task {
     struct loop_task task;
@@ -146,8 +147,13 @@ static void count_source(struct loop_source *source, uint32_t events) {
     struct counted_source *self = (struct counted_source *)source;
     assert_true(events & EPOLLIN);
     self->count++;
-    if (self->removes && self->removes->source.events)
+    if (self->removes && self->removes->source.watched)
         loop_source_remove(self->loop, &self->removes->source);
+}
+
+static void count_end(struct loop_source *source, uint32_t events) {
+    assert_true(events & EPOLLHUP);
+    ((struct counted_source *)source)->count++;
 }
 
 static void a_source_removed_in_a_turn_is_not_served_in_it(void **state) {
@@ -166,10 +172,109 @@ static void a_source_removed_in_a_turn_is_not_served_in_it(void **state) {
     advance(loop, 0);
     assert_int_equal(sources[0].count + sources[1].count, 2);
     for (int i = 0; i < 2; i++) {
-        if (sources[i].source.events)
+        if (sources[i].source.watched)
             loop_source_remove(loop, &sources[i].source);
         close(sources[i].source.fd);
     }
+    loop_close(loop);
+}
+
+static void a_source_watched_for_nothing_is_told_of_its_end(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct counted_source source = {{.fd = ends[0], .ready = count_end}, loop, NULL, 0};
+    assert_int_equal(loop_source_add(loop, &source.source, EPOLLIN), SYNC_OK);
+    loop_source_change(loop, &source.source, 0);
+    advance(loop, 0);
+    assert_int_equal(source.count, 0);
+    close(ends[1]);
+    advance(loop, 0);
+    assert_int_equal(source.count, 1);
+    loop_source_remove(loop, &source.source);
+    close(ends[0]);
+    loop_close(loop);
+}
+
+static void a_source_watched_once_waits_to_be_changed(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    int fd = eventfd(1, EFD_NONBLOCK);
+    struct counted_source source = {{.fd = fd, .ready = count_source}, loop, NULL, 0};
+    assert_int_equal(loop_source_add(loop, &source.source, EPOLLIN | EPOLLONESHOT), SYNC_OK);
+    for (int i = 0; i < 3; i++)
+        advance(loop, 0);
+    assert_int_equal(source.count, 1);
+    loop_source_change(loop, &source.source, EPOLLIN | EPOLLONESHOT);
+    for (int i = 0; i < 3; i++)
+        advance(loop, 0);
+    assert_int_equal(source.count, 2);
+    loop_source_remove(loop, &source.source);
+    close(fd);
+    loop_close(loop);
+}
+
+/* A job that takes its time, and queues itself again where it shall. */
+struct lettered_job {
+    struct loop_job job;
+    struct loop *loop;
+    struct loop_task *then;
+    uint64_t takes_us;
+    bool again;
+    char letter;
+};
+
+static void note_job(struct loop_job *job) {
+    struct lettered_job *self = (struct lettered_job *)job;
+    order[strlen(order)] = self->letter;
+    time_us += self->takes_us;
+    if (self->then)
+        loop_task_queue(self->loop, self->then);
+    if (self->again)
+        loop_job_queue(self->loop, job);
+}
+
+static void jobs_run_behind_all_else_in_slices_of_time(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    memset(order, 0, sizeof order);
+    struct lettered_task then = {{.run = note_task}, loop, NULL, 't'};
+    struct lettered_task task = {{.run = note_task}, loop, NULL, 'u'};
+    struct lettered_job a = {{.run = note_job}, loop, &then.task, 90, true, 'a'};
+    struct lettered_job b = {{.run = note_job}, loop, NULL, 110, false, 'b'};
+    struct lettered_job c = {{.run = note_job}, loop, NULL, 1000, false, 'c'};
+    loop_job_queue(loop, &a.job);
+    loop_job_queue(loop, &b.job);
+    loop_job_queue(loop, &c.job);
+    loop_job_queue(loop, &b.job);
+    loop_task_queue(loop, &task.task);
+    advance(loop, 0);
+    assert_string_equal(order, "uatb");
+    loop_task_queue(loop, &task.task);
+    advance(loop, 0);
+    assert_string_equal(order, "uatbuc");
+    a.again = false;
+    advance(loop, 0);
+    assert_string_equal(order, "uatbucat");
+    loop_close(loop);
+}
+
+static void a_cancelled_job_does_not_run(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    memset(order, 0, sizeof order);
+    struct lettered_job jobs[3];
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = (struct lettered_job){{.run = note_job}, loop, NULL, 0, false, (char)('a' + i)};
+        loop_job_queue(loop, &jobs[i].job);
+    }
+    loop_job_cancel(loop, &jobs[2].job);
+    loop_job_cancel(loop, &jobs[0].job);
+    loop_job_cancel(loop, &jobs[0].job);
+    loop_job_queue(loop, &jobs[2].job);
+    advance(loop, 0);
+    assert_string_equal(order, "bc");
     loop_close(loop);
 }
 
@@ -180,6 +285,10 @@ int main(void) {
         cmocka_unit_test(a_timer_may_clear_another_of_the_same_moment),
         cmocka_unit_test(tasks_run_once_in_order_and_graves_last),
         cmocka_unit_test(a_source_removed_in_a_turn_is_not_served_in_it),
+        cmocka_unit_test(a_source_watched_for_nothing_is_told_of_its_end),
+        cmocka_unit_test(a_source_watched_once_waits_to_be_changed),
+        cmocka_unit_test(jobs_run_behind_all_else_in_slices_of_time),
+        cmocka_unit_test(a_cancelled_job_does_not_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
