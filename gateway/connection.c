@@ -11,9 +11,11 @@
 
 enum {
     CONNECTION_OUT_MAX = 8 << 20,
-    CONNECTION_OUT_FILL = 64 << 10,   /* held for a client that does not read */
-    CONNECTION_OUT_KEEP = 64 << 10,   /* more is given back when all is sent */
-    CONNECTION_TURN_BYTES = 64 << 10, /* read in one turn: others wait too */
+    CONNECTION_OUT_FILL = 64 << 10,      /* held for a client that does not read */
+    CONNECTION_OUT_KEEP = 64 << 10,      /* more is given back when all is sent */
+    CONNECTION_TURN_BYTES_MIN = 2 << 10, /* read in one turn, at first: others wait too */
+    CONNECTION_TURN_BYTES_UNPROVEN_MAX = 16 << 10,
+    CONNECTION_TURN_BYTES_MAX = 64 << 10,
     CONNECTION_TURN_BYTES_WARY = 1 << 10,
     CONNECTION_LINGER_US = 2000000,
     CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */
@@ -77,10 +79,11 @@ void connection_close(struct connection *connection) {
     if (connection->protocol)
         connection->protocol->close(connection);
     loop_timer_clear(&connection->timer);
+    loop_job_cancel(worker->loop, &connection->read);
     loop_source_remove(worker->loop, &connection->source);
     transport_done(&connection->transport);
     buffer_done(&connection->out);
-    buffer_done(&connection->first);
+    buffer_done(&connection->held);
     buffer_done(&connection->identity);
     client_disconnect(worker->gateway->clients, connection->peer.client);
     handshake_leave(connection);
@@ -169,13 +172,28 @@ static bool connection_send(struct connection *connection) {
     return true;
 }
 
+/* Tells whether others are read first: who floods, and who was never answered, as floods come by
+ * connections of their own. */
+static bool connection_is_late(const struct connection *connection) {
+    return !connection->proven || connection->wary;
+}
+
 static void connection_watch(struct connection *connection) {
+    struct loop *loop = connection->worker->loop;
     uint32_t events = 0;
-    if (!connection->input_ended && (!connection->input_paused || connection->lingering))
-        events |= EPOLLIN;
+    if (!connection->input_ended && (!connection->input_paused || connection->lingering)) {
+        bool has_more = connection->protocol && connection->held.size > 0;
+        if (has_more || transport_has_pending(&connection->transport))
+            loop_job_queue(loop, &connection->read);
+        if (!connection->read.link)
+            events |= EPOLLIN;
+    }
     if (connection_waiting(connection) || connection->transport.wants_write)
         events |= EPOLLOUT;
-    loop_source_change(connection->worker->loop, &connection->source, events);
+    /* What waits for its turn anyway must not be told of in each. */
+    if (connection_is_late(connection))
+        events |= EPOLLONESHOT;
+    loop_source_change(loop, &connection->source, events);
 }
 
 /* All is said. Where the client may still be sending, the socket is kept for a while: closing it
@@ -194,8 +212,12 @@ static void connection_end(struct connection *connection) {
 static void connection_flush(struct loop_task *task) {
     struct connection *connection =
         (struct connection *)((char *)task - offsetof(struct connection, flush));
-    if (connection->closed || connection->lingering)
+    if (connection->closed)
         return;
+    if (connection->lingering) {
+        connection_watch(connection);
+        return;
+    }
     if (connection_waiting(connection) == 0)
         connection->progress_us = loop_now_us(connection->worker->loop);
     do {
@@ -228,31 +250,47 @@ static void connection_start(struct connection *connection, bool http2) {
         connection->protocol->drain(connection);
 }
 
+/* Hands bytes to the protocol and keeps those for which its turn has no time. */
+static void connection_feed(struct connection *connection, struct slice bytes) {
+    size_t taken = connection->protocol->receive(connection, bytes);
+    if (taken < bytes.size && !connection->closed)
+        buffer_append(&connection->held, slice_after(bytes, taken));
+    connection->over |= connection->held.failed;
+}
+
+/* Goes on with what is held, for which there was no time. */
+static void connection_feed_held(struct connection *connection) {
+    struct buffer held = connection->held;
+    buffer_init(&connection->held, held.size_max);
+    connection_feed(connection, buffer_slice(&held));
+    buffer_done(&held);
+}
+
 /* Looks at the first bytes until they tell the protocol, then hands them on. */
 static void connection_detect(struct connection *connection, struct slice bytes) {
     static const size_t size = sizeof(HTTP2_PREFACE) - 1;
     if (connection->peer.secure) {
         connection_start(connection, transport_chose_http2(&connection->transport));
-    } else {
-        buffer_append(&connection->first, bytes);
-        struct slice first = buffer_slice(&connection->first);
-        size_t known = first.size < size ? first.size : size;
-        bool preface = memcmp(first.data, HTTP2_PREFACE, known) == 0;
-        if (preface && known < size)
-            return;
-        connection_start(connection, preface);
-        bytes = first;
+        if (connection->protocol)
+            connection_feed(connection, bytes);
+        return;
     }
+    buffer_append(&connection->held, bytes);
+    struct slice first = buffer_slice(&connection->held);
+    size_t known = first.size < size ? first.size : size;
+    bool preface = known == 0 || memcmp(first.data, HTTP2_PREFACE, known) == 0;
+    if (preface && known < size)
+        return;
+    connection_start(connection, preface);
     if (connection->protocol)
-        connection->protocol->receive(connection, bytes);
-    buffer_done(&connection->first);
+        connection_feed_held(connection);
 }
 
 static void connection_receive(struct connection *connection, struct slice bytes) {
     if (connection->lingering || connection->over)
         return;
     if (connection->protocol)
-        connection->protocol->receive(connection, bytes);
+        connection_feed(connection, bytes);
     else
         connection_detect(connection, bytes);
 }
@@ -276,7 +314,7 @@ static bool connection_learn_client(struct connection *connection,
     struct gateway *gateway = connection->worker->gateway;
     struct peer *peer = &connection->peer;
     connection->awaits_proxy = false;
-    buffer_done(&connection->first);
+    buffer_done(&connection->held);
     if (!header->has_source)
         return true;
     peer->ip = header->source;
@@ -288,11 +326,11 @@ static bool connection_learn_client(struct connection *connection,
 }
 
 /* Reads the PROXY protocol's header, and not a byte more: TLS may follow. Parts are kept in
- * `first`, so that what has come does not wake us again. False when the connection waits or was
+ * `held`, so that what has come does not wake us again. False when the connection waits or was
  * closed. */
 static bool connection_read_proxy(struct connection *connection) {
     uint8_t bytes[PROXY_V2_MAX];
-    struct buffer *held = &connection->first;
+    struct buffer *held = &connection->held;
     if (held->size > 0)
         memcpy(bytes, held->data, held->size);
     ssize_t got =
@@ -317,39 +355,66 @@ static bool connection_read_proxy(struct connection *connection) {
     return false;
 }
 
-static void connection_read(struct connection *connection) {
-    if (connection->awaits_proxy && !connection_read_proxy(connection))
-        return;
-    struct worker *worker = connection->worker;
+/* Who keeps sending gets more of each turn, as long as it asks for little else. */
+static void connection_adapt_turn(struct connection *connection, size_t taken) {
+    uint32_t max =
+        connection->proven ? CONNECTION_TURN_BYTES_MAX : CONNECTION_TURN_BYTES_UNPROVEN_MAX;
+    if (taken == connection->turn_bytes && connection->turn_bytes < max && !connection->wary &&
+        connection->held.size == 0)
+        connection->turn_bytes *= 2;
+}
+
+/* Reads until the socket is empty or the turn used up; false when the connection was closed. */
+static bool connection_read_turn(struct connection *connection) {
+    const size_t turn = connection->wary ? CONNECTION_TURN_BYTES_WARY : connection->turn_bytes;
+    uint8_t *scratch = connection->worker->scratch;
     size_t taken = 0;
-    const size_t turn = connection->wary ? CONNECTION_TURN_BYTES_WARY : CONNECTION_TURN_BYTES;
-    while (taken < turn || transport_has_pending(&connection->transport)) {
-        ssize_t got = transport_read(&connection->transport, worker->scratch, turn);
+    while (taken < turn) {
+        ssize_t got = transport_read(&connection->transport, scratch, turn - taken);
         if (connection->handshake_link && connection->transport.established &&
             !connection_establish(connection))
-            return;
+            return false;
         if (got == TRANSPORT_AGAIN)
             break;
         if (got == TRANSPORT_FAILED ||
             (got < 0 && (connection->lingering || !connection->protocol))) {
             connection_close(connection);
-            return;
+            return false;
         }
         if (got == TRANSPORT_CLOSED) {
             connection->input_ended = true;
             connection->protocol->end_of_input(connection);
             break;
         }
+        bool emptied = !connection->peer.secure && (size_t)got < turn - taken;
         taken += (size_t)got;
-        connection_receive(connection, slice_of(worker->scratch, (size_t)got));
+        connection_receive(connection, slice_of(scratch, (size_t)got));
         /* A short read has emptied the socket; TLS may hold more. */
-        if (connection->input_paused || (!connection->peer.secure && (size_t)got < turn))
+        if (connection->input_paused || connection->held.size > 0 || emptied)
             break;
     }
+    connection_adapt_turn(connection, taken);
+    return !connection->closed;
+}
+
+static void connection_read(struct connection *connection) {
+    if (connection->awaits_proxy && !connection_read_proxy(connection)) {
+        if (!connection->closed)
+            connection_watch(connection);
+        return;
+    }
+    if (connection->protocol && connection->held.size > 0 && !connection->over)
+        connection_feed_held(connection);
+    else if (!connection_read_turn(connection))
+        return;
     if (connection->closed)
         return;
     connection_note_phase(connection);
     connection_wake(connection);
+}
+
+static void connection_read_late(struct loop_job *job) {
+    connection_read((struct connection *)((char *)job - offsetof(struct connection, read)));
 }
 
 static void connection_ready(struct loop_source *source, uint32_t events) {
@@ -360,8 +425,12 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
         connection_close(connection);
         return;
     }
-    if ((events & EPOLLIN) || connection->transport.wants_write)
-        connection_read(connection);
+    if ((events & EPOLLIN) || connection->transport.wants_write) {
+        if (connection_is_late(connection))
+            loop_job_queue(connection->worker->loop, &connection->read);
+        else if (!connection->read.link)
+            connection_read(connection);
+    }
     if (!connection->closed && (events & EPOLLOUT))
         connection_wake(connection);
 }
@@ -400,10 +469,12 @@ void connection_open(struct worker *worker, int fd, struct tls *tls, const struc
     connection->timer.fire = connection_timer_fired;
     connection->flush.run = connection_flush;
     connection->grave.run = connection_free;
+    connection->read.run = connection_read_late;
+    connection->turn_bytes = CONNECTION_TURN_BYTES_MIN;
     buffer_init(&connection->out, CONNECTION_OUT_MAX);
     buffer_init(&connection->identity, CONNECTION_IDENTITY_MAX);
-    buffer_init(&connection->first, WORKER_SCRATCH_SIZE + sizeof(HTTP2_PREFACE));
-    if (loop_source_add(worker->loop, &connection->source, EPOLLIN) != SYNC_OK) {
+    buffer_init(&connection->held, WORKER_SCRATCH_SIZE + sizeof(HTTP2_PREFACE));
+    if (loop_source_add(worker->loop, &connection->source, EPOLLIN | EPOLLONESHOT) != SYNC_OK) {
         transport_done(&connection->transport);
         memory_free(connection);
         client_disconnect(worker->gateway->clients, peer->client);

@@ -22,8 +22,9 @@ enum connection_phase {
 
 /* A protocol's side of a connection. */
 struct connection_protocol {
-    /* Takes bytes that the client sent. */
-    void (*receive)(struct connection *connection, struct slice bytes);
+    /* Takes bytes that the client sent, and tells how many: the others are given again when it is
+     * the connection's turn. */
+    size_t (*receive)(struct connection *connection, struct slice bytes);
     /* The client will send no more. */
     void (*end_of_input)(struct connection *connection);
     /* Puts what is to be sent into `out`, up to connection_has_room. */
@@ -43,6 +44,7 @@ struct connection {
     struct loop_source source;
     struct loop_timer timer;
     struct loop_task flush, grave;
+    struct loop_job read; /* queued while it waits behind others */
     struct transport transport;
     struct peer peer;
     struct connection *handshake_next, **handshake_link; /* link: NULL once TLS is agreed on */
@@ -50,7 +52,8 @@ struct connection {
     void *state;                                         /* the protocol's */
     struct buffer out;                                   /* for the socket, from out_sent on */
     size_t out_sent;
-    struct buffer first; /* bytes that do not yet tell the protocol */
+    struct buffer held;  /* bytes that do not yet tell the protocol, or exceed the turn */
+    uint32_t turn_bytes; /* read in one turn; more for who keeps sending */
     enum connection_phase phase;
     uint64_t phase_us;    /* when it began */
     uint64_t progress_us; /* when bytes last left, or none were waiting */
@@ -59,6 +62,7 @@ struct connection {
     bool over;            /* close once `out` is sent */
     bool linger;          /* then read on for a while, so that the client sees the answer */
     bool lingering;
+    bool proven;       /* the client was answered: it is read before those who were not */
     bool wary;         /* the client keeps us busy for little: it gets little of a turn */
     bool awaits_proxy; /* the PROXY protocol's header comes first */
     bool closed;

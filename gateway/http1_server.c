@@ -148,11 +148,13 @@ static void hold(struct http1_server *server, struct slice rest) {
     server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX || is_full(server);
 }
 
-static void http1_receive(struct connection *connection, struct slice bytes) {
+static size_t http1_receive(struct connection *connection, struct slice bytes) {
     struct http1_server *server = server_of(connection);
+    struct slice rest = bytes;
     if (server->held.size == 0)
-        parse(server, &bytes);
-    hold(server, bytes);
+        parse(server, &rest);
+    hold(server, rest);
+    return bytes.size;
 }
 
 /* Goes on with what was held, once a request is over. */
@@ -253,6 +255,7 @@ static bool finish(struct http1_server *server) {
     if (server->keep_alive && !server->request_done)
         return false; /* the rest of a refused body is still to come */
     bool keep_alive = server->keep_alive;
+    connection->proven |= !server->malformed;
     loop_timer_clear(&server->gone);
     exchange_close(server->exchange);
     server->exchange = NULL;

@@ -16,6 +16,7 @@ enum {
     GUARD_ALLOWANCE_PER_DATA = 4,     /* earned by a frame of DATA that we send */
     GUARD_ALLOWANCE_PER_HEADERS = 16, /* and by one of HEADERS */
     GUARD_OUR_RESETS_TIME_US = 10000000,
+    GUARD_TURN_FRAMES = 64, /* but for those of DATA, which cost what their bytes cost */
 };
 
 static void guard_options(nghttp2_option *option) {
@@ -116,11 +117,16 @@ static void guard_judge(struct http2_guard *guard, nghttp2_session *session,
         nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* Goes on to the end of the next head within `bytes`, from `at` on; false when there is none. */
-static bool guard_next(struct http2_guard *guard, struct slice bytes, size_t *at) {
+/* Goes on to the end of the frame, or of `bytes`, from `at` on. */
+static void guard_skip(struct http2_guard *guard, struct slice bytes, size_t *at) {
     size_t skipped = bytes.size - *at < guard->left ? bytes.size - *at : guard->left;
     guard->left -= skipped;
     *at += skipped;
+}
+
+/* Goes on to the end of the next head within `bytes`, from `at` on; false when there is none. */
+static bool guard_next(struct http2_guard *guard, struct slice bytes, size_t *at) {
+    guard_skip(guard, bytes, at);
     size_t room = sizeof(guard->head) - guard->head_size;
     size_t size = bytes.size - *at < room ? bytes.size - *at : room;
     memcpy(guard->head + guard->head_size, bytes.data + *at, size);
@@ -154,27 +160,39 @@ static bool head_ends_stream(const nghttp2_frame_hd *head) {
             (head->flags & NGHTTP2_FLAG_END_STREAM));
 }
 
+/* Feeds the session up to `end`, from `fed` on; false on its error. */
+static bool guard_feed(nghttp2_session *session, struct slice bytes, size_t *fed, size_t end,
+                       ssize_t *ret_error) {
+    if (end <= *fed)
+        return true;
+    ssize_t used = nghttp2_session_mem_recv(session, bytes.data + *fed, end - *fed);
+    if (used < 0)
+        *ret_error = used;
+    *fed = end;
+    return used >= 0;
+}
+
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                             struct slice bytes) {
     size_t at = 0, fed = 0;
-    while (guard_next(guard, bytes, &at)) {
+    ssize_t error = 0;
+    int frames = 0;
+    while (frames < GUARD_TURN_FRAMES && guard_next(guard, bytes, &at)) {
         const nghttp2_frame_hd head = head_read(guard->head);
         guard->head_size = 0;
         guard_note(guard, &head);
         if (guard->ended || head_is_homeless(session, &head)) {
             /* A frame before this one may open its stream, or end it. */
             size_t before = at > sizeof(guard->head) ? at - sizeof(guard->head) : 0;
-            if (before > fed) {
-                ssize_t used = nghttp2_session_mem_recv(session, bytes.data + fed, before - fed);
-                if (used < 0)
-                    return used;
-                fed = before;
-            }
+            if (!guard_feed(session, bytes, &fed, before, &error))
+                return error;
         }
         guard->ended = head_ends_stream(&head);
         guard_judge(guard, session, &head);
+        frames += head.type != NGHTTP2_DATA || frame_is_idle(&head);
     }
-    return nghttp2_session_mem_recv(session, bytes.data + fed, bytes.size - fed);
+    guard_skip(guard, bytes, &at);
+    return guard_feed(session, bytes, &fed, at, &error) ? (ssize_t)at : error;
 }
 
 void http2_guard_invalid(struct http2_guard *guard, const nghttp2_frame_hd *head) {

@@ -36,8 +36,9 @@ int http2_guard_open(struct http2_guard *guard, const struct loop *loop,
                      const nghttp2_session_callbacks *callbacks, void *context, nghttp2_mem *memory,
                      nghttp2_session **ret_session);
 
-/* Hands what the client sent to the session, looking at each frame's head. Negative: the
- * connection must end, as of nghttp2_session_mem_recv. */
+/* Hands what the client sent to the session, looking at each frame's head, up to as many frames as
+ * one turn has time for. The bytes taken; negative: the connection must end, as of
+ * nghttp2_session_mem_recv. */
 ssize_t http2_guard_receive(struct http2_guard *guard, nghttp2_session *session,
                             struct slice bytes);
 

@@ -239,6 +239,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     bool is_end = frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
     if (is_end && stream && stream->relay)
         http2_grpc_sent(stream);
+    server->connection->proven |= frame->hd.type == NGHTTP2_HEADERS;
     bool is_reset = frame->hd.type == NGHTTP2_RST_STREAM;
     struct gateway *gateway = server->connection->worker->gateway;
     if (is_reset && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
@@ -310,21 +311,22 @@ static void callbacks_make(void) {
     callbacks_made = made;
 }
 
-static void http2_receive(struct connection *connection, struct slice bytes) {
+static size_t http2_receive(struct connection *connection, struct slice bytes) {
     struct http2_server *server = server_of(connection);
     if (server->failed)
-        return;
+        return bytes.size;
     ssize_t used = http2_guard_receive(&server->guard, server->session, bytes);
     connection->wary = http2_guard_is_wary(&server->guard);
     if (used >= 0) {
         /* Frame may follow on frame without a moment between: the last one's time counts. */
         if (connection->phase == CONNECTION_HEAD)
             connection->phase_us = server->guard.begun_us;
-        return;
+        return (size_t)used;
     }
     /* A GOAWAY that says why may be waiting to be sent. */
     server->failed = true;
     connection->over = true;
+    return bytes.size;
 }
 
 static void http2_end_of_input(struct connection *connection) {

@@ -14,13 +14,15 @@
 
 enum {
     LISTENER_BACKLOG = 1024,
-    LISTENER_ACCEPTS_MAX = 16, /* in one turn */
+    LISTENER_ACCEPTS_MAX = 8, /* at once: others wait too */
     LISTENER_PAUSE_US = 100000,
+    LISTENER_EVENTS = EPOLLIN | EPOLLONESHOT,
 };
 
 struct listener {
     struct worker *worker;
     struct loop_source source;
+    struct loop_job accepts;
     struct loop_timer resume;
     struct loop_task grave;
     struct tls *tls;
@@ -120,31 +122,40 @@ static void listener_take(struct listener *listener, int fd, const struct addres
     connection_open(listener->worker, fd, listener->tls, &peer);
 }
 
+/* Whoever comes anew waits behind who is there. */
 static void listener_ready(struct loop_source *source, uint32_t events) {
     (void)events;
     struct listener *listener =
         (struct listener *)((char *)source - offsetof(struct listener, source));
+    loop_job_queue(listener->worker->loop, &listener->accepts);
+}
+
+static void listener_accept(struct loop_job *job) {
+    struct listener *listener =
+        (struct listener *)((char *)job - offsetof(struct listener, accepts));
+    struct loop *loop = listener->worker->loop;
     for (int i = 0; i < LISTENER_ACCEPTS_MAX; i++) {
         struct address address = {.size = sizeof(address.storage)};
-        int fd = accept4(source->fd, (struct sockaddr *)&address.storage, &address.size,
+        int fd = accept4(listener->source.fd, (struct sockaddr *)&address.storage, &address.size,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener_take(listener, fd, &address);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            /* Waiting clients would wake us for nothing until a descriptor is free. */
-            loop_source_change(listener->worker->loop, source, EPOLLET);
-            loop_timer_set(listener->worker->loop, &listener->resume, LISTENER_PAUSE_US);
-        }
+        /* Waiting clients would wake us for nothing until a descriptor is free. */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            loop_timer_set(loop, &listener->resume, LISTENER_PAUSE_US);
+        else
+            loop_source_change(loop, &listener->source, LISTENER_EVENTS);
         return;
     }
+    loop_job_queue(loop, job);
 }
 
 static void listener_resume(struct loop_timer *timer) {
     struct listener *listener =
         (struct listener *)((char *)timer - offsetof(struct listener, resume));
-    loop_source_change(listener->worker->loop, &listener->source, EPOLLIN);
+    loop_source_change(listener->worker->loop, &listener->source, LISTENER_EVENTS);
 }
 
 static void listener_free(struct loop_task *task) {
@@ -162,9 +173,10 @@ enum sync_status listener_open(struct worker *worker, int fd, struct tls *tls,
     listener->worker = worker;
     listener->tls = tls;
     listener->source = (struct loop_source){.fd = fd, .ready = listener_ready};
+    listener->accepts.run = listener_accept;
     listener->resume.fire = listener_resume;
     listener->grave.run = listener_free;
-    enum sync_status status = loop_source_add(worker->loop, &listener->source, EPOLLIN);
+    enum sync_status status = loop_source_add(worker->loop, &listener->source, LISTENER_EVENTS);
     if (status != SYNC_OK) {
         close(fd);
         memory_free(listener);
@@ -178,6 +190,7 @@ struct listener *listener_close(struct listener *listener) {
     if (!listener)
         return NULL;
     loop_timer_clear(&listener->resume);
+    loop_job_cancel(listener->worker->loop, &listener->accepts);
     loop_source_remove(listener->worker->loop, &listener->source);
     close(listener->source.fd);
     loop_bury(listener->worker->loop, &listener->grave);

@@ -97,7 +97,8 @@ ssize_t transport_write(struct transport *transport, struct slice bytes) {
 }
 
 bool transport_has_pending(const struct transport *transport) {
-    return transport->ssl && SSL_has_pending(transport->ssl);
+    /* SSL_has_pending would count a record that has come in part as well. */
+    return transport->ssl && SSL_pending(transport->ssl) > 0;
 }
 
 void transport_end_writing(struct transport *transport) {

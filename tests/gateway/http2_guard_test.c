@@ -86,9 +86,10 @@ static bool feed(struct fixture *fixture, size_t step) {
     struct slice rest = buffer_slice(&fixture->input);
     while (rest.size > 0) {
         size_t size = rest.size < step ? rest.size : step;
-        assert_true(
-            http2_guard_receive(&fixture->guard, fixture->session, slice_first(rest, size)) >= 0);
-        rest = slice_after(rest, size);
+        ssize_t taken =
+            http2_guard_receive(&fixture->guard, fixture->session, slice_first(rest, size));
+        assert_true(taken > 0);
+        rest = slice_after(rest, (size_t)taken);
     }
     buffer_clear(&fixture->input);
     send_all(fixture);
@@ -222,6 +223,37 @@ static void lack_of_memory_is_told_wherever_it_occurs(void **state) {
     }
 }
 
+static void a_turn_takes_so_many_frames_and_no_part_of_the_next(void **state) {
+    enum { TURN = 64, FRAME = 9 + 8 };
+    struct fixture *fixture = *state;
+    struct slice ping = slice_of("12345678", 8);
+    assert_true(feed(fixture, 1000));
+    for (int i = 0; i < 2 * TURN; i++)
+        put_frame(&fixture->input, NGHTTP2_PING, 0, 0, ping);
+    struct slice input = buffer_slice(&fixture->input);
+    /* Wherever it is cut. */
+    assert_int_equal(http2_guard_receive(&fixture->guard, fixture->session, slice_first(input, 5)),
+                     5);
+    input = slice_after(input, 5);
+    assert_int_equal(http2_guard_receive(&fixture->guard, fixture->session, input),
+                     TURN * FRAME - 5);
+    input = slice_after(input, TURN * FRAME - 5);
+    assert_false(http2_guard_is_partial(&fixture->guard));
+    assert_int_equal(http2_guard_receive(&fixture->guard, fixture->session, input), TURN * FRAME);
+}
+
+static void data_is_bound_by_its_bytes_alone(void **state) {
+    enum { COUNT = 1000, FRAME = 9 + 1 };
+    struct fixture *fixture = *state;
+    put_frame(&fixture->input, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, request);
+    assert_true(feed(fixture, 1000));
+    for (int i = 0; i < COUNT; i++)
+        put_frame(&fixture->input, NGHTTP2_DATA, 0, 1, SLICE("x"));
+    assert_int_equal(
+        http2_guard_receive(&fixture->guard, fixture->session, buffer_slice(&fixture->input)),
+        COUNT * FRAME);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(frames_that_carry_nothing_are_bound, setup, teardown),
@@ -235,6 +267,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_has_come_in_part_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_rests_goes_on_as_before, setup, teardown),
         cmocka_unit_test_setup_teardown(lack_of_memory_is_told_wherever_it_occurs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_takes_so_many_frames_and_no_part_of_the_next, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(data_is_bound_by_its_bytes_alone, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
