@@ -64,6 +64,12 @@ struct record {
     struct checksum element; /* what it adds to the state checksum */
 };
 
+/* Names a record at a version. */
+struct record_version {
+    struct record_key key;
+    uint64_t version;
+};
+
 /* Where a user's data stand. A user who never wrote has the zero head. */
 struct user_head {
     uint64_t sequence;        /* grows by one per applied change, without gaps */

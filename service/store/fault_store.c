@@ -71,6 +71,15 @@ static enum sync_status fault_scan(struct store *base, struct store_reader *read
     return store_scan(store->inner, reader, what, visit, context);
 }
 
+static enum sync_status fault_sequence_before(struct store *base, struct store_reader *reader,
+                                              struct slice user, int64_t time_us,
+                                              uint64_t *ret_sequence) {
+    struct fault_store *store = fault_store_of(base);
+    if (fault_ordered(store, SLICE("load")))
+        return SYNC_ERR_IO;
+    return store_sequence_before(store->inner, reader, user, time_us, ret_sequence);
+}
+
 static void fault_commit(struct store *base, const struct write_set *set, store_committed *done,
                          void *context) {
     struct fault_store *store = fault_store_of(base);
@@ -109,6 +118,7 @@ static const struct store_calls fault_store_calls = {
     .reader_close = fault_reader_close,
     .load = fault_load,
     .scan = fault_scan,
+    .sequence_before = fault_sequence_before,
     .commit = fault_commit,
     .trim = fault_trim,
     .watch_add = fault_watch_add,

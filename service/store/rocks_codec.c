@@ -234,27 +234,53 @@ static bool record_key_read(struct slice key, struct record_key *ret_key) {
     return true;
 }
 
-enum sync_status rocks_record_decode(struct slice key, struct slice value, struct arena *arena,
-                                     struct record *ret_record) {
+/* Checks a record's value and reads what stands first in it; `ret_rest` is behind that. */
+static bool record_begin(struct slice key, struct slice value, struct record *ret_record,
+                         uint8_t *ret_flags, struct wire_reader *ret_rest) {
     struct record record = {0};
     struct slice flags;
     uint64_t updated;
     if (!rocks_value_check(key, &value) || !record_key_read(key, &record.key))
-        return SYNC_ERR_CORRUPT;
+        return false;
     struct wire_reader reader = wire_reader_of(value);
     if (!rocks_read_bytes(&reader, 1, &flags) || !wire_read_varint(&reader, &record.version) ||
         !wire_read_varint(&reader, &updated) || flags.data[0] > RECORD_FLAGS)
-        return SYNC_ERR_CORRUPT;
+        return false;
     record.updated_us = wire_unzigzag(updated);
     record.deleted = flags.data[0] & RECORD_DELETED;
+    *ret_record = record;
+    *ret_flags = flags.data[0];
+    *ret_rest = reader;
+    return true;
+}
+
+enum sync_status rocks_record_decode_version(struct slice key, struct slice value,
+                                             struct record_version *ret_record,
+                                             int64_t *ret_updated_us) {
+    struct record record;
+    struct wire_reader rest;
+    uint8_t flags;
+    if (!record_begin(key, value, &record, &flags, &rest))
+        return SYNC_ERR_CORRUPT;
+    *ret_record = (struct record_version){.key = record.key, .version = record.version};
+    *ret_updated_us = record.updated_us;
+    return SYNC_OK;
+}
+
+enum sync_status rocks_record_decode(struct slice key, struct slice value, struct arena *arena,
+                                     struct record *ret_record) {
+    struct record record;
+    struct wire_reader reader;
+    uint8_t flags;
+    if (!record_begin(key, value, &record, &flags, &reader))
+        return SYNC_ERR_CORRUPT;
     if (!arena_copy(arena, record.key.id, &record.key.id))
         return SYNC_ERR_NO_MEMORY;
     if (!record.deleted) {
         if (!checksum_read(&reader, &record.element))
             return SYNC_ERR_CORRUPT;
         struct slice stored = slice_of(reader.next, (size_t)(reader.end - reader.next));
-        enum sync_status status =
-            document_take(stored, flags.data[0] & RECORD_PACKED, arena, &record.data);
+        enum sync_status status = document_take(stored, flags & RECORD_PACKED, arena, &record.data);
         if (status != SYNC_OK)
             return status;
     } else if (!wire_at_end(&reader)) {

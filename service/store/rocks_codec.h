@@ -62,6 +62,10 @@ enum sync_status rocks_head_decode(struct slice key, struct slice value,
                                    struct user_head *ret_head);
 enum sync_status rocks_record_decode(struct slice key, struct slice value, struct arena *arena,
                                      struct record *ret_record);
+/* Reads a record's version and time alone; its id borrows from the key. */
+enum sync_status rocks_record_decode_version(struct slice key, struct slice value,
+                                             struct record_version *ret_record,
+                                             int64_t *ret_updated_us);
 enum sync_status rocks_row_decode(struct slice key, struct slice value, struct slice *ret_value);
 
 /* What the codecs are made of: the checksum of what was appended since `begin`; its check, which

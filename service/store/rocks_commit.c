@@ -28,9 +28,8 @@ void rocks_commit_free(struct rocks_commit *commit) {
     memory_free(commit);
 }
 
-/* Begins a put: appends the key; the value is appended next, then commit_put_end. */
-static struct rocks_op *commit_put_begin(struct rocks_commit *commit, enum rocks_family family,
-                                         struct slice key) {
+struct rocks_op *rocks_commit_put_begin(struct rocks_commit *commit, enum rocks_family family,
+                                        struct slice key) {
     assert(commit->op_count < commit->op_room);
     struct rocks_op *op = &commit->ops[commit->op_count++];
     *op =
@@ -40,18 +39,18 @@ static struct rocks_op *commit_put_begin(struct rocks_commit *commit, enum rocks
     return op;
 }
 
-static void commit_put_end(struct rocks_commit *commit, struct rocks_op *op) {
+void rocks_commit_put_end(struct rocks_commit *commit, struct rocks_op *op) {
     op->value_size = commit->bytes.size - op->value_offset;
 }
 
 void rocks_commit_remove(struct rocks_commit *commit, enum rocks_family family, struct slice key) {
-    commit_put_begin(commit, family, key)->remove = true;
+    rocks_commit_put_begin(commit, family, key)->remove = true;
 }
 
 void rocks_commit_put_head(struct rocks_commit *commit, const struct rocks_key *key) {
-    struct rocks_op *op = commit_put_begin(commit, ROCKS_HEAD, rocks_key_slice(key));
+    struct rocks_op *op = rocks_commit_put_begin(commit, ROCKS_HEAD, rocks_key_slice(key));
     rocks_head_encode(&commit->bytes, rocks_key_slice(key), &commit->head);
-    commit_put_end(commit, op);
+    rocks_commit_put_end(commit, op);
 }
 
 static enum sync_status commit_put_records(struct rocks_commit *commit,
@@ -62,9 +61,9 @@ static enum sync_status commit_put_records(struct rocks_commit *commit,
         rocks_key_record(&key, set->user, record->key.type, record->key.id);
         if (key.failed)
             return SYNC_ERR_INVALID;
-        struct rocks_op *op = commit_put_begin(commit, ROCKS_RECORDS, rocks_key_slice(&key));
+        struct rocks_op *op = rocks_commit_put_begin(commit, ROCKS_RECORDS, rocks_key_slice(&key));
         rocks_record_encode(&commit->bytes, rocks_key_slice(&key), record);
-        commit_put_end(commit, op);
+        rocks_commit_put_end(commit, op);
     }
     return SYNC_OK;
 }
@@ -74,10 +73,10 @@ static enum sync_status commit_put_log(struct rocks_commit *commit, const struct
                                        struct buffer *scratch) {
     struct rocks_key key;
     for (size_t done = 0; done < set->log_count;) {
-        struct rocks_op *op = commit_put_begin(commit, ROCKS_LOG, SLICE_EMPTY);
+        struct rocks_op *op = rocks_commit_put_begin(commit, ROCKS_LOG, SLICE_EMPTY);
         done += rocks_log_encode(&commit->bytes, set->user, set->head.time_us, set->log + done,
                                  set->log_count - done, scratch, &key);
-        commit_put_end(commit, op);
+        rocks_commit_put_end(commit, op);
         op->key_offset = commit->bytes.size;
         op->key_size = key.size;
         buffer_append(&commit->bytes, rocks_key_slice(&key));
@@ -93,10 +92,10 @@ static enum sync_status commit_put_settled(struct rocks_store *store, struct roc
     if (set->settled_count == 0)
         return SYNC_OK;
     rocks_key_numbered(&key, set->user, commit->head.revision);
-    struct rocks_op *op = commit_put_begin(commit, ROCKS_SETTLED, rocks_key_slice(&key));
+    struct rocks_op *op = rocks_commit_put_begin(commit, ROCKS_SETTLED, rocks_key_slice(&key));
     rocks_settled_encode(&commit->bytes, rocks_key_slice(&key), set->head.time_us, set->settled,
                          set->settled_count, scratch);
-    commit_put_end(commit, op);
+    rocks_commit_put_end(commit, op);
     for (size_t i = 0; i < set->settled_count; i++)
         commit->fingerprints[i] = change_index_fingerprint(store->index, set->settled[i].device,
                                                            set->settled[i].change_id);
@@ -116,9 +115,9 @@ static enum sync_status commit_put_rows(struct rocks_commit *commit, const struc
             rocks_commit_remove(commit, ROCKS_ROWS, rocks_key_slice(&key));
             continue;
         }
-        struct rocks_op *op = commit_put_begin(commit, ROCKS_ROWS, rocks_key_slice(&key));
+        struct rocks_op *op = rocks_commit_put_begin(commit, ROCKS_ROWS, rocks_key_slice(&key));
         rocks_row_encode(&commit->bytes, rocks_key_slice(&key), row->value);
-        commit_put_end(commit, op);
+        rocks_commit_put_end(commit, op);
     }
     return SYNC_OK;
 }
@@ -143,6 +142,8 @@ static enum sync_status commit_put_user(struct rocks_store *store, struct rocks_
     if (status == SYNC_OK)
         status = commit_put_settled(store, commit, set, &scratch);
     buffer_done(&scratch);
+    if (status == SYNC_OK)
+        rocks_commit_put_digests(store, commit, set);
     return status;
 }
 
@@ -171,7 +172,8 @@ void rocks_commit(struct store *base, const struct write_set *set, store_committ
     (void)guarded;
     enum sync_status status = rocks_health(store);
     if (status == SYNC_OK)
-        status = rocks_commit_make(2 + set->record_count + set->log_count + set->row_count,
+        status = rocks_commit_make(2 + set->record_count + set->log_count +
+                                       rocks_digest_count_max(set->log_count) + set->row_count,
                                    set->settled_count, &commit);
     if (status == SYNC_OK)
         status = commit_encode(store, commit, set);

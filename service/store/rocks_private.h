@@ -13,9 +13,10 @@
 #include "service/store/rocks_store.h"
 #include "service/store/watch_table.h"
 
-/* Column families, in the order of rocks_family_names. RocksDB wants its own default one. */
+/* Column families, in the order of rocks_family_names. Digests lie in the one that RocksDB wants in
+ * every database. */
 enum rocks_family {
-    ROCKS_DEFAULT,
+    ROCKS_DIGESTS,
     ROCKS_HEAD,
     ROCKS_RECORDS,
     ROCKS_LOG,
@@ -192,9 +193,31 @@ enum sync_status rocks_find_settled(struct rocks_store *store, const struct stor
 enum sync_status rocks_commit_make(size_t ops, size_t fingerprints,
                                    struct rocks_commit **ret_commit);
 void rocks_commit_free(struct rocks_commit *commit);
+/* Begins a put: appends the key; the value is appended to the commit's bytes next, then the end. */
+struct rocks_op *rocks_commit_put_begin(struct rocks_commit *commit, enum rocks_family family,
+                                        struct slice key);
+void rocks_commit_put_end(struct rocks_commit *commit, struct rocks_op *op);
 void rocks_commit_put_head(struct rocks_commit *commit, const struct rocks_key *key);
 void rocks_commit_remove(struct rocks_commit *commit, enum rocks_family family, struct slice key);
 void rocks_commit_submit(struct rocks_store *store, struct rocks_commit *commit);
+
+/* Puts the digests of the stretches of the log that the set brings to an end, after its other parts
+ * but rows; what cannot be made is left out. At most so many puts for a log of so many entries. */
+void rocks_commit_put_digests(struct rocks_store *store, struct rocks_commit *commit,
+                              const struct write_set *set);
+size_t rocks_digest_count_max(size_t log_count);
+
+/* Told of a record's version and time; another status than SYNC_OK ends the walk. */
+typedef enum sync_status rocks_version_visit(void *context, const struct record_version *record,
+                                             int64_t updated_us);
+
+/* Walks over all records of a user, tombstones included, without their data. */
+enum sync_status rocks_walk_versions(struct rocks_store *store, const struct store_reader *reader,
+                                     struct slice user, rocks_version_visit *visit, void *context);
+
+/* SCAN_CHANGED, of a healthy store. */
+enum sync_status rocks_scan_changed(struct rocks_store *store, const struct store_reader *reader,
+                                    const struct scan *what, scan_visit *visit, void *context);
 
 /* The committer. Stopping lets it finish what waits. */
 enum sync_status rocks_committer_start(struct rocks_store *store);
@@ -206,6 +229,8 @@ enum sync_status rocks_load(struct store *store, struct store_reader *reader,
                             struct user_view *ret_view);
 enum sync_status rocks_scan(struct store *store, struct store_reader *reader,
                             const struct scan *what, scan_visit *visit, void *context);
+enum sync_status rocks_sequence_before(struct store *store, struct store_reader *reader,
+                                       struct slice user, int64_t time_us, uint64_t *ret_sequence);
 void rocks_commit(struct store *store, const struct write_set *set, store_committed *done,
                   void *context);
 enum sync_status rocks_trim(struct store *store, const struct store_trim *what);

@@ -112,6 +112,29 @@ enum sync_status rocks_get_head(struct rocks_store *store, const rocksdb_readopt
     return status;
 }
 
+enum sync_status rocks_walk_versions(struct rocks_store *store, const struct store_reader *reader,
+                                     struct slice user, rocks_version_visit *visit, void *context) {
+    struct rocks_key first, upper;
+    struct rocks_cursor cursor;
+    enum sync_status status = SYNC_OK;
+    rocks_key_record(&first, user, 0, SLICE_EMPTY);
+    rocks_key_record(&upper, user, UINT8_MAX, SLICE_EMPTY);
+    rocks_cursor_open(&cursor, store, reader, ROCKS_RECORDS, &upper);
+    rocks_cursor_seek(&cursor, rocks_key_slice(&first));
+    for (; status == SYNC_OK && rocks_cursor_valid(&cursor); rocks_cursor_next(&cursor)) {
+        struct record_version record;
+        int64_t updated_us;
+        status = rocks_record_decode_version(rocks_cursor_key(&cursor), rocks_cursor_value(&cursor),
+                                             &record, &updated_us);
+        if (status == SYNC_OK)
+            status = visit(context, &record, updated_us);
+    }
+    if (status == SYNC_OK)
+        status = rocks_cursor_status(&cursor);
+    rocks_cursor_close(&cursor);
+    return status;
+}
+
 void rocks_cursor_open(struct rocks_cursor *cursor, struct rocks_store *store,
                        const struct store_reader *reader, enum rocks_family family,
                        const struct rocks_key *upper) {

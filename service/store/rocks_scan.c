@@ -110,6 +110,8 @@ static void range_of(const struct scan *what, struct scan_range *range) {
     case SCAN_LOG:
         range_of_log(what, range);
         break;
+    case SCAN_CHANGED: /* goes over no range */
+        break;
     case SCAN_RECORDS:
         range_of_records(what, range);
         break;
@@ -145,6 +147,11 @@ enum sync_status rocks_scan(struct store *base, struct store_reader *reader,
     assert(visit);
     if (status != SYNC_OK)
         return status;
+    if (what->kind == SCAN_CHANGED) {
+        metric_add(store->metrics.scans, 1);
+        status = rocks_scan_changed(store, reader, what, visit, context);
+        return rocks_damage_tell(store, status, what->user);
+    }
     range_of(what, &range);
     if (range.first.failed || range.upper.failed)
         return SYNC_ERR_INVALID;

@@ -16,7 +16,7 @@ enum {
 };
 
 const char *const rocks_family_names[ROCKS_FAMILIES] = {
-    [ROCKS_DEFAULT] = "default", [ROCKS_HEAD] = "head",       [ROCKS_RECORDS] = "records",
+    [ROCKS_DIGESTS] = "default", [ROCKS_HEAD] = "head",       [ROCKS_RECORDS] = "records",
     [ROCKS_LOG] = "log",         [ROCKS_SETTLED] = "settled", [ROCKS_ROWS] = "rows",
 };
 
@@ -51,9 +51,11 @@ static void settings_of_database(rocksdb_options_t *options, size_t write_buffer
     rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
 }
 
-/* Values of records, log and settled changes are compressed before they come here. */
+/* Values of records, log and settled changes are compressed before they come here; what digests
+ * repeat they leave out themselves. */
 static bool family_is_packed(enum rocks_family family) {
-    return family == ROCKS_RECORDS || family == ROCKS_LOG || family == ROCKS_SETTLED;
+    return family == ROCKS_RECORDS || family == ROCKS_LOG || family == ROCKS_SETTLED ||
+           family == ROCKS_DIGESTS;
 }
 
 static void settings_of_family(rocksdb_options_t *options, enum rocks_family family,

@@ -255,6 +255,7 @@ static const struct store_calls rocks_store_calls = {
     .reader_close = rocks_reader_close,
     .load = rocks_load,
     .scan = rocks_scan,
+    .sequence_before = rocks_sequence_before,
     .commit = rocks_commit,
     .trim = rocks_trim,
     .watch_add = rocks_watch_add,

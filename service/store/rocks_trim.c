@@ -1,4 +1,6 @@
-/* Retention: removes the oldest rows of a user's log and settled changes, some at a time. */
+/* Retention: removes the oldest rows of a user's log and settled changes, some at a time, and with
+ * the log its digests. */
+#include "service/store/rocks_digest.h"
 #include "service/store/rocks_private.h"
 #include "service/store/store_waiter.h"
 
@@ -35,6 +37,27 @@ static enum sync_status trim_family(struct rocks_store *store, struct rocks_comm
     return status;
 }
 
+/* Puts removals of digests that stand for nothing above the floor, some of each level. */
+static enum sync_status trim_digests(struct rocks_store *store, struct rocks_commit *commit,
+                                     uint64_t floor) {
+    enum sync_status status = SYNC_OK;
+    size_t rows = 0;
+    for (unsigned level = 1; level <= ROCKS_DIGEST_LEVELS && status == SYNC_OK; level++) {
+        struct rocks_key key;
+        struct rocks_cursor cursor;
+        rocks_key_digest(&key, commit->user, level, floor + 1);
+        rocks_cursor_open(&cursor, store, NULL, ROCKS_DIGESTS, &key);
+        rocks_key_digest(&key, commit->user, level, 0);
+        rocks_cursor_seek(&cursor, rocks_key_slice(&key));
+        for (; rows < TRIM_ROWS_MAX && rocks_cursor_valid(&cursor);
+             rocks_cursor_next(&cursor), rows++)
+            rocks_commit_remove(commit, ROCKS_DIGESTS, rocks_cursor_key(&cursor));
+        status = rocks_cursor_status(&cursor);
+        rocks_cursor_close(&cursor);
+    }
+    return status;
+}
+
 /* Fills the commit with the next removals and the head that goes with them. */
 static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit *commit,
                                   const struct store_trim *what, uint64_t *ret_revision) {
@@ -49,11 +72,13 @@ static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit
     if (status == SYNC_OK)
         status = trim_family(store, commit, ROCKS_SETTLED, what->settled_before_us, TRIM_ROWS_MAX,
                              &revision);
+    if (status == SYNC_OK && floor > commit->head.log_floor)
+        commit->head.log_floor = floor;
+    if (status == SYNC_OK)
+        status = trim_digests(store, commit, commit->head.log_floor);
     if (status != SYNC_OK || commit->op_count == 0)
         return status;
     commit->expected_revision = commit->head.revision++;
-    if (floor > commit->head.log_floor)
-        commit->head.log_floor = floor;
     rocks_key_user(&key, what->user);
     rocks_commit_put_head(commit, &key);
     *ret_revision = revision;
@@ -75,7 +100,7 @@ static enum sync_status trim_some(struct rocks_store *store, const struct store_
     struct rocks_commit *commit;
     struct store_waiter waiter;
     uint64_t revision = 0;
-    enum sync_status status = rocks_commit_make(2 * TRIM_ROWS_MAX + 1, 0, &commit);
+    enum sync_status status = rocks_commit_make(3 * TRIM_ROWS_MAX + 1, 0, &commit);
     if (status != SYNC_OK)
         return status;
     status = trim_fill(store, commit, what, &revision);

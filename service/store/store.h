@@ -15,9 +15,10 @@ struct store_reader;
 
 /* What to scan. The order is ascending; `after` resumes behind an item seen before. */
 struct scan {
-    enum { SCAN_LOG, SCAN_RECORDS, SCAN_ROWS, SCAN_USERS } kind;
-    struct slice user;       /* SCAN_LOG, SCAN_RECORDS */
-    uint64_t after;          /* SCAN_LOG: entries with a greater sequence */
+    enum { SCAN_LOG, SCAN_CHANGED, SCAN_RECORDS, SCAN_ROWS, SCAN_USERS } kind;
+    struct slice user;       /* SCAN_LOG, SCAN_CHANGED, SCAN_RECORDS */
+    uint64_t after;          /* SCAN_LOG: entries with a greater sequence;
+                                SCAN_CHANGED: records with a greater version */
     enum data_type type;     /* SCAN_RECORDS */
     struct slice after_id;   /* SCAN_RECORDS: ids greater than this; empty: from the first */
     enum table table;        /* SCAN_ROWS */
@@ -32,6 +33,7 @@ struct scan {
  * the head with the same reader. */
 struct scan_item {
     const struct log_entry *entry;
+    const struct record_version *changed;
     const struct record *record;
     const struct row *row;
     const struct user_head *head; /* SCAN_USERS */
@@ -90,6 +92,8 @@ struct store_calls {
                              struct user_view *ret_view);
     enum sync_status (*scan)(struct store *store, struct store_reader *reader,
                              const struct scan *what, scan_visit *visit, void *context);
+    enum sync_status (*sequence_before)(struct store *store, struct store_reader *reader,
+                                        struct slice user, int64_t time_us, uint64_t *ret_sequence);
     void (*commit)(struct store *store, const struct write_set *set, store_committed *done,
                    void *context);
     enum sync_status (*trim)(struct store *store, const struct store_trim *what);
@@ -136,11 +140,27 @@ static inline enum sync_status store_load(struct store *store, struct store_read
     return store->calls->load(store, reader, want, arena, ret_view);
 }
 
-/* Visits items in order, by the reader's snapshot or as of now. May block on the disk. */
+/* Visits items in order, by the reader's snapshot or as of now. May block on the disk.
+ *
+ * SCAN_CHANGED visits all records of a user whose version is greater than `after`, tombstones
+ * included, by version: exactly these, each once, however often they changed and wherever the log's
+ * floor is. What it costs grows with their number: neither with the number of the user's records
+ * nor with that of the changes, as long as the log reaches back to `after`. */
 static inline enum sync_status store_scan(struct store *store, struct store_reader *reader,
                                           const struct scan *what, scan_visit *visit,
                                           void *context) {
     return store->calls->scan(store, reader, what, visit, context);
+}
+
+/* Finds where the changes since a time begin: every record that was changed at `time_us` (its
+ * updated_us) or later has a greater version than the sequence answered; of the others at most
+ * those committed together with such. Relies on times that never fall as sequences grow, which the
+ * core's hybrid clock sees to. Costs a few reads as long as the log reaches back to the time, else
+ * a look at all records. */
+static inline enum sync_status store_sequence_before(struct store *store,
+                                                     struct store_reader *reader, struct slice user,
+                                                     int64_t time_us, uint64_t *ret_sequence) {
+    return store->calls->sequence_before(store, reader, user, time_us, ret_sequence);
 }
 
 /* Commits: all or nothing, durable before `done` hears SYNC_OK. Returns at once; `done` is called

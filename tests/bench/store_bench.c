@@ -2,10 +2,11 @@
  * embedded store, as the service uses it: users at once, each in a loop of its own.
  *
  * store_bench [--dir DIR] [--seconds S] [--users N] [--batch N] [--loads]
- *             [--history CHANGES] [--index BYTES]
+ *             [--history CHANGES] [--index BYTES] [--records N]
  *
  * With --history each user has so many changes before the measuring begins; with --index the store
- * has so much memory for the index of settled changes. */
+ * has so much memory for the index of settled changes; with --records each user changes so many
+ * records again and again, else every change is a new record. */
 #include <dirent.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@ enum { BENCH_BATCH_MAX = 1000, BENCH_USERS_MAX = 256, DOCUMENT_BYTES = 520, FILL
 
 struct bench {
     struct store *store;
-    unsigned users, batch, history;
+    unsigned users, batch, history, records;
     bool loads;
     volatile bool stop;
 };
@@ -76,21 +77,28 @@ static struct slice random_name(struct bench_user *user, const char *prefix) {
 static void make_change(struct bench_user *user, size_t i) {
     uint64_t sequence = user->head.sequence + 1 + i;
     struct slice change_id = random_name(user, "change");
+    unsigned records = user->bench->records;
     struct record_key key = {.type = DATA_TYPE_BOOKING, .id = random_name(user, "booking")};
+    if (records > 0)
+        key.id =
+            slice_text(arena_format(&user->arena, "booking-%016llx",
+                                    (unsigned long long)(sequence % records * 0x9e3779b97f4a7c15)));
     user->records[i] = (struct record){.key = key,
                                        .version = sequence,
                                        .updated_us = 1700000000000000 + (int64_t)sequence,
                                        .data = make_document(user),
                                        .element = {user->seed, sequence}};
-    user->log[i] = (struct log_entry){.sequence = sequence,
-                                      .kind = CHANGE_CREATE,
-                                      .key = key,
-                                      .previous_deleted = true,
-                                      .undo = SLICE("\x08\x01"),
-                                      .device = SLICE("phone-0001"),
-                                      .change_id = change_id,
-                                      .device_us = 1700000000000000,
-                                      .corrected_us = 1700000000000000 + (int64_t)sequence};
+    user->log[i] = (struct log_entry){
+        .sequence = sequence,
+        .kind = CHANGE_CREATE,
+        .key = key,
+        .previous_version = records > 0 && sequence > records ? sequence - records : 0,
+        .previous_deleted = records == 0 || sequence <= records,
+        .undo = SLICE("\x08\x01"),
+        .device = SLICE("phone-0001"),
+        .change_id = change_id,
+        .device_us = 1700000000000000,
+        .corrected_us = 1700000000000000 + (int64_t)sequence};
     user->settled[i] = (struct settled){.device = SLICE("phone-0001"),
                                         .change_id = change_id,
                                         .outcome = SLICE("\x10\x01\x30\x07")};
@@ -226,11 +234,15 @@ static void bench_run(struct bench *bench, unsigned seconds) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},
-        {"users", required_argument, NULL, 'u'}, {"batch", required_argument, NULL, 'b'},
-        {"loads", no_argument, NULL, 'l'},       {"history", required_argument, NULL, 'h'},
-        {"index", required_argument, NULL, 'i'}, {0}};
+    static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"users", required_argument, NULL, 'u'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"loads", no_argument, NULL, 'l'},
+                                            {"history", required_argument, NULL, 'h'},
+                                            {"index", required_argument, NULL, 'i'},
+                                            {"records", required_argument, NULL, 'r'},
+                                            {0}};
     char made[] = "/var/tmp/store_bench.XXXXXX";
     const char *folder = NULL;
     unsigned seconds = 5, batch = 0;
@@ -249,6 +261,8 @@ int main(int argc, char **argv) {
             bench.loads = true;
         else if (option == 'h')
             bench.history = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'r')
+            bench.records = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'i')
             wish.change_index_bytes = strtoul(optarg, NULL, 10);
         else

@@ -1,5 +1,8 @@
 /* Reading a memory state. */
+#include <stdlib.h>
+
 #include "base/limits.h"
+#include "base/memory.h"
 #include "tests/simulation/memory_state.h"
 
 /* The record's log after a sequence, newest first: each entry names the one before it. */
@@ -88,6 +91,44 @@ static void scan_log(const struct memory_user_data *data, const struct scan *wha
             more = visit(context, &(struct scan_item){.entry = &data->log[i].entry});
 }
 
+static int version_compare(const void *left, const void *right) {
+    const struct record_version *a = left, *b = right;
+    return a->version < b->version ? -1 : a->version > b->version;
+}
+
+/* All records are looked at: what stores with an index must answer too. */
+static enum sync_status scan_changed(const struct memory_user_data *data, const struct scan *what,
+                                     scan_visit *visit, void *context) {
+    size_t count = 0;
+    struct record_version *changed = memory_zalloc(data->record_count, sizeof *changed);
+    if (!changed)
+        return SYNC_ERR_NO_MEMORY;
+    for (size_t i = 0; i < data->record_count; i++)
+        if (data->records[i].version > what->after)
+            changed[count++] =
+                (struct record_version){data->records[i].key, data->records[i].version};
+    qsort(changed, count, sizeof *changed, version_compare);
+    bool more = true;
+    for (size_t i = 0; more && i < count; i++)
+        more = visit(context, &(struct scan_item){.changed = &changed[i]});
+    memory_free(changed);
+    return SYNC_OK;
+}
+
+uint64_t memory_state_sequence_before(const struct memory_state *state, struct slice user,
+                                      int64_t time_us) {
+    bool found;
+    size_t place = memory_user_place(state, user, &found);
+    if (!found)
+        return 0;
+    const struct memory_user_data *data = &state->users[place];
+    uint64_t sequence = data->head.sequence;
+    for (size_t i = 0; i < data->record_count; i++)
+        if (data->records[i].updated_us >= time_us && data->records[i].version <= sequence)
+            sequence = data->records[i].version - 1;
+    return sequence;
+}
+
 static void scan_records(const struct memory_user_data *data, const struct scan *what,
                          scan_visit *visit, void *context) {
     bool found, more = true;
@@ -122,8 +163,8 @@ static void scan_users(const struct memory_state *state, const struct scan *what
     }
 }
 
-void memory_state_scan(const struct memory_state *state, const struct scan *what, scan_visit *visit,
-                       void *context) {
+enum sync_status memory_state_scan(const struct memory_state *state, const struct scan *what,
+                                   scan_visit *visit, void *context) {
     bool found;
     size_t place = memory_user_place(state, what->user, &found);
     if (what->kind == SCAN_USERS)
@@ -132,6 +173,9 @@ void memory_state_scan(const struct memory_state *state, const struct scan *what
         scan_rows(state, what, visit, context);
     else if (found && what->kind == SCAN_LOG)
         scan_log(&state->users[place], what, visit, context);
+    else if (found && what->kind == SCAN_CHANGED)
+        return scan_changed(&state->users[place], what, visit, context);
     else if (found)
         scan_records(&state->users[place], what, visit, context);
+    return SYNC_OK;
 }

@@ -23,7 +23,7 @@ static void *array_insert(void *items, size_t *count, size_t *capacity, size_t s
 }
 
 static void *array_copy(const void *items, size_t capacity, size_t size, bool *ok) {
-    void *copy = memory_alloc(capacity * size);
+    void *copy = memory_alloc(capacity > 0 ? capacity * size : 1);
     if (!copy)
         *ok = false;
     else if (capacity > 0)

@@ -67,7 +67,9 @@ void memory_state_trim(struct memory_user_data *data, const struct store_trim *w
 /* Reads, as store_load and store_scan do. */
 enum sync_status memory_state_load(const struct memory_state *state, const struct touched *want,
                                    struct arena *arena, struct user_view *ret_view);
-void memory_state_scan(const struct memory_state *state, const struct scan *what, scan_visit *visit,
-                       void *context);
+enum sync_status memory_state_scan(const struct memory_state *state, const struct scan *what,
+                                   scan_visit *visit, void *context);
+uint64_t memory_state_sequence_before(const struct memory_state *state, struct slice user,
+                                      int64_t time_us);
 
 #endif

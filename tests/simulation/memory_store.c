@@ -90,7 +90,19 @@ static enum sync_status memory_scan(struct store *base, struct store_reader *rea
     if (!user_is_valid(what->user))
         return SYNC_ERR_INVALID;
     struct memory_state *state = reader ? reader->state : state_take(memory_store_of(base));
-    memory_state_scan(state, what, visit, context);
+    enum sync_status status = memory_state_scan(state, what, visit, context);
+    if (!reader)
+        state_give(memory_store_of(base), state);
+    return status;
+}
+
+static enum sync_status memory_sequence_before(struct store *base, struct store_reader *reader,
+                                               struct slice user, int64_t time_us,
+                                               uint64_t *ret_sequence) {
+    if (!user_is_valid(user))
+        return SYNC_ERR_INVALID;
+    struct memory_state *state = reader ? reader->state : state_take(memory_store_of(base));
+    *ret_sequence = memory_state_sequence_before(state, user, time_us);
     if (!reader)
         state_give(memory_store_of(base), state);
     return SYNC_OK;
@@ -195,6 +207,7 @@ static const struct store_calls memory_store_calls = {
     .reader_close = memory_reader_close,
     .load = memory_load,
     .scan = memory_scan,
+    .sequence_before = memory_sequence_before,
     .commit = memory_commit,
     .trim = memory_trim_user,
     .watch_add = memory_watch_add,

@@ -54,6 +54,15 @@ static enum sync_status strike_scan(struct store *base, struct store_reader *rea
     return store_scan(store->inner, reader, what, visit, context);
 }
 
+static enum sync_status strike_sequence_before(struct store *base, struct store_reader *reader,
+                                               struct slice user, int64_t time_us,
+                                               uint64_t *ret_sequence) {
+    struct strike_store *store = strike_store_of(base);
+    if (strike_at(store, STRIKE_SCAN) != STRIKE_NONE)
+        return SYNC_ERR_UNAVAILABLE;
+    return store_sequence_before(store->inner, reader, user, time_us, ret_sequence);
+}
+
 static void strike_commit(struct store *base, const struct write_set *set, store_committed *done,
                           void *context) {
     struct strike_store *store = strike_store_of(base);
@@ -104,6 +113,7 @@ static const struct store_calls strike_store_calls = {
     .reader_close = strike_reader_close,
     .load = strike_load,
     .scan = strike_scan,
+    .sequence_before = strike_sequence_before,
     .commit = strike_commit,
     .trim = strike_trim,
     .watch_add = strike_watch_add,

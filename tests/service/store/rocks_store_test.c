@@ -100,6 +100,7 @@ static int crash_child(const char *path, int pipe) {
     struct user_head head = fixture_head(store, SLICE("crash"));
     for (;;) {
         struct fixture_wish wish = wish_of(SLICE("crash"), head, 10);
+        wish.previous_version = head.sequence; /* nothing new, so that there are digests */
         head = fixture_commit_of(store, &wish);
         if (write(pipe, &head.sequence, sizeof head.sequence) != sizeof head.sequence)
             return 1;
@@ -152,6 +153,9 @@ static void killed_store_keeps_every_acknowledged_commit(void **state) {
             .kind = SCAN_RECORDS, .user = SLICE("crash"), .type = DATA_TYPE_TRIP};
         assert_int_equal(count_of(store, &log), head.sequence);
         assert_int_equal(count_of(store, &records), head.sequence);
+        struct scan changed = {.kind = SCAN_CHANGED, .user = SLICE("crash")};
+        for (; changed.after <= head.sequence; changed.after += 1 + head.sequence / 7)
+            assert_int_equal(count_of(store, &changed), head.sequence - changed.after);
         store_close(store);
     }
 }
@@ -265,6 +269,17 @@ static void refused_memory_fails_the_call_and_harms_nothing(void **state) {
                            .changes = &change,
                            .change_count = 1};
     struct user_view view;
+    struct scan changed = {.kind = SCAN_CHANGED, .user = wish.user};
+    size_t count = 0;
+    n = 0;
+    do {
+        memory_fail_after(++n);
+        status = store_scan(store, NULL, &changed, count_visit, &count);
+        memory_fail_after(0);
+        assert_true(status == SYNC_OK || (status == SYNC_ERR_NO_MEMORY && count == 0));
+    } while (status != SYNC_OK);
+    assert_true(n > 3);
+    assert_int_equal(count, wish.count);
     n = 0;
     do {
         struct arena small;
@@ -495,6 +510,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(damaged_mark_is_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    const struct store_factory factory = {.open = open_contract};
-    return failed + store_contract_run("rocks_store keeps the contract", &factory);
+    struct store_factory factory = {.open = open_contract};
+    failed += store_contract_run("rocks_store keeps the contract", &factory);
+    factory.is_tried_without_memory = true;
+    return failed + store_contract_run("rocks_store keeps it short of memory", &factory);
 }

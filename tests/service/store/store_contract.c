@@ -8,6 +8,7 @@ static int contract_setup_all(void **state) {
     contract->commit = memory_alloc(sizeof *contract->commit);
     assert_non_null(contract->commit);
     arena_init(&contract->arena, 256 << 20);
+    contract->is_tried_without_memory = factory_now->is_tried_without_memory;
     assert_int_equal(factory_now->open(factory_now->context, &contract->store), SYNC_OK);
     *state = contract;
     return 0;
@@ -59,6 +60,8 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(users_whose_names_share_a_beginning_do_not_mix),
         CONTRACT_TEST(history_follows_a_record_through_many_commits),
         CONTRACT_TEST(log_scan_resumes_inside_a_commit),
+        CONTRACT_TEST(changed_records_are_those_with_greater_versions),
+        CONTRACT_TEST(unknown_user_has_changed_nothing),
         CONTRACT_TEST(record_scan_is_ordered_and_stays_in_its_type),
         CONTRACT_TEST(rows_are_put_scanned_by_prefix_and_removed),
         CONTRACT_TEST(rows_under_a_user_need_no_revision_when_told_so),

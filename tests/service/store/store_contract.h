@@ -8,6 +8,7 @@
 struct store_factory {
     enum sync_status (*open)(void *context, struct store **ret_store);
     void *context;
+    bool is_tried_without_memory; /* its commits: they must then change nothing, or be whole */
 };
 
 /* Runs all tests against one store; 0 when all passed. `name` shows in the report. */

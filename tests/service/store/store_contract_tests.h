@@ -20,6 +20,7 @@ struct contract {
     struct store *store;
     struct arena arena;
     struct fixture_commit *commit;
+    bool is_tried_without_memory;
 };
 
 /* Loads, failing the test when that fails; the view lives in the contract's arena. */
@@ -42,6 +43,8 @@ void commit_on_a_moved_head_writes_nothing(void **state);
 void users_whose_names_share_a_beginning_do_not_mix(void **state);
 void history_follows_a_record_through_many_commits(void **state);
 void log_scan_resumes_inside_a_commit(void **state);
+void changed_records_are_those_with_greater_versions(void **state);
+void unknown_user_has_changed_nothing(void **state);
 void record_scan_is_ordered_and_stays_in_its_type(void **state);
 void rows_are_put_scanned_by_prefix_and_removed(void **state);
 void rows_under_a_user_need_no_revision_when_told_so(void **state);
