@@ -3,43 +3,23 @@
 #include <assert.h>
 
 #include "service/core/hybrid_clock.h"
+#include "service/rpc/changed_keys.h"
 
-enum { ITEMS_FIRST = 64, LOAD_AT_ONCE = 128, SEEN_SLOTS = 4 * SOURCE_LOG_MAX };
+enum { ITEMS_FIRST = 64 };
 
-/* The oldest change among the records' last changes since a time. */
-struct since_search {
-    int64_t since_us;
-    uint64_t oldest; /* version; UINT64_MAX: none */
-};
-
-static bool since_visit(void *context, const struct scan_item *item) {
-    struct since_search *search = context;
-    const struct record *record = item->record;
-    if (record->updated_us >= search->since_us && record->version < search->oldest)
-        search->oldest = record->version;
-    return true;
-}
-
-/* Finds where to begin for a time. Commit times grow with the sequence and a record keeps both of
- * its last change, so what changed since the time are the records from the oldest version on that
- * was committed then; the log, whose times are the devices', is not asked. */
+/* Finds where to begin for a time. The log's own times are the devices' and are not asked. */
 static enum sync_status source_find_since(struct bundle_source *source) {
-    struct since_search search = {.since_us = source->want.since_us, .oldest = UINT64_MAX};
-    enum sync_status status = SYNC_OK;
-    bool is_ahead = search.since_us > source->head.time_us;
-    int64_t now_us = source->want.now_us;
+    struct bundle_want *want = &source->want;
+    want->has_from = true;
     /* Given out while our clock ran wrong, and it has been set right: all counts as changed. */
-    if (is_ahead && !hybrid_clock_believe(search.since_us, now_us) &&
-        hybrid_clock_believe(source->head.time_us, now_us))
-        search.oldest = 1;
-    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST && !is_ahead && !status; type++) {
-        struct scan scan = {
-            .kind = SCAN_RECORDS, .user = source->want.user, .type = (enum data_type)type};
-        status = store_scan(source->store, source->reader, &scan, since_visit, &search);
+    if (want->since_us > source->head.time_us &&
+        !hybrid_clock_believe(want->since_us, want->now_us) &&
+        hybrid_clock_believe(source->head.time_us, want->now_us)) {
+        want->from = 0;
+        return SYNC_OK;
     }
-    source->want.has_from = true;
-    source->want.from = search.oldest == UINT64_MAX ? source->head.sequence : search.oldest - 1;
-    return status;
+    return store_sequence_before(source->store, source->reader, want->user, want->since_us,
+                                 &want->from);
 }
 
 static enum sync_status source_begin(struct bundle_source *source, struct sync_error *error) {
@@ -153,43 +133,10 @@ static enum sync_status source_scan_records(struct bundle_source *source) {
     return SYNC_OK;
 }
 
-/* The records that the log names, each once. */
-struct changed_keys {
-    struct bundle_source *source;
-    struct record_want *wants;
-    size_t count;
-    uint16_t *slots; /* position + 1 by the key's hash */
-};
-
-static bool key_visit(void *context, const struct scan_item *item) {
-    struct changed_keys *keys = context;
-    struct bundle_source *source = keys->source;
-    const struct record_key *key = &item->entry->key;
-    if (!data_type_in(source->want.types, key->type))
-        return true;
-    size_t slot = slice_hash(key->id, key->type) % SEEN_SLOTS;
-    for (; keys->slots[slot]; slot = (slot + 1) % SEEN_SLOTS) {
-        const struct record_key *seen = &keys->wants[keys->slots[slot] - 1].key;
-        if (seen->type == key->type && slice_equal(seen->id, key->id))
-            return true;
-    }
-    assert(keys->count < SOURCE_LOG_MAX);
-    struct record_want *want = &keys->wants[keys->count];
-    *want = (struct record_want){.key = {.type = key->type},
-                                 .history = source->want.patches,
-                                 .history_after = source->want.from};
-    if (!arena_copy(&source->arena, key->id, &want->key.id)) {
-        source->status = SYNC_ERR_NO_MEMORY;
-        return false;
-    }
-    keys->slots[slot] = (uint16_t)++keys->count;
-    return true;
-}
-
-/* Adds a record that the log named, as a patch where that is wanted and possible. */
+/* Adds a record that changed, as a patch where that is wanted and possible. */
 static enum sync_status source_add_view(struct bundle_source *source,
                                         const struct record_view *view, struct arena *scratch) {
-    if (!view->found || view->record.version <= source->want.from)
+    if (!view->found)
         return SYNC_OK;
     struct pulled item = {.record = view->record};
     if (source->want.patches && !view->history_trimmed) {
@@ -201,14 +148,15 @@ static enum sync_status source_add_view(struct bundle_source *source,
     return source_add(source, &item);
 }
 
-/* Loads what the log named, some at a time, so that what is loaded and not kept stays small. */
+/* Loads what changed, some at a time. */
 static enum sync_status source_load_keys(struct bundle_source *source,
                                          const struct changed_keys *keys) {
     struct arena scratch;
     arena_init(&scratch, SOURCE_ARENA_MAX);
     enum sync_status status = SYNC_OK;
-    for (size_t i = 0; i < keys->count && status == SYNC_OK; i += LOAD_AT_ONCE) {
-        size_t count = keys->count - i < LOAD_AT_ONCE ? keys->count - i : LOAD_AT_ONCE;
+    for (size_t i = 0; i < keys->count && status == SYNC_OK; i += CHANGED_KEYS_AT_ONCE) {
+        size_t rest = keys->count - i;
+        size_t count = rest < CHANGED_KEYS_AT_ONCE ? rest : CHANGED_KEYS_AT_ONCE;
         struct touched want = {
             .user = source->want.user, .records = &keys->wants[i], .record_count = count};
         struct user_view view;
@@ -221,31 +169,26 @@ static enum sync_status source_load_keys(struct bundle_source *source,
     return status;
 }
 
-static enum sync_status source_read_log(struct bundle_source *source) {
-    struct changed_keys keys = {.source = source};
-    size_t entries = (size_t)(source->head.sequence - source->want.from);
-    keys.wants = arena_zalloc(&source->arena, entries, sizeof *keys.wants);
-    keys.slots = arena_zalloc(&source->arena, SEEN_SLOTS, sizeof *keys.slots);
-    if (!keys.wants || !keys.slots)
-        return SYNC_ERR_NO_MEMORY;
-    struct scan scan = {.kind = SCAN_LOG, .user = source->want.user, .after = source->want.from};
-    enum sync_status status = store_scan(source->store, source->reader, &scan, key_visit, &keys);
-    if (status == SYNC_OK)
-        status = source->status;
-    return status == SYNC_OK ? source_load_keys(source, &keys) : status;
+/* Reads what changed after `from`, by keys or, where that takes less, looking through all. */
+static enum sync_status source_read_changed(struct bundle_source *source) {
+    struct changed_keys keys = {.types = source->want.types,
+                                .after = source->want.from,
+                                .target = UINT64_MAX,
+                                .history = source->want.patches,
+                                .count_max = CHANGED_KEYS_MAX};
+    enum sync_status status =
+        changed_keys_read(&keys, source->store, source->reader, source->want.user, &source->arena);
+    if (status != SYNC_OK)
+        return status;
+    return changed_keys_pay(&keys, &source->head) ? source_load_keys(source, &keys)
+                                                  : source_scan_records(source);
 }
 
 enum sync_status bundle_source_collect(struct bundle_source *source, int64_t rank_us) {
     assert(source->reader && source->count == 0);
     source->rank_us = rank_us;
-    const struct bundle_want *want = &source->want;
-    enum sync_status status = SYNC_OK;
-    bool by_log = want->has_from && want->from >= source->head.log_floor &&
-                  source->head.sequence - want->from <= SOURCE_LOG_MAX;
-    if (!by_log)
-        status = source_scan_records(source);
-    else if (source->head.sequence > want->from)
-        status = source_read_log(source);
+    enum sync_status status =
+        source->want.has_from ? source_read_changed(source) : source_scan_records(source);
     if (status == SYNC_OK && source->count > 1)
         pull_sort(source->items, source->count);
     return status;

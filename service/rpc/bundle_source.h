@@ -9,9 +9,6 @@
 #include "service/store/store.h"
 
 enum {
-    /* Log entries read to find what changed; for more, or where the log is trimmed, the records
-     * themselves are looked through, and patches are not made. */
-    SOURCE_LOG_MAX = 4096,
     /* Records' data kept in memory; the data of the rest are read when they are needed. */
     SOURCE_DATA_MAX = BUNDLE_BYTES_MAX,
     SOURCE_ARENA_MAX = 4 * BUNDLE_BYTES_MAX,

@@ -3,13 +3,11 @@
 #include <assert.h>
 
 #include "service/core/pull.h"
-#include "service/rpc/lap_keys.h"
+#include "service/rpc/changed_keys.h"
 #include "service/rpc/messages.h"
 
 enum {
-    LAP_LOG_MAX = 4096,    /* entries looked through; for more, the records themselves are */
-    LAP_AT_ONCE_MAX = 256, /* changes of a lap that is read without an index */
-    LOAD_AT_ONCE = 128,
+    LAP_AT_ONCE_MAX = 256, /* records of a lap that is read without an index */
     SCRATCH_MAX = 64 << 20,
     RECORD_BYTES = 48, /* what a record takes beyond its id and data, about */
 };
@@ -116,19 +114,26 @@ static enum sync_status collect_records(struct lap_reading *reading) {
     return status;
 }
 
-/* Looks at the records that the log names, some at a time. */
-static enum sync_status collect_named(struct lap_reading *reading, struct arena *arena) {
-    struct lap_keys keys = {.types = reading->lap->types,
-                            .after = reading->lap->from,
-                            .target = reading->lap->target,
-                            .entries_max = LAP_LOG_MAX};
+/* Looks at the records that have changed, some at a time; at all of them where that takes less. */
+static enum sync_status collect_changed(struct lap_reading *reading, struct arena *arena) {
+    struct lap *lap = reading->lap;
+    struct changed_keys keys = {.types = lap->types,
+                                .after = lap->from,
+                                .target = lap->target,
+                                .count_max = CHANGED_KEYS_MAX};
     const struct lap_source *source = reading->source;
     enum sync_status status =
-        lap_keys_read(&keys, source->store, reading->reader, source->user, arena);
+        changed_keys_read(&keys, source->store, reading->reader, source->user, arena);
+    if (status != SYNC_OK)
+        return status;
+    if (!changed_keys_pay(&keys, &reading->head))
+        return collect_records(reading);
+    lap->is_exact = lap->is_exact && !keys.has_newer;
     struct arena scratch;
     arena_init(&scratch, SCRATCH_MAX);
-    for (size_t i = 0; i < keys.count && status == SYNC_OK; i += LOAD_AT_ONCE) {
-        size_t count = keys.count - i < LOAD_AT_ONCE ? keys.count - i : LOAD_AT_ONCE;
+    for (size_t i = 0; i < keys.count && status == SYNC_OK; i += CHANGED_KEYS_AT_ONCE) {
+        size_t rest = keys.count - i;
+        size_t count = rest < CHANGED_KEYS_AT_ONCE ? rest : CHANGED_KEYS_AT_ONCE;
         struct touched want = {
             .user = source->user, .records = &keys.wants[i], .record_count = count};
         struct user_view view;
@@ -176,10 +181,8 @@ static enum sync_status lap_collect(struct lap_reading *reading) {
     struct arena arena;
     arena_init(&arena, SCRATCH_MAX);
     status = collect_begin(reading);
-    if (status == SYNC_OK && lap->has_from && lap->target - lap->from <= LAP_LOG_MAX)
-        status = collect_named(reading, &arena);
-    else if (status == SYNC_OK)
-        status = collect_records(reading);
+    if (status == SYNC_OK)
+        status = lap->has_from ? collect_changed(reading, &arena) : collect_records(reading);
     arena_done(&arena);
     store_reader_close(reading->source->store, reading->reader);
     reading->reader = NULL;
@@ -348,20 +351,20 @@ static enum sync_status few_add(struct lap_reading *reading, struct record_view 
     return status;
 }
 
-/* Brings a lap of a few changes in one page, by one look at the log and one load. What is committed
- * in between is left to the next lap. False: it is no such lap. */
+/* Brings a lap of a few changes in one page, by one look at what changed and one load. What is
+ * committed in between is left to the next lap. False: it is no such lap. */
 static bool lap_read_few(struct lap_reading *reading, enum sync_status *ret_status) {
     struct lap *lap = reading->lap;
     const struct session_page_want *want = reading->want;
     const struct lap_source *source = reading->source;
-    struct lap_keys keys = {.types = lap->types,
-                            .after = lap->from,
-                            .target = UINT64_MAX,
-                            .history = want->patches,
-                            .entries_max = LAP_AT_ONCE_MAX};
+    struct changed_keys keys = {.types = lap->types,
+                                .after = lap->from,
+                                .target = UINT64_MAX,
+                                .history = want->patches,
+                                .count_max = LAP_AT_ONCE_MAX};
     struct touched touched = {.user = source->user};
     struct user_view view;
-    *ret_status = lap_keys_read(&keys, source->store, NULL, source->user, reading->arena);
+    *ret_status = changed_keys_read(&keys, source->store, NULL, source->user, reading->arena);
     if (*ret_status != SYNC_OK || keys.is_cut || keys.count > want->records_max)
         return *ret_status != SYNC_OK;
     touched.records = keys.wants;

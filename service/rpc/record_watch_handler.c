@@ -1,8 +1,8 @@
-/* WatchRecords: reads the user's log from a position on, page by page, and then follows it.
+/* WatchRecords: reads what changed from a position on, page by page, and then follows.
  *
- * A page stands for a stretch of the log: it holds the records whose newest version lies in it, as
- * they are now. One that has changed again behind the stretch is left to a later page, so that
- * versions only grow and each record comes at least once after its last change. */
+ * A page stands for a stretch of the user's sequence: it holds the records whose newest version
+ * lies in it, as they are now. One that has changed again behind the stretch is left to a later
+ * page, so that versions only grow and each record comes at least once after its last change. */
 #include <assert.h>
 
 #include "service/core/cursor.h"
@@ -14,14 +14,10 @@
 enum {
     PAGE_RECORDS_MAX = 1000,
     PAGE_BYTES = 256 << 10, /* of data; the record that passes it is the last */
-    STRETCH_MAX = 8192,     /* log entries looked at for one page */
     LOAD_AT_ONCE = 16,      /* what is loaded and not kept stays small */
     LOAD_ARENA_MAX = 64 << 20,
-    TELL_EVERY = 1000, /* entries passed without a record, until their cursor is told alone */
+    TELL_EVERY = 1000, /* sequences passed without a record, until their cursor is told alone */
 };
-
-_Static_assert((int)TELL_EVERY <= (int)PAGE_RECORDS_MAX && (int)TELL_EVERY <= (int)STRETCH_MAX,
-               "a stretch that ends before the log does is told");
 
 /* A watch; in the call's arena. */
 struct record_watch {
@@ -39,56 +35,50 @@ struct watch_page {
     struct store_reader *reader;
     struct arena *arena;
     struct user_head head;
-    struct record_key *keys; /* named by the log, with the sequence that names them */
-    uint64_t *sequences;
-    size_t room, key_count, looked_at;
+    struct record_version *keys; /* by version */
+    size_t room, key_count;
+    bool is_cut;      /* there are more behind them */
     uint64_t reached; /* the end of the stretch */
     PB(Record) **records;
     size_t count, bytes;
     enum sync_status status;
 };
 
-static bool log_visit(void *context, const struct scan_item *item) {
+static bool changed_visit(void *context, const struct scan_item *item) {
     struct watch_page *page = context;
-    const struct log_entry *entry = item->entry;
-    if (page->looked_at == STRETCH_MAX || page->key_count == page->room)
-        return false;
-    page->looked_at++;
-    page->reached = entry->sequence;
-    if (!data_type_in(page->watch->types, entry->key.type))
+    if (!data_type_in(page->watch->types, item->changed->key.type))
         return true;
-    struct record_key *key = &page->keys[page->key_count];
-    key->type = entry->key.type;
-    if (!arena_copy(page->arena, entry->key.id, &key->id)) {
-        page->status = SYNC_ERR_NO_MEMORY;
+    page->is_cut = page->key_count == page->room;
+    if (page->is_cut)
         return false;
-    }
-    page->sequences[page->key_count++] = entry->sequence;
-    return true;
+    struct record_version *key = &page->keys[page->key_count++];
+    *key = *item->changed;
+    if (!arena_copy(page->arena, key->key.id, &key->key.id))
+        page->status = SYNC_ERR_NO_MEMORY;
+    return page->status == SYNC_OK;
 }
 
-/* Reads which records the next stretch of the log names. */
-static enum sync_status page_read_log(struct watch_page *page) {
+/* Reads which records the next stretch has. */
+static enum sync_status page_read_keys(struct watch_page *page) {
     uint64_t room = page->head.sequence - page->watch->position;
     room = room < PAGE_RECORDS_MAX ? room : PAGE_RECORDS_MAX;
     page->keys = arena_zalloc(page->arena, room, sizeof *page->keys);
-    page->sequences = arena_zalloc(page->arena, room, sizeof *page->sequences);
     page->records = arena_zalloc(page->arena, room, sizeof *page->records);
     page->room = room;
-    if (!page->keys || !page->sequences || !page->records)
+    if (!page->keys || !page->records)
         return SYNC_ERR_NO_MEMORY;
     struct scan scan = {
-        .kind = SCAN_LOG, .user = page->watch->live.user, .after = page->watch->position};
+        .kind = SCAN_CHANGED, .user = page->watch->live.user, .after = page->watch->position};
     struct store *store = rpc_call_service(page->watch->live.call)->store;
-    enum sync_status status = store_scan(store, page->reader, &scan, log_visit, page);
+    enum sync_status status = store_scan(store, page->reader, &scan, changed_visit, page);
+    page->reached = page->is_cut ? page->keys[page->key_count - 1].version : page->head.sequence;
     return status == SYNC_OK ? page->status : status;
 }
 
-/* Takes a record into the page, unless it comes again later. */
-static enum sync_status page_add(struct watch_page *page, const struct record_view *view,
-                                 uint64_t sequence) {
-    if (!view->found || view->record.version != sequence)
-        return SYNC_OK;
+/* Takes a record into the page. */
+static enum sync_status page_add(struct watch_page *page, const struct record_view *view) {
+    if (!view->found)
+        return SYNC_ERR_CORRUPT; /* its version was read from the same snapshot */
     struct record record = view->record;
     PB(Record) *message = arena_copy(page->arena, record.data, &record.data)
                               ? message_record(page->arena, &record, true)
@@ -105,15 +95,15 @@ static enum sync_status page_load_some(struct watch_page *page, size_t first, si
                                        struct arena *scratch) {
     struct record_want wants[LOAD_AT_ONCE];
     for (size_t i = 0; i < count; i++)
-        wants[i] = (struct record_want){.key = page->keys[first + i]};
+        wants[i] = (struct record_want){.key = page->keys[first + i].key};
     struct touched want = {.user = page->watch->live.user, .records = wants, .record_count = count};
     struct user_view view;
     struct store *store = rpc_call_service(page->watch->live.call)->store;
     enum sync_status status = store_load(store, page->reader, &want, scratch, &view);
     for (size_t i = 0; i < count && status == SYNC_OK && page->bytes < PAGE_BYTES; i++) {
-        status = page_add(page, &view.records[i], page->sequences[first + i]);
-        if (page->bytes >= PAGE_BYTES)
-            page->reached = page->sequences[first + i];
+        status = page_add(page, &view.records[i]);
+        if (page->bytes >= PAGE_BYTES && first + i + 1 < page->key_count)
+            page->reached = page->keys[first + i].version;
     }
     return status;
 }
@@ -162,7 +152,7 @@ static enum sync_status page_send(struct watch_page *page, struct live_step *ste
     watch->position = page->reached;
     bool has_more = page->reached < page->head.sequence;
     bool is_due = page->count > 0 || !watch->is_told || watch->position - watch->told >= TELL_EVERY;
-    assert(is_due || !has_more); /* a page is full of records, or its stretch was long */
+    assert(is_due || !has_more); /* only a page that is full of records ends before the head */
     if (!is_due)
         return SYNC_OK;
     PB(WatchRecordsResponse) response = PB_INIT(WATCH_RECORDS_RESPONSE);
@@ -188,7 +178,7 @@ static void record_watch_turn(struct live_stream *live, struct arena *arena,
     if (status == SYNC_OK)
         status = page_begin(&page, &error);
     if (status == SYNC_OK && page.reached < page.head.sequence)
-        status = page_read_log(&page);
+        status = page_read_keys(&page);
     if (status == SYNC_OK)
         status = page_load(&page);
     store_reader_close(store, page.reader);

@@ -154,9 +154,9 @@ static inline enum sync_status store_scan(struct store *store, struct store_read
 
 /* Finds where the changes since a time begin: every record that was changed at `time_us` (its
  * updated_us) or later has a greater version than the sequence answered; of the others at most
- * those committed together with such. Relies on times that never fall as sequences grow, which the
- * core's hybrid clock sees to. Costs a few reads as long as the log reaches back to the time, else
- * a look at all records. */
+ * those committed together with such. Where times have fallen as sequences grew, since a clock that
+ * ran ahead was set right, those that were given out before it was may count as earlier. Costs a
+ * few reads as long as the log reaches back to the time, else a look at all records. */
 static inline enum sync_status store_sequence_before(struct store *store,
                                                      struct store_reader *reader, struct slice user,
                                                      int64_t time_us, uint64_t *ret_sequence) {
