@@ -123,6 +123,32 @@ void connection_note_phase(struct connection *connection) {
                        connection_limit_us(connection));
 }
 
+/* Asks a client that has long been silent whether it is there. How soon to look again; 0: it is
+ * gone. */
+static uint64_t connection_look_after(struct connection *connection) {
+    const struct keepalive *keepalive = &connection->worker->gateway->limits.keepalive;
+    uint64_t now_us = loop_now_us(connection->worker->loop);
+    if (keepalive->after_us == 0 || !connection->protocol->ask)
+        return UINT64_MAX;
+    if (connection->asked_us > connection->heard_us) {
+        uint64_t end_us = connection->asked_us + keepalive->timeout_us;
+        return end_us > now_us ? end_us - now_us : 0;
+    }
+    uint64_t ask_us = connection->heard_us + keepalive->after_us;
+    if (ask_us > now_us)
+        return ask_us - now_us;
+    connection->asked_us = now_us;
+    connection->protocol->ask(connection);
+    return keepalive->timeout_us;
+}
+
+/* Sets the timer; no later than a client that falls silent is to be asked. */
+static void connection_set_timer(struct connection *connection, uint64_t delay_us) {
+    uint64_t after_us = connection->worker->gateway->limits.keepalive.after_us;
+    loop_timer_set(connection->worker->loop, &connection->timer,
+                   after_us > 0 && after_us < delay_us ? after_us : delay_us);
+}
+
 static void connection_timer_fired(struct loop_timer *timer) {
     struct connection *connection = connection_of_timer(timer);
     if (connection->lingering) {
@@ -132,14 +158,17 @@ static void connection_timer_fired(struct loop_timer *timer) {
     connection_note_phase(connection);
     uint64_t now_us = loop_now_us(connection->worker->loop);
     uint64_t limit_us = connection_limit_us(connection);
-    uint64_t since_us = connection->phase_us;
-    if (connection->phase == CONNECTION_BUSY)
+    uint64_t since_us = connection->phase_us, look_us = UINT64_MAX;
+    if (connection->phase == CONNECTION_BUSY) {
         since_us = connection_waiting(connection) ? connection->progress_us : now_us;
-    if (now_us - since_us >= limit_us) {
+        look_us = connection_look_after(connection);
+    }
+    if (now_us - since_us >= limit_us || look_us == 0) {
         connection_close(connection);
         return;
     }
-    loop_timer_set(connection->worker->loop, timer, limit_us - (now_us - since_us));
+    uint64_t left_us = limit_us - (now_us - since_us);
+    connection_set_timer(connection, left_us < look_us ? left_us : look_us);
 }
 
 /* Sends what waits; false when the connection was closed. */
@@ -301,7 +330,8 @@ void connection_open(struct worker *worker, int fd, struct tls *tls, const struc
     }
     connection->phase = tls ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;
     connection->phase_us = connection->progress_us = loop_now_us(worker->loop);
-    loop_timer_set(worker->loop, &connection->timer, connection_limit_us(connection));
+    connection->heard_us = connection->phase_us;
+    connection_set_timer(connection, connection_limit_us(connection));
     connection->next = worker->connections;
     connection->link = &worker->connections;
     if (connection->next)

@@ -31,6 +31,8 @@ struct connection_protocol {
     void (*fill)(struct connection *connection);
     /* What is waited for. */
     enum connection_phase (*phase)(const struct connection *connection);
+    /* Asks the client whether it is there, so that it answers; NULL where there is no way to. */
+    void (*ask)(struct connection *connection);
     /* Finishes what is in flight, then ends. */
     void (*drain)(struct connection *connection);
     /* Frees the protocol's state. */
@@ -57,6 +59,8 @@ struct connection {
     enum connection_phase phase;
     uint64_t phase_us;    /* when it began */
     uint64_t progress_us; /* when bytes last left, or none were waiting */
+    uint64_t heard_us;    /* when bytes last came */
+    uint64_t asked_us;    /* when the client was last asked whether it is there */
     bool input_ended;     /* the client will send no more */
     bool input_paused;    /* the protocol has no room for more */
     bool over;            /* close once `out` is sent */

@@ -162,6 +162,7 @@ static bool connection_read_turn(struct connection *connection) {
         }
         bool emptied = !connection->peer.secure && (size_t)got < turn - taken;
         taken += (size_t)got;
+        connection->heard_us = loop_now_us(connection->worker->loop);
         connection_receive(connection, slice_of(scratch, (size_t)got));
         /* A short read has emptied the socket; TLS may hold more. */
         if (connection->input_paused || connection->held.size > 0 || emptied)

@@ -12,6 +12,7 @@
 #include "gateway/api.h"
 #include "gateway/client_table.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/keepalive.h"
 #include "gateway/network.h"
 #include "gateway/resolver.h"
 #include "gateway/tls.h"
@@ -29,6 +30,7 @@ struct gateway_limits {
     uint64_t stream_timeout_us;    /* of a streamed answer */
     uint64_t stream_heartbeat_us;  /* between signs of life in streamed events */
     uint64_t drain_timeout_us;     /* for what is in flight when the process ends */
+    struct keepalive keepalive;    /* of clients that have requests under way */
     unsigned connections_max;      /* in the process */
     unsigned handshakes_max;       /* TLS not yet agreed on, per thread */
     uint64_t buffered_bytes_max;   /* of request bodies and answers, in the process */

@@ -87,6 +87,10 @@ static const struct config_option OPTIONS[] = {
     {"handshake-timeout-ms", CONFIG_INT, "10000", "MS", "For TLS to be agreed on.", 100, 3600000},
     {"header-timeout-ms", CONFIG_INT, "10000", "MS", "For a request's head to come.", 100, 3600000},
     {"idle-timeout-ms", CONFIG_INT, "60000", "MS", "For the next request to come.", 100, 86400000},
+    {"keepalive-ms", CONFIG_INT, "60000", "MS",
+     "Silence of a client with requests, or of a backend, until it is asked; 0: never.", 0,
+     86400000},
+    {"keepalive-timeout-ms", CONFIG_INT, "20000", "MS", "For its answer.", 100, 3600000},
     {"call-timeout-ms", CONFIG_INT, "30000", "MS", "For the service to answer.", 10, 3600000},
     {"stream-timeout-ms", CONFIG_INT, "3600000", "MS", "For a streamed answer to end.", 10,
      86400000},
@@ -205,6 +209,11 @@ static uint64_t config_us(const struct config *config, const char *name) {
     return (uint64_t)config_int(config, name) * 1000;
 }
 
+static struct keepalive setup_keepalive(const struct config *config) {
+    return (struct keepalive){.after_us = config_us(config, "keepalive-ms"),
+                              .timeout_us = config_us(config, "keepalive-timeout-ms")};
+}
+
 static void setup_limits(struct gateway_setup *setup) {
     const struct config *config = setup->config;
     setup->gateway.limits = (struct gateway_limits){
@@ -215,6 +224,7 @@ static void setup_limits(struct gateway_setup *setup) {
         .stream_timeout_us = config_us(config, "stream-timeout-ms"),
         .stream_heartbeat_us = config_us(config, "stream-heartbeat-ms"),
         .drain_timeout_us = config_us(config, "drain-timeout-ms"),
+        .keepalive = setup_keepalive(config),
         .connections_max = (unsigned)config_int(config, "max-connections"),
         .buffered_bytes_max = (uint64_t)config_int(config, "buffer-bytes-max"),
     };
@@ -298,6 +308,7 @@ static enum sync_status setup_upstream(struct gateway_setup *setup, struct sync_
         .health_fall = (unsigned)config_int(config, "upstream-health-fall"),
         .health_rise = (unsigned)config_int(config, "upstream-health-rise"),
         .slow_start_us = config_us(config, "upstream-slow-start-ms"),
+        .keepalive = setup_keepalive(config),
         .silence_max_us = config_us(config, "call-timeout-ms") + SILENCE_GRACE_US,
         .breaker =
             {

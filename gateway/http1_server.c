@@ -341,7 +341,8 @@ static void http1_close_state(struct connection *connection) {
 
 bool http1_server_start(struct connection *connection) {
     static const struct connection_protocol protocol = {
-        http1_receive, http1_end_of_input, http1_fill, http1_phase, http1_drain, http1_close_state,
+        http1_receive, http1_end_of_input, http1_fill,        http1_phase,
+        NULL,          http1_drain,        http1_close_state,
     };
     struct http1_server *server = memory_zalloc(1, sizeof(*server));
     struct http1_parser *parser = http1_open();

@@ -357,6 +357,14 @@ static enum connection_phase http2_phase(const struct connection *connection) {
     return server->streams ? CONNECTION_BUSY : CONNECTION_IDLE;
 }
 
+static void http2_ask(struct connection *connection) {
+    struct http2_server *server = server_of(connection);
+    nghttp2_submit_ping(server->session, NGHTTP2_FLAG_NONE, NULL);
+    if (!server->sweep.link) /* after which the connection rests again */
+        loop_timer_set(connection->worker->loop, &server->sweep, HTTP2_SWEEP_US);
+    connection_wake(connection);
+}
+
 static void http2_drain(struct connection *connection) {
     struct http2_server *server = server_of(connection);
     if (server->draining)
@@ -408,7 +416,8 @@ static bool session_open(struct http2_server *server) {
 
 bool http2_server_start(struct connection *connection) {
     static const struct connection_protocol protocol = {
-        http2_receive, http2_end_of_input, http2_fill, http2_phase, http2_drain, http2_close,
+        http2_receive, http2_end_of_input, http2_fill,  http2_phase,
+        http2_ask,     http2_drain,        http2_close,
     };
     struct http2_server *server = memory_zalloc(1, sizeof(*server));
     if (!server)

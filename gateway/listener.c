@@ -117,8 +117,6 @@ static void listener_take(struct listener *listener, int fd, const struct addres
         listener_refuse(listener, fd);
         return;
     }
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     connection_open(listener->worker, fd, listener->tls, &peer);
 }
 
@@ -165,6 +163,10 @@ static void listener_free(struct loop_task *task) {
 enum sync_status listener_open(struct worker *worker, int fd, struct tls *tls,
                                struct listener **ret_listener) {
     assert(fd >= 0);
+    int on = 1;
+    /* Of the sockets that it accepts. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    keepalive_start(fd, &worker->gateway->limits.keepalive);
     struct listener *listener = memory_zalloc(1, sizeof(*listener));
     if (!listener) {
         close(fd);

@@ -45,7 +45,8 @@ static void slot_connect(struct upstream_slot *slot) {
     const struct upstream_endpoint endpoint = {.address = &backend->at.address,
                                                .host = backend->at.host,
                                                .authority = slice_text(backend->at.authority),
-                                               .tls = options->tls};
+                                               .tls = options->tls,
+                                               .keepalive = options->policy->keepalive};
     enum sync_status status =
         upstream_session_open(options->loop, &endpoint, &backend->owner, options->scratch,
                               options->scratch_size, &slot->session);

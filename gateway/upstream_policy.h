@@ -2,6 +2,7 @@
 #ifndef GATEWAY_UPSTREAM_POLICY_H
 #define GATEWAY_UPSTREAM_POLICY_H
 
+#include "gateway/keepalive.h"
 #include "gateway/upstream_breaker.h"
 
 enum {
@@ -18,6 +19,7 @@ struct upstream_policy {
     unsigned health_rise;        /* passed checks in a row that bring it back; 1 or more */
     uint64_t slow_start_us;      /* a backend that is back is spared for so long; 0: not */
     uint64_t silence_max_us;     /* calls on a session that has fallen silent are given so long */
+    struct keepalive keepalive;  /* of sessions by TCP */
     struct upstream_breaker_options breaker;
 };
 

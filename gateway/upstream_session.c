@@ -194,7 +194,8 @@ void upstream_session_drain(struct upstream_session *session) {
 }
 
 /* A socket whose connect has begun, or -1. */
-static int upstream_connect(const struct address *address, bool *ret_connected) {
+static int upstream_connect(const struct upstream_endpoint *endpoint, bool *ret_connected) {
+    const struct address *address = endpoint->address;
     int family = address->storage.ss_family;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -202,6 +203,7 @@ static int upstream_connect(const struct address *address, bool *ret_connected) 
     if (family != AF_UNIX) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        keepalive_start(fd, &endpoint->keepalive);
     }
     int rc = connect(fd, (const struct sockaddr *)&address->storage, address->size);
     if (rc != 0 && errno != EINPROGRESS) {
@@ -225,7 +227,7 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
                                        size_t scratch_size, struct upstream_session **ret_session) {
     assert(loop && endpoint->address && scratch_size > 0);
     bool connected = false;
-    int fd = upstream_connect(endpoint->address, &connected);
+    int fd = upstream_connect(endpoint, &connected);
     if (fd < 0)
         return SYNC_ERR_UNAVAILABLE;
     enum sync_status status = SYNC_ERR_NO_MEMORY;

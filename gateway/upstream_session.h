@@ -10,6 +10,7 @@
 #include "gateway/address.h"
 #include "gateway/grpc_message.h"
 #include "gateway/http2_client.h"
+#include "gateway/keepalive.h"
 #include "gateway/loop.h"
 #include "gateway/transcode.h"
 
@@ -112,6 +113,7 @@ struct upstream_endpoint {
     const char *host;       /* whose certificate is expected */
     struct slice authority; /* outlives the session */
     struct tls_client *tls; /* NULL: in clear; outlives the session */
+    struct keepalive keepalive;
 };
 
 enum upstream_state {
