@@ -72,6 +72,34 @@ MUTANTS = {
         "a patch builds on what the lap before had left out",
         "session->wants_patches && !session->is_rough && !session->is_lap_resumed;",
         "session->wants_patches;"),
+    "merges_lists_from_an_empty_base": (
+        "an element that one side removed comes back with the merge",
+        "const struct value *values[3] = {sides->base, sides->ours, sides->theirs};",
+        "const struct value *values[3] = {NULL, sides->ours, sides->theirs};"),
+    "decides_objects_as_one": (
+        "both sides change parts of an object, and one of them is lost",
+        "bool goes_in = policy == FIELD_POLICY_NONE || policy == FIELD_POLICY_KEYED;",
+        "bool goes_in = policy == FIELD_POLICY_KEYED;"),
+    "loses_bases_beside_a_lost_one": (
+        "a change has no base because the log is trimmed behind another one's",
+        "return !view->history_trimmed || before <= base_sequence;",
+        "return !view->history_trimmed;"),
+    "trusts_a_trimmed_log": (
+        "what a trimmed log has lost counts as never done",
+        "return !view->history_trimmed || before <= base_sequence;",
+        "(void)before, (void)base_sequence; return true;"),
+    "finds_no_policy_inside": (
+        "an operator's rule of an object is not followed for what is in it",
+        "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '\\0')",
+        "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '.')"),
+    "undoes_to_the_other_side": (
+        "a decision that is taken back leaves the client's side",
+        ".document = conflict->server,",
+        ".document = conflict->client,"),
+    "undoes_nothing": (
+        "a decision that is taken back leaves the record as it was decided",
+        "return write_build_change(build, state, &change);",
+        "return SYNC_OK;"),
     "undoes_to_nothing": (
         "what a change replaced is not in the log",
         "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",

@@ -60,4 +60,10 @@ struct slice record_shape_document(const struct record_shape *shape, struct sim_
 struct slice record_shape_patch(const struct record_shape *shape, struct sim_random *random,
                                 enum record_editor editor, struct arena *arena);
 
+/* The same of a document at hand: one time in three, where it has a list of objects, only elements
+ * of that change, come or go. */
+struct slice record_shape_edit(const struct record_shape *shape, struct sim_random *random,
+                               enum record_editor editor, struct slice document,
+                               struct arena *arena);
+
 #endif

@@ -226,13 +226,14 @@ struct sim_nature {
     uint32_t devices, records, streams_percent, drop, duplicate, strike, crash, trims, puts, skewed;
     enum conflict_strategy strategy;
     uint32_t document_percent;
+    uint32_t delete_in; /* one change of so many deletes */
 };
 
 struct sim_world {
     const struct sim_options *options;
     struct sim_random *random; /* of the step */
     struct sim_nature nature;
-    struct policy_set policies; /* the built-in ones with deadlines that come within hours */
+    struct policy_set policies; /* with deadlines that come within hours */
     struct arena arena;         /* of all that lives as long as the world */
     struct store *store;
     struct strike_hand hand;
@@ -303,6 +304,13 @@ void sim_ledger_check_store(struct sim_world *world);
 /* One change against what became of it; `before` is the record before it. */
 void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
                       const struct sim_copy *before);
+
+/* Chooses the operator's policies: those that ship, or others by chance; with deadlines that come
+ * while devices are still at it. */
+void sim_policies_choose(struct sim_world *world);
+/* The policy of a path, by the rules and apart from the core. */
+enum field_policy sim_policy_of(const struct sim_world *world, enum data_type type,
+                                const struct slice *path, size_t depth);
 
 /* Jobs. */
 struct sim_job *sim_job_start(struct sim_world *world, enum sim_job_kind kind);

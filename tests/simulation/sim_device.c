@@ -71,16 +71,16 @@ bool sim_device_edit(struct sim_world *world, struct sim_device *device) {
     if (device->queue_count == SIM_QUEUE_MAX || is_unheld ||
         world->ledger.change_count == SIM_CHANGES_MAX)
         return false;
-    enum change_kind kind = !lives                          ? CHANGE_CREATE
-                            : sim_once_in(world->random, 8) ? CHANGE_DELETE
-                                                            : CHANGE_UPDATE;
+    enum change_kind kind = !lives                                                ? CHANGE_CREATE
+                            : sim_once_in(world->random, world->nature.delete_in) ? CHANGE_DELETE
+                                                                                  : CHANGE_UPDATE;
     struct sim_change *change = change_new(world, device, record, kind);
     if (kind == CHANGE_CREATE)
         change->data = record_shape_document(world->shapes[record], world->random,
                                              world->nature.document_percent, &world->arena);
     else if (kind == CHANGE_UPDATE)
-        change->data = record_shape_patch(world->shapes[record], world->random, EDITOR_TRAVELLER,
-                                          &world->arena);
+        change->data = record_shape_edit(world->shapes[record], world->random, EDITOR_TRAVELLER,
+                                         local->document, &world->arena);
     change_pack(world, change);
     copy_change(world, local, change);
     device->in_flight[device->queue_count] = false;

@@ -152,7 +152,7 @@ static void put_make(struct sim_world *world, struct sim_job *job) {
         struct sim_copy now = sim_ledger_image(&world->ledger, number, UINT64_MAX);
         bool lives = now.found && !now.deleted;
         puts[i] = (struct record_put){.key = sim_record_key(number)};
-        puts[i].remove = lives && sim_once_in(&job->random, 8);
+        puts[i].remove = lives && sim_once_in(&job->random, world->nature.delete_in);
         if (lives && sim_once_in(&job->random, 4))
             puts[i].base_version = now.version;
         if (puts[i].remove)
@@ -162,8 +162,8 @@ static void put_make(struct sim_world *world, struct sim_job *job) {
                                                  world->nature.document_percent, &world->arena);
             continue;
         }
-        struct slice patch =
-            record_shape_patch(world->shapes[number], &job->random, EDITOR_SERVICE, &world->arena);
+        struct slice patch = record_shape_edit(world->shapes[number], &job->random, EDITOR_SERVICE,
+                                               now.document, &world->arena);
         SIM_HOLDS(world,
                   document_merge_patch(now.document, patch, &world->arena, &puts[i].data) ==
                       SYNC_OK,
@@ -204,28 +204,34 @@ static enum sync_status put_prepare_set(struct sim_world *world, struct sim_job 
 
 /* ---- Resolutions */
 
-bool sim_resolve_start(struct sim_world *world) {
-    struct sim_ledger *ledger = &world->ledger;
+/* A conflict for the user to look at: one that waits, if any does behind a first by chance. At the
+ * end he leaves nothing open. SIM_CONFLICTS_MAX: there is none. */
+static uint32_t conflict_pick(struct sim_world *world) {
+    const struct sim_ledger *ledger = &world->ledger;
     if (ledger->conflict_count == 0)
-        return false;
+        return SIM_CONFLICTS_MAX;
     uint32_t number = world_pick(world, ledger->conflict_count);
-    while (number + 1 < ledger->conflict_count && !ledger->conflicts[number].is_open)
-        number++;
-    /* At the end the user leaves nothing open. */
-    for (uint32_t i = 0; world->is_quiet && !ledger->conflicts[number].is_open; i++) {
-        if (i == ledger->conflict_count)
-            return false;
-        number = i;
+    if (!world->is_quiet && sim_once_in(world->random, 4))
+        return number;
+    for (uint32_t i = 0; i < ledger->conflict_count; i++) {
+        uint32_t next = (number + i) % ledger->conflict_count;
+        if (ledger->conflicts[next].is_open)
+            return next;
     }
-    struct sim_job *job = sim_job_start(world, JOB_RESOLVE);
+    return world->is_quiet ? SIM_CONFLICTS_MAX : number;
+}
+
+bool sim_resolve_start(struct sim_world *world) {
+    static const char *const NAMES[] = {"", "client", "server", "merge"};
+    uint32_t number = conflict_pick(world);
+    struct sim_job *job = number < SIM_CONFLICTS_MAX ? sim_job_start(world, JOB_RESOLVE) : NULL;
     if (!job)
         return false;
     job->conflict = number;
-    static const char *const NAMES[] = {"", "client", "server", "merge"};
     job->resolution.resolution = (enum resolution)(1 + world_pick(world, 3));
-    job->is_undo = !ledger->conflicts[number].is_open && world_pick(world, 2);
-    job->is_settling =
-        ledger->conflicts[number].is_open && !world->is_quiet && world_pick(world, 2);
+    bool is_open = world->ledger.conflicts[number].is_open;
+    job->is_undo = !is_open && world_pick(world, 2);
+    job->is_settling = is_open && !world->is_quiet && world_pick(world, 2);
     if (job->is_settling)
         sim_tell(world, "the service looks whether conflict %u is due", number);
     else if (job->is_undo)
@@ -261,14 +267,15 @@ static void resolution_check(struct sim_world *world, const struct sim_job *job,
                   "a conflict was resolved and the record is not so");
 }
 
-/* A decision that is taken back leaves the record as it was before it. */
+/* A decision that is taken back leaves the record as it was before it, whatever had to be written
+ * for that. */
 static void undo_check(struct sim_world *world, const struct sim_job *job,
                        const struct conflict *before) {
     uint32_t number = sim_record_number(world, &before->key);
     SIM_HOLDS(world, job->resolved.resolved_us == 0, "a decision was taken back and stands");
-    if (job->set.log_count == 0)
+    if (before->resolved_us == 0)
         return;
-    struct sim_copy was = sim_ledger_image(&world->ledger, number, before->resolved_version - 1);
+    struct sim_copy was = sim_ledger_image(&world->ledger, number, before->server_version);
     bool was_there = was.found && !was.deleted;
     SIM_HOLDS(world,
               was_there == !job->record.deleted &&

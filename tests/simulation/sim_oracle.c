@@ -1,7 +1,9 @@
 /* The oracle: what must become of a change, said field by field and apart from the core's merge. */
 #include <string.h>
 
+#include "service/core/document_read.h"
 #include "tests/simulation/document_path.h"
+#include "tests/simulation/list_merge.h"
 #include "tests/simulation/sim.h"
 
 /* One change with all that bears on it. */
@@ -40,12 +42,17 @@ static const char *path_text(const struct oracle *oracle) {
 static size_t field_depth(const struct oracle *oracle) {
     enum data_type type = sim_record_type(oracle->change->record);
     for (size_t depth = 1; depth < oracle->path.depth; depth++) {
-        enum field_policy policy =
-            policy_find(policy_set_default(), type, oracle->path.names, depth);
+        enum field_policy policy = sim_policy_of(oracle->world, type, oracle->path.names, depth);
         if (policy != FIELD_POLICY_NONE && policy != FIELD_POLICY_KEYED)
             return depth;
     }
     return oracle->path.depth;
+}
+
+/* The policy of the field that the path is, or lies in. */
+static enum field_policy policy_of(const struct oracle *oracle) {
+    return sim_policy_of(oracle->world, sim_record_type(oracle->change->record), oracle->path.names,
+                         field_depth(oracle));
 }
 
 /* Whether others changed the field of the path since the base. */
@@ -98,13 +105,30 @@ static void check_seen(struct oracle *oracle, struct slice wanted, struct slice 
               path_text(oracle));
 }
 
+/* The larger of two numbers or texts, or the smaller. */
+static void check_extreme(struct oracle *oracle, struct slice wanted, struct slice before,
+                          struct slice after, bool is_max) {
+    struct value theirs, ours;
+    if (wanted.size == 0 || field_depth(oracle) < oracle->path.depth ||
+        !value_read(wanted, &theirs) || !value_read(before, &ours) || theirs.kind != ours.kind)
+        return;
+    bool is_theirs;
+    if (ours.kind == VALUE_NUMBER)
+        is_theirs = (theirs.number > ours.number) == is_max;
+    else if (ours.kind == VALUE_STRING)
+        is_theirs = (slice_compare(theirs.text, ours.text) > 0) == is_max;
+    else
+        return;
+    SIM_HOLDS(oracle->world, slice_equal(after, is_theirs ? wanted : before),
+              "%s: %s is not the %s of both", oracle->change->id, path_text(oracle),
+              is_max ? "larger" : "smaller");
+}
+
 /* A scalar whose side the policy names, where nothing but the two sides bears on it. */
 static void check_policy(struct oracle *oracle, struct slice wanted, struct slice before,
                          struct slice after) {
     struct slice base = base_value(oracle);
-    enum field_policy policy =
-        policy_find(policy_set_default(), sim_record_type(oracle->change->record),
-                    oracle->path.names, oracle->path.depth);
+    enum field_policy policy = policy_of(oracle);
     if (slice_equal(before, base) || slice_equal(wanted, base) || before.size == 0 ||
         is_own_since(oracle))
         return;
@@ -114,24 +138,58 @@ static void check_policy(struct oracle *oracle, struct slice wanted, struct slic
     if (policy == FIELD_POLICY_CLIENT)
         SIM_HOLDS(oracle->world, slice_equal(after, wanted), "%s: %s is the traveller's to say",
                   oracle->change->id, path_text(oracle));
+    if (policy == FIELD_POLICY_MAX || policy == FIELD_POLICY_MIN)
+        check_extreme(oracle, wanted, before, after, policy == FIELD_POLICY_MAX);
 }
 
-/* A field that others changed as well: no value is invented; arrays and long texts may be put
+/* A list that merges by its elements: each is as the side made it that changed it, and what both
+ * changed is kept. */
+static void check_list(struct oracle *oracle, const struct list_merge *merge, bool is_keyed) {
+    bool is_disputed = false;
+    const char *fault =
+        is_keyed ? list_merge_keyed_fault(merge, &is_disputed) : list_merge_union_fault(merge);
+    SIM_HOLDS(oracle->world, !fault, "%s: %s: %s", oracle->change->id, path_text(oracle), fault);
+    SIM_HOLDS(oracle->world, !is_disputed || oracle->is_kept,
+              "%s: an element of %s is overwritten, and nobody can see it", oracle->change->id,
+              path_text(oracle));
+}
+
+/* How a field that both sides changed merges: as one value, or put together from both. */
+enum blend { BLEND_NONE, BLEND_TEXT, BLEND_SET, BLEND_KEYED };
+
+static enum blend blend_of(const struct oracle *oracle, const struct list_merge *merge) {
+    enum field_policy policy = policy_of(oracle);
+    bool is_inside = field_depth(oracle) < oracle->path.depth;
+    if (!is_inside && policy == FIELD_POLICY_TEXT)
+        return BLEND_TEXT;
+    bool by_id =
+        policy == FIELD_POLICY_NONE || policy == FIELD_POLICY_KEYED || policy == FIELD_POLICY_UNION;
+    if (!is_inside && by_id && list_merge_is_keyed(merge))
+        return BLEND_KEYED;
+    bool is_set = !is_inside && policy == FIELD_POLICY_UNION && list_merge_are_lists(merge);
+    return is_set ? BLEND_SET : BLEND_NONE;
+}
+
+/* A field that others changed as well: no value is invented; lists and long texts may be put
  * together from both. */
 static void check_disputed(struct oracle *oracle, struct slice wanted) {
-    struct slice name = oracle->path.names[oracle->path.depth - 1];
-    struct slice after = value_at(oracle, oracle->after.document);
-    struct slice before = value_at(oracle, oracle->before.document);
-    /* Lists of objects merge by element, which is no dispute of the list. */
-    bool is_keyed = slice_equal(name, SLICE("bookings")) || slice_equal(name, SLICE("loyalty"));
-    bool is_blend = is_keyed || slice_equal(name, SLICE("notes")) ||
-                    slice_equal(name, SLICE("description")) || slice_equal(name, SLICE("tags"));
-    SIM_HOLDS(oracle->world, is_blend || slice_equal(after, wanted) || slice_equal(after, before),
+    struct list_merge merge = {.base = base_value(oracle),
+                               .ours = value_at(oracle, oracle->before.document),
+                               .theirs = wanted,
+                               .merged = value_at(oracle, oracle->after.document)};
+    struct slice before = merge.ours, after = merge.merged;
+    bool is_exact = oracle->is_known && oracle->change->kind == CHANGE_UPDATE;
+    if (oracle->change->kind == CHANGE_CREATE)
+        merge.base = SLICE_EMPTY;
+    enum blend blend = blend_of(oracle, &merge);
+    SIM_HOLDS(oracle->world, blend || slice_equal(after, wanted) || slice_equal(after, before),
               "%s: %s has a value that neither side gave", oracle->change->id, path_text(oracle));
-    if (!is_keyed)
+    if (blend != BLEND_KEYED)
         check_seen(oracle, wanted, after);
-    if (!is_blend && oracle->is_known && oracle->change->kind == CHANGE_UPDATE)
+    if (blend == BLEND_NONE && is_exact)
         check_policy(oracle, wanted, before, after);
+    if (blend >= BLEND_SET && is_exact && !is_own_since(oracle))
+        check_list(oracle, &merge, blend == BLEND_KEYED);
 }
 
 /* A field that the change sets (or removes: `wanted` is empty). */

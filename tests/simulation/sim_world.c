@@ -174,20 +174,8 @@ static void nature_choose(struct sim_world *world, struct sim_random *random) {
         .skewed = sim_pick(random, 3),
         .strategy = STRATEGIES[sim_pick(random, 5)],
         .document_percent = 20 + sim_pick(random, 50),
+        .delete_in = sim_once_in(random, 5) ? 2 : 8,
     };
-}
-
-/* The built-in policies, but with deadlines that come while devices are still at it. */
-static void policies_choose(struct sim_world *world) {
-    static const int64_t SPANS_S[] = {1, 60, 3600, 86400};
-    struct sim_random random = sim_random_of(world->options->seed, UINT32_MAX - 3);
-    world->policies = *policy_set_default();
-    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++)
-        world->policies.deadlines[type] = (struct deadline_policy){
-            .action = (enum deadline_action)sim_pick(&random, DEADLINE_LAST + 1),
-            .span_us = SPANS_S[sim_pick(&random, 4)] * SECOND_US,
-            .before_us = sim_once_in(&random, 2) ? 3600 * SECOND_US : 0,
-        };
 }
 
 /* Minutes for most, hours for some; years only by a leap. */
@@ -205,10 +193,10 @@ static void world_init(struct sim_world *world) {
     world->monotonic_us = 1;
     world->random = &random;
     nature_choose(world, &random);
-    policies_choose(world);
     SIM_HOLDS(world, world_store_open(world) == SYNC_OK, "the store does not open");
     for (uint32_t i = 0; i < SIM_RECORDS; i++)
         world->shapes[i] = record_shape_pick(&random, sim_record_type(i));
+    sim_policies_choose(world);
     for (uint32_t i = 0; i < world->nature.devices; i++) {
         struct sim_device *device = &world->devices[i];
         device->number = device->stream.device = i;
