@@ -359,6 +359,11 @@ static enum sync_status apply_update(struct change_work *work, struct change_rec
         return write_document(work, record, change, theirs, OUTCOME_APPLIED, result);
     }
     enum sync_status status = change_base_find(work, record, base_sequence, &base);
+    /* Where nobody knows what the device had, it had what it removes: else a merge without a base
+     * takes the removal for no change. */
+    if (!status && (!base.is_known || base.deleted))
+        status = document_patch_removals(record->state.record.data, change->data, work->arena,
+                                         &base.document);
     if (!status)
         status = document_merge_patch(base.document, change->data, work->arena, &theirs);
     if (status)

@@ -69,3 +69,42 @@ enum sync_status document_merge_patch(struct slice document, struct slice patch,
         *ret_document = document_writer_since(&patcher.writer, 0);
     return status;
 }
+
+static enum sync_status removals_object(struct patcher *patcher, struct slice object,
+                                        struct slice patch) {
+    struct member *patches;
+    size_t i;
+    enum sync_status status = document_members(patch, patcher->arena, &patches, &i);
+    while (!status && i-- > 0) {
+        size_t mark = document_writer_mark(&patcher->writer);
+        struct value target;
+        if (!document_find(object, patches[i].name, &target))
+            continue;
+        if (patches[i].value.kind == VALUE_NULL && target.kind != VALUE_NULL) {
+            document_writer_put(&patcher->writer, patches[i].value.bytes);
+        } else if (patches[i].value.kind == VALUE_OBJECT && target.kind == VALUE_OBJECT) {
+            status = removals_object(patcher, target.object, patches[i].value.object);
+            if (document_writer_mark(&patcher->writer) == mark)
+                continue;
+            document_writer_wrap(&patcher->writer, mark, TAG_OBJECT);
+        } else {
+            continue;
+        }
+        document_writer_member(&patcher->writer, mark, patches[i].name);
+    }
+    return status;
+}
+
+enum sync_status document_patch_removals(struct slice document, struct slice patch,
+                                         struct arena *arena, struct slice *ret_removals) {
+    assert(arena);
+    assert(ret_removals);
+    struct patcher patcher = {.arena = arena};
+    /* It is a part of the patch. */
+    if (!document_writer_open(&patcher.writer, arena, patch.size))
+        return SYNC_ERR_NO_MEMORY;
+    enum sync_status status = removals_object(&patcher, document, patch);
+    if (!status)
+        *ret_removals = document_writer_since(&patcher.writer, 0);
+    return status;
+}

@@ -128,4 +128,25 @@ static inline struct conflict the_conflict(const struct change_result *result) {
     return conflict;
 }
 
+/* What was decided without the user; it must be there, and as resolved. */
+static inline struct conflict the_decision(const struct change_result *result) {
+    struct conflict decided;
+    struct slice key;
+    assert_int_equal(result->outcome, OUTCOME_MERGED);
+    assert_int_equal(result->conflict_id.size, 0);
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, result->decision_id);
+    assert_non_null(row);
+    assert_int_equal(conflict_unpack(row->value, &arena, &decided), SYNC_OK);
+    assert_int_equal(conflict_index_key(SLICE("u"), true, result->decision_id, &arena, &key),
+                     SYNC_OK);
+    assert_non_null(memory_user_row(&user, TABLE_CONFLICT_BY_USER, key));
+    assert_true(decided.resolved_us == NOW && decided.decision_count > 0);
+    assert_int_equal(decided.server.size + decided.client.size + decided.base.size, 0);
+    struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+    assert_int_equal(conflict_expand(&decided, record->data, &arena), SYNC_OK);
+    assert_int_equal(decided.resolved_version, result->version);
+    assert_int_equal(user.head.conflicts_open, 0);
+    return decided;
+}
+
 #endif

@@ -108,6 +108,48 @@ static void behind_the_trimmed_log_the_base_is_unknown(void **state) {
     send_one(fresh, change_of("n", CHANGE_UPDATE, "{\"a\":7}"), OUTCOME_APPLIED);
 }
 
+/* What the laptop removes, far behind the log, and what the service has of it. */
+static void remove_behind_the_log(enum conflict_strategy strategy, struct conflict *ret_decided) {
+    start("{\"a\":1,\"b\":1,\"o\":{\"x\":1,\"y\":1}}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1, .strategy = strategy};
+    const char *patch = "{\"a\":null,\"n\":null,\"o\":{\"m\":null,\"x\":null}}";
+    struct change_result *result =
+        send_one(laptop, change_of("l", CHANGE_UPDATE, patch), OUTCOME_MERGED);
+    *ret_decided = the_decision(result);
+}
+
+static void a_removal_behind_the_trimmed_log_is_in_dispute(void **state) {
+    (void)state;
+    struct conflict decided;
+    remove_behind_the_log(STRATEGY_SERVER, &decided);
+    expect_trip("{\"a\":1,\"b\":2,\"o\":{\"x\":1,\"y\":1}}", 2);
+    assert_int_equal(decided.field_count, 2);
+    assert_true(slice_equal(decided.fields[0], SLICE("a")));
+    assert_true(slice_equal(decided.fields[1], SLICE("o.x")));
+    assert_false(decided.has_base);
+}
+
+static void a_removal_behind_the_trimmed_log_can_win(void **state) {
+    (void)state;
+    struct conflict decided;
+    remove_behind_the_log(STRATEGY_CLIENT, &decided);
+    expect_trip("{\"b\":2,\"o\":{\"y\":1}}", 3);
+    assert_int_equal(decided.field_count, 2);
+}
+
+static void a_removal_by_a_device_that_acknowledged_nothing_is_in_dispute(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1}");
+    struct change_result *result =
+        send_one((struct sending){.device = "tablet", .strategy = STRATEGY_SERVER},
+                 change_of("t", CHANGE_UPDATE, "{\"a\":null}"), OUTCOME_MERGED);
+    assert_int_equal(the_decision(result).field_count, 1);
+    expect_trip("{\"a\":1,\"b\":1}", 1);
+}
+
 static void a_change_whose_base_is_known_keeps_it_beside_one_behind_the_trimmed_log(void **state) {
     (void)state;
     start("{\"a\":1,\"b\":1}");
@@ -153,6 +195,9 @@ int main(void) {
         USER_TEST(a_base_version_that_was_never_given_out_is_rejected),
         USER_TEST(without_any_base_what_differs_conflicts),
         USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
+        USER_TEST(a_removal_behind_the_trimmed_log_is_in_dispute),
+        USER_TEST(a_removal_behind_the_trimmed_log_can_win),
+        USER_TEST(a_removal_by_a_device_that_acknowledged_nothing_is_in_dispute),
         USER_TEST(a_change_whose_base_is_known_keeps_it_beside_one_behind_the_trimmed_log),
         USER_TEST(a_field_that_was_changed_long_ago_yields_to_a_later_change),
     };
