@@ -13,7 +13,7 @@ struct oracle {
     struct sim_copy before, after;
     struct slice data; /* what the change says */
     uint64_t base, until;
-    bool is_known;   /* the log reached back to the base */
+    bool is_known;   /* the log has all since the base */
     uint32_t others; /* changes by others since the base */
     bool is_kept;    /* `conflict` is what waits, or was decided without the user */
     struct conflict conflict;
@@ -93,16 +93,23 @@ static struct slice base_value(const struct oracle *oracle) {
     return value_at(oracle, base.document);
 }
 
-/* A value that lost is kept where the user finds it. One that the device had not changed is none.
- */
-static void check_seen(struct oracle *oracle, struct slice wanted, struct slice after) {
+/* What both sides made different is kept with both, whoever won; and a value that lost is, where
+ * the user finds it. What the device had not changed is no loss. */
+static void check_seen(struct oracle *oracle, const struct list_merge *sides) {
+    struct slice wanted = sides->theirs, before = sides->ours, after = sides->merged;
     bool is_kept =
         oracle->is_kept && slice_equal(value_at(oracle, oracle->conflict.client), wanted);
-    if (!oracle->is_known || is_own_since(oracle) || slice_equal(wanted, base_value(oracle)))
+    /* Of what the log has lost nobody knows who changed it: then all that differs counts. */
+    bool is_open = !oracle->is_known || !is_own_since(oracle);
+    bool is_theirs = !oracle->is_known || !slice_equal(wanted, sides->base);
+    bool is_ours = !oracle->is_known || !slice_equal(before, sides->base);
+    if (!is_open || !is_theirs)
         return;
     SIM_HOLDS(oracle->world, is_kept || slice_equal(after, wanted),
               "%s: %s is overwritten, and nobody can see it", oracle->change->id,
               path_text(oracle));
+    SIM_HOLDS(oracle->world, is_kept || !is_ours || before.size == 0 || slice_equal(before, wanted),
+              "%s overwrites %s, and nobody can see it", oracle->change->id, path_text(oracle));
 }
 
 /* The larger of two numbers or texts, or the smaller. */
@@ -185,7 +192,7 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
     SIM_HOLDS(oracle->world, blend || slice_equal(after, wanted) || slice_equal(after, before),
               "%s: %s has a value that neither side gave", oracle->change->id, path_text(oracle));
     if (blend != BLEND_KEYED)
-        check_seen(oracle, wanted, after);
+        check_seen(oracle, &merge);
     if (blend == BLEND_NONE && is_exact)
         check_policy(oracle, wanted, before, after);
     if (blend >= BLEND_SET && is_exact && !is_own_since(oracle))
@@ -391,6 +398,15 @@ static void check_rejected(const struct oracle *oracle, const struct change_resu
               result->reason);
 }
 
+/* Whether the log still has all that became of the record since the base. */
+static bool base_is_known(const struct oracle *oracle, uint64_t log_floor) {
+    const struct sim_version *versions = oracle->world->ledger.versions;
+    for (uint64_t at = oracle->before.version; at > oracle->base; at = versions[at].previous)
+        if (at <= log_floor)
+            return false;
+    return true;
+}
+
 static uint32_t others_since(const struct oracle *oracle) {
     const struct sim_ledger *ledger = &oracle->world->ledger;
     struct slice device = slice_text(oracle->world->devices[oracle->change->device].id);
@@ -406,7 +422,7 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
     const struct sim_change *change = world->ledger.changes[job->upload.changes[index]];
     struct oracle oracle = {.world = world, .change = change, .before = *before};
     oracle.base = change->base_version > 0 ? change->base_version : job->acknowledged;
-    oracle.is_known = oracle.base >= job->before.log_floor;
+    oracle.is_known = base_is_known(&oracle, job->before.log_floor);
     oracle.data = change->data;
     oracle.others = others_since(&oracle);
     oracle.after = change->entry > 0
