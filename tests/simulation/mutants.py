@@ -88,6 +88,10 @@ MUTANTS = {
         "what a trimmed log has lost counts as never done",
         "return !view->history_trimmed || before <= base_sequence;",
         "(void)before, (void)base_sequence; return true;"),
+    "loses_removals_behind_the_log": (
+        "a removal whose base the trimmed log has lost is dropped, unseen",
+        "if (!status && (!base.is_known || base.deleted))",
+        "if (false)"),
     "finds_no_policy_inside": (
         "an operator's rule of an object is not followed for what is in it",
         "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '\\0')",
