@@ -182,14 +182,6 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
     return status ? status : change_conflict(work, record, change, &draft, result);
 }
 
-static enum sync_status apply_create(struct change_work *work, struct change_record *record,
-                                     const struct change *change, struct change_result *result) {
-    const struct base_image empty = {.deleted = true};
-    if (!record_state_lives(&record->state))
-        return write_document(work, record, change, change->data, OUTCOME_APPLIED, result);
-    return merge_document(work, record, change, &empty, change->data, result);
-}
-
 /* Tells whether the device knows that the record is deleted: it did it, or saw it. */
 static bool deletion_is_known(const struct change_work *work, const struct change_record *record,
                               uint64_t base_sequence) {
@@ -340,6 +332,44 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
     };
     status = change_differing_fields(work, image, client, &draft);
     return status ? status : deletion_settle(work, record, change, &draft, result);
+}
+
+/* Tells whether a creation may be older than the deletion, and sent once before: neither its
+ * outcome nor what became of the record is known any more. */
+static bool creation_is_late(const struct change_work *work, const struct change_record *record,
+                             uint64_t base_sequence) {
+    return record->state.found && !deletion_is_known(work, record, base_sequence) &&
+           !change_history_reaches(record, base_sequence);
+}
+
+/* A creation of what others deleted, by a device that was away longer than the log reaches: it must
+ * not bring the record back unseen. */
+static enum sync_status create_deleted(struct change_work *work, struct change_record *record,
+                                       const struct change *change, struct change_result *result) {
+    const struct base_image unknown = {.deleted = true};
+    struct slice image;
+    struct conflict_draft draft = {
+        .type = CONFLICT_UPDATE_DELETE,
+        .base = &unknown,
+        .has_client = true,
+        .client = change->data,
+        .suggested = change->data,
+    };
+    enum sync_status status = last_image(work, record, &image);
+    if (!status)
+        status = change_differing_fields(work, image, change->data, &draft);
+    return status ? status : deletion_settle(work, record, change, &draft, result);
+}
+
+static enum sync_status apply_create(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct change_result *result) {
+    const struct base_image empty = {.deleted = true};
+    if (!record_state_lives(&record->state) &&
+        creation_is_late(work, record, change_base_sequence(work, change)))
+        return create_deleted(work, record, change, result);
+    if (!record_state_lives(&record->state))
+        return write_document(work, record, change, change->data, OUTCOME_APPLIED, result);
+    return merge_document(work, record, change, &empty, change->data, result);
 }
 
 static enum sync_status apply_update(struct change_work *work, struct change_record *record,

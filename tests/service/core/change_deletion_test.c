@@ -115,11 +115,72 @@ static void a_policy_of_deletions_goes_before_the_strategy(void **state) {
     }
 }
 
+/* The phone makes the trip, the tablet deletes it, and retention forgets both. */
+static void start_and_delete_long_ago(void) {
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("t", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+}
+
+static void a_creation_behind_the_trimmed_log_is_in_dispute_with_the_deletion(void **state) {
+    (void)state;
+    static const struct {
+        enum conflict_strategy strategy;
+        enum change_outcome outcome;
+        const char *json;
+        uint64_t version;
+    } CASES[] = {
+        {STRATEGY_SERVER, OUTCOME_MERGED, NULL, 2},
+        {STRATEGY_CLIENT, OUTCOME_MERGED, "{\"a\":1}", 3},
+        {STRATEGY_MERGE, OUTCOME_MERGED, "{\"a\":1}", 3},
+        {STRATEGY_MANUAL, OUTCOME_CONFLICT, NULL, 2},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        memory_user_done(&user);
+        memory_user_init(&user);
+        start_and_delete_long_ago();
+        /* The phone never heard of its first sending, nor of the deletion. */
+        struct sending phone = {.device = "phone", .strategy = CASES[i].strategy};
+        struct change_result *result =
+            send_one(phone, change_of("again", CHANGE_CREATE, "{\"a\":1}"), CASES[i].outcome);
+        expect_trip(CASES[i].json, CASES[i].version);
+        if (CASES[i].outcome == OUTCOME_CONFLICT)
+            assert_int_equal(the_conflict(result).type, CONFLICT_UPDATE_DELETE);
+        else
+            assert_int_equal(the_decision(result).type, CONFLICT_UPDATE_DELETE);
+    }
+}
+
+static void who_knows_of_a_deletion_makes_the_record_anew(void **state) {
+    (void)state;
+    start_and_delete_long_ago();
+    struct sending laptop = {.device = "laptop", .acknowledged = 2, .strategy = STRATEGY_SERVER};
+    send_one(laptop, change_of("l", CHANGE_CREATE, "{\"b\":1}"), OUTCOME_APPLIED);
+    expect_trip("{\"b\":1}", 3);
+}
+
+static void a_device_makes_anew_what_it_deleted_itself(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    struct sending tablet = {.device = "tablet"};
+    tablet.acknowledged = 1;
+    send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    send_one(tablet, change_of("2", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    tablet.strategy = STRATEGY_SERVER;
+    send_one(tablet, change_of("3", CHANGE_CREATE, "{\"b\":1}"), OUTCOME_APPLIED);
+    expect_trip("{\"b\":1}", 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(updating_what_others_deleted_follows_the_strategy),
         USER_TEST(deleting_what_others_changed_follows_the_strategy),
         USER_TEST(a_policy_of_deletions_goes_before_the_strategy),
+        USER_TEST(a_creation_behind_the_trimmed_log_is_in_dispute_with_the_deletion),
+        USER_TEST(who_knows_of_a_deletion_makes_the_record_anew),
+        USER_TEST(a_device_makes_anew_what_it_deleted_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
