@@ -92,6 +92,10 @@ MUTANTS = {
         "a removal whose base the trimmed log has lost is dropped, unseen",
         "if (!status && (!base.is_known || base.deleted))",
         "if (false)"),
+    "brings_back_what_was_deleted": (
+        "a creation that is sent again after retention brings back what was deleted",
+        "creation_is_late(work, record, change_base_sequence(work, change)))",
+        "false)"),
     "finds_no_policy_inside": (
         "an operator's rule of an object is not followed for what is in it",
         "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '\\0')",

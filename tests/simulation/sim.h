@@ -44,7 +44,7 @@ struct sim_version {
     enum change_kind kind;
     bool deleted;
     struct slice document, device;
-    int64_t corrected_us;
+    int64_t corrected_us, commit_us;
 };
 
 /* A record as somebody holds it. */
@@ -65,8 +65,13 @@ struct sim_change {
     PB(Change) message;
     /* by the ledger, once it is durable */
     bool is_settled, is_blocked;
+    bool
+        is_forgotten; /* retention may have removed its outcome: sent again, it is another change */
+    int64_t settled_us;
     enum change_outcome outcome;
-    uint64_t version, entry; /* entry: its sequence in the log; 0: none */
+    uint64_t version, entry;             /* entry: its sequence in the log; 0: none */
+    enum change_outcome earlier_outcome; /* before it was forgotten */
+    uint64_t earlier_version;
     char conflict_id[UUID_TEXT_SIZE + 1];
     /* what the device heard */
     bool is_acknowledged;
@@ -75,8 +80,9 @@ struct sim_change {
 /* A conflict in the inbox. */
 struct sim_conflict {
     char id[UUID_TEXT_SIZE + 1];
-    bool is_open;
+    bool is_open, is_gone;   /* gone: retention may have removed it */
     uint32_t device, record; /* device SIM_DEVICES_MAX: a service's */
+    int64_t resolved_us;
 };
 
 struct sim_ledger {
@@ -108,6 +114,7 @@ struct sim_job {
     bool is_used, is_ready; /* ready: `set` waits for its commit */
     enum sim_job_kind kind;
     struct sim_random random;
+    int64_t begun_us;
     int attempts;
     struct arena arena;
     struct write_set set;
@@ -162,6 +169,7 @@ struct sim_message {
     enum sim_call_kind kind;
     uint32_t device;
     uint64_t request;
+    int64_t sent_us; /* by the service's clock */
     struct sim_upload upload;
     struct sim_pull pull;
     /* an answer */
@@ -239,7 +247,7 @@ struct sim_world {
     struct strike_hand hand;
     struct random_source ids;
     struct sim_random id_random;
-    int64_t now_us;
+    int64_t now_us, retained_us; /* retained: what is younger was never removed */
     uint64_t monotonic_us;
     uint32_t step;
     bool is_quiet;      /* no faults any more */
@@ -311,6 +319,10 @@ void sim_policies_choose(struct sim_world *world);
 /* The policy of a path, by the rules and apart from the core. */
 enum field_policy sim_policy_of(const struct sim_world *world, enum data_type type,
                                 const struct slice *path, size_t depth);
+
+/* Retention: removes of log, settled changes and resolved conflicts what is older than a time by
+ * chance, but nothing that a call under way began after. */
+void sim_retention_step(struct sim_world *world);
 
 /* Jobs. */
 struct sim_job *sim_job_start(struct sim_world *world, enum sim_job_kind kind);

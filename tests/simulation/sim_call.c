@@ -21,7 +21,10 @@ static struct sim_message call_begin(struct sim_world *world, struct sim_device 
                                      enum sim_call_kind kind) {
     device->request = ++world->next_request;
     device->asked_us = world->monotonic_us;
-    return (struct sim_message){.kind = kind, .device = device->number, .request = device->request};
+    return (struct sim_message){.kind = kind,
+                                .device = device->number,
+                                .request = device->request,
+                                .sent_us = world->now_us};
 }
 
 void sim_call_upload(struct sim_world *world, struct sim_device *device) {
@@ -62,6 +65,7 @@ static void call_upload_arrived(struct sim_world *world, const struct sim_messag
     job->device = message->device;
     job->request = message->request;
     job->upload = message->upload;
+    job->begun_us = message->sent_us;
 }
 
 void sim_answer_upload(struct sim_world *world, const struct sim_job *job,

@@ -13,7 +13,7 @@ struct sim_job *sim_job_start(struct sim_world *world, enum sim_job_kind kind) {
         struct sim_job *job = &world->jobs[i];
         if (job->is_used)
             continue;
-        *job = (struct sim_job){.is_used = true, .kind = kind};
+        *job = (struct sim_job){.is_used = true, .kind = kind, .begun_us = world->now_us};
         job->random.state = sim_next(world->random);
         arena_init(&job->arena, JOB_ARENA_MAX);
         return job;
@@ -293,7 +293,10 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
     enum sync_status status = store_load(world->store, NULL, &want, &job->arena, &view);
     if (status != SYNC_OK)
         return status;
-    SIM_HOLDS(world, view.rows[0].found, "a conflict is gone from the store");
+    SIM_HOLDS(world, view.rows[0].found || world->ledger.conflicts[job->conflict].is_gone,
+              "a conflict is gone from the store");
+    if (!view.rows[0].found)
+        return SYNC_ERR_NOT_FOUND;
     SIM_HOLDS(world, conflict_unpack(view.rows[0].value, &job->arena, &conflict) == SYNC_OK,
               "a conflict does not unpack");
     status = conflict_touch(&conflict, &job->arena, &want);

@@ -321,13 +321,27 @@ static void check_update(struct oracle *oracle) {
     }
 }
 
+/* Whether the device deleted the record itself. */
+static bool is_own_deletion(const struct oracle *oracle) {
+    const struct sim_version *version = &oracle->world->ledger.versions[oracle->before.version];
+    return slice_equal(version->device,
+                       slice_text(oracle->world->devices[oracle->change->device].id));
+}
+
+/* A creation where there is none: a new record, as it was sent. Only where the log has lost who
+ * deleted the last one, it is in dispute with that. */
 static void check_create(struct oracle *oracle) {
     const struct sim_change *change = oracle->change;
-    if (oracle->before.found && !oracle->before.deleted) {
+    bool is_unknown = oracle->before.found && !oracle->is_known;
+    if (!oracle->before.deleted) {
         check_patch(oracle, change->data);
         check_kept(oracle, oracle->before.document, oracle->after.document);
         return;
     }
+    SIM_HOLDS(oracle->world, !is_unknown || oracle->is_kept || is_own_deletion(oracle),
+              "%s brings back what was deleted while its device was away", change->id);
+    if (is_unknown && oracle->is_kept)
+        return;
     SIM_HOLDS(oracle->world,
               change->outcome == OUTCOME_APPLIED && !oracle->after.deleted &&
                   slice_equal(oracle->after.document, change->data),
@@ -430,8 +444,6 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
                        : *before;
     oracle.before.deleted = oracle.before.deleted || !oracle.before.found;
     oracle.after.deleted = oracle.after.deleted || !oracle.after.found;
-    if (change->outcome == OUTCOME_BLOCKED)
-        return;
     if (change->outcome == OUTCOME_REJECTED) {
         check_rejected(&oracle, &job->results[index]);
         return;

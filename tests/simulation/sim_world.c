@@ -250,19 +250,6 @@ static void time_pass(struct sim_world *world, struct sim_device *device) {
     sim_stream_time(world);
 }
 
-static void log_trim(struct sim_world *world) {
-    struct store_trim trim = {.user = SIM_USER,
-                              .log_before_us =
-                                  world->now_us - (int64_t)world_pick(world, 3600) * SECOND_US};
-    struct touched want = {.user = SIM_USER};
-    struct user_view view;
-    sim_tell(world, "retention trims the log");
-    if (store_trim(world->store, &trim) == SYNC_OK &&
-        store_load(world->store, NULL, &want, &world->arena, &view) == SYNC_OK)
-        SIM_HOLDS(world, view.head.sequence == world->ledger.head.sequence,
-                  "trimming moved the sequence");
-}
-
 static void job_step(struct sim_world *world) {
     uint32_t first = world_pick(world, SIM_JOBS_MAX);
     for (uint32_t i = 0; i < SIM_JOBS_MAX; i++) {
@@ -296,7 +283,7 @@ static void world_step(struct sim_world *world) {
     else if (choice < 990)
         sim_stream_cut(world, &device->stream);
     else if (world_pick(world, 25) < world->nature.trims)
-        log_trim(world);
+        sim_retention_step(world);
     if (world->has_crashed)
         world_crash(world);
 }
