@@ -166,9 +166,12 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
         status = conflict_merge(&input, context->policies, context->strategy, work->arena, &merged);
     if (status)
         return status;
+    /* Whether the record is now as the device has it: not where nobody knows what that was. */
+    bool is_as_sent =
+        !merged.took_ours && (change->kind == CHANGE_CREATE || (base->is_known && !base->deleted));
     if (merged.decision_count == 0)
         return write_document(work, record, change, merged.document,
-                              merged.took_ours ? OUTCOME_MERGED : OUTCOME_APPLIED, result);
+                              is_as_sent ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
     struct conflict_draft draft = {
         .type = CONFLICT_UPDATE_UPDATE,
         .base = base,
@@ -372,6 +375,17 @@ static enum sync_status apply_create(struct change_work *work, struct change_rec
     return merge_document(work, record, change, &empty, change->data, result);
 }
 
+/* Where nobody knows what the device had: the client's side is the record with the update, so that
+ * all that it does not speak of is out of dispute, and what it removes the device had, so that a
+ * merge does not take the removal for no change. */
+static enum sync_status update_without_base(struct change_work *work,
+                                            const struct change_record *record, struct slice patch,
+                                            struct slice *ret_base, struct slice *ret_theirs) {
+    struct slice ours = record->state.record.data;
+    enum sync_status status = document_patch_removals(ours, patch, work->arena, ret_base);
+    return status ? status : document_merge_patch(ours, patch, work->arena, ret_theirs);
+}
+
 static enum sync_status apply_update(struct change_work *work, struct change_record *record,
                                      const struct change *change, struct change_result *result) {
     uint64_t base_sequence = change_base_sequence(work, change);
@@ -389,13 +403,10 @@ static enum sync_status apply_update(struct change_work *work, struct change_rec
         return write_document(work, record, change, theirs, OUTCOME_APPLIED, result);
     }
     enum sync_status status = change_base_find(work, record, base_sequence, &base);
-    /* Where nobody knows what the device had, it had what it removes: else a merge without a base
-     * takes the removal for no change. */
-    if (!status && (!base.is_known || base.deleted))
-        status = document_patch_removals(record->state.record.data, change->data, work->arena,
-                                         &base.document);
     if (!status)
-        status = document_merge_patch(base.document, change->data, work->arena, &theirs);
+        status = base.is_known && !base.deleted
+                     ? document_merge_patch(base.document, change->data, work->arena, &theirs)
+                     : update_without_base(work, record, change->data, &base.document, &theirs);
     if (status)
         return status;
     return merge_document(work, record, change, &base, theirs, result);

@@ -81,7 +81,7 @@ static void without_any_base_what_differs_conflicts(void **state) {
         send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_CONFLICT);
     struct conflict conflict = the_conflict(result);
     assert_false(conflict.has_base);
-    assert_document(conflict.client, "{\"a\":2}");
+    assert_document(conflict.client, "{\"a\":2,\"b\":1}");
     struct change_result *added =
         send_one((struct sending){.device = "watch"}, change_of("t2", CHANGE_UPDATE, "{\"c\":2}"),
                  OUTCOME_MERGED);
@@ -106,6 +106,21 @@ static void behind_the_trimmed_log_the_base_is_unknown(void **state) {
     assert_false(the_conflict(result).has_base);
     struct sending fresh = {.device = "fresh", .acknowledged = 3};
     send_one(fresh, change_of("n", CHANGE_UPDATE, "{\"a\":7}"), OUTCOME_APPLIED);
+}
+
+static void behind_the_trimmed_log_the_clients_side_keeps_what_it_does_not_speak_of(void **state) {
+    (void)state;
+    start("{\"a\":1,\"b\":1,\"o\":{\"x\":1,\"y\":1}}");
+    struct sending tablet = {.device = "tablet", .acknowledged = 1};
+    send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    struct change_result *result =
+        send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"a\":9,\"o\":{\"x\":null}}"),
+                 OUTCOME_CONFLICT);
+    struct conflict conflict = the_conflict(result);
+    assert_document(conflict.client, "{\"a\":9,\"b\":2,\"o\":{\"y\":1}}");
+    assert_int_equal(conflict.field_count, 2);
 }
 
 /* What the laptop removes, far behind the log, and what the service has of it. */
@@ -195,6 +210,7 @@ int main(void) {
         USER_TEST(a_base_version_that_was_never_given_out_is_rejected),
         USER_TEST(without_any_base_what_differs_conflicts),
         USER_TEST(behind_the_trimmed_log_the_base_is_unknown),
+        USER_TEST(behind_the_trimmed_log_the_clients_side_keeps_what_it_does_not_speak_of),
         USER_TEST(a_removal_behind_the_trimmed_log_is_in_dispute),
         USER_TEST(a_removal_behind_the_trimmed_log_can_win),
         USER_TEST(a_removal_by_a_device_that_acknowledged_nothing_is_in_dispute),
