@@ -90,8 +90,12 @@ MUTANTS = {
         "(void)before, (void)base_sequence; return true;"),
     "loses_removals_behind_the_log": (
         "a removal whose base the trimmed log has lost is dropped, unseen",
-        "if (!status && (!base.is_known || base.deleted))",
-        "if (false)"),
+        "enum sync_status status = document_patch_removals(ours, patch, work->arena, ret_base);",
+        "enum sync_status status = SYNC_OK; *ret_base = SLICE_EMPTY;"),
+    "takes_an_update_for_the_whole": (
+        "the client's side of a change without a base lacks all that it does not speak of",
+        "document_merge_patch(ours, patch, work->arena, ret_theirs);",
+        "document_merge_patch(*ret_base, patch, work->arena, ret_theirs);"),
     "brings_back_what_was_deleted": (
         "a creation that is sent again after retention brings back what was deleted",
         "creation_is_late(work, record, change_base_sequence(work, change)))",
@@ -102,12 +106,12 @@ MUTANTS = {
         "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '.')"),
     "undoes_to_the_other_side": (
         "a decision that is taken back leaves the client's side",
-        ".document = conflict->server,",
-        ".document = conflict->client,"),
+        ".document = conflict->server};",
+        ".document = conflict->client};"),
     "undoes_nothing": (
         "a decision that is taken back leaves the record as it was decided",
-        "return write_build_change(build, state, &change);",
-        "return SYNC_OK;"),
+        "enum sync_status status = conflict_write(build, state, conflict, &before, now_us);",
+        "(void)before, (void)now_us; enum sync_status status = SYNC_OK;"),
     "undoes_to_nothing": (
         "what a change replaced is not in the log",
         "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",

@@ -314,7 +314,12 @@ static void check_update(struct oracle *oracle) {
     if (change->outcome == OUTCOME_CONFLICT && oracle->is_known)
         SIM_HOLDS(world, is_overlap(oracle, change->data),
                   "%s waits, though nobody changed the same", change->id);
+    SIM_HOLDS(world, oracle->is_known || change->outcome != OUTCOME_APPLIED,
+              "%s is called applied, and nobody knows on what", change->id);
     check_patch(oracle, change->data);
+    /* Who takes the client's side, takes nothing away that the change does not speak of. */
+    if (oracle->is_kept && !oracle->is_known)
+        check_kept(oracle, oracle->before.document, oracle->conflict.client);
     if (!oracle->after.deleted) {
         check_kept(oracle, oracle->before.document, oracle->after.document);
         check_kept(oracle, oracle->after.document, oracle->before.document);

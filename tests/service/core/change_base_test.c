@@ -115,9 +115,8 @@ static void behind_the_trimmed_log_the_clients_side_keeps_what_it_does_not_speak
     send_one(tablet, change_of("1", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_APPLIED);
     memory_user_trim(&user, 2);
     struct sending laptop = {.device = "laptop", .acknowledged = 1};
-    struct change_result *result =
-        send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"a\":9,\"o\":{\"x\":null}}"),
-                 OUTCOME_CONFLICT);
+    struct change_result *result = send_one(
+        laptop, change_of("l", CHANGE_UPDATE, "{\"a\":9,\"o\":{\"x\":null}}"), OUTCOME_CONFLICT);
     struct conflict conflict = the_conflict(result);
     assert_document(conflict.client, "{\"a\":9,\"b\":2,\"o\":{\"y\":1}}");
     assert_int_equal(conflict.field_count, 2);
