@@ -170,11 +170,16 @@ static bool exchange_make_room(struct exchange *exchange, size_t size) {
     uint64_t all = atomic_fetch_add_explicit(&gateway->buffered_bytes, size, memory_order_relaxed);
     exchange->buffered_bytes += size;
     if (all + size > gateway->limits.buffered_bytes_max) {
-        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"),
-                           "the gateway holds as many request bodies as it may; try again");
+        exchange_fail_buffers(exchange);
         return false;
     }
     return true;
+}
+
+bool exchange_count(struct exchange *exchange) {
+    uint64_t now = exchange->body.size + exchange_ready(exchange).size +
+                   upstream_call_queued(&exchange->call) + upstream_call_partial(&exchange->call);
+    return gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, now);
 }
 
 void exchange_body(struct exchange *exchange, struct slice bytes) {

@@ -70,13 +70,7 @@ static void exchange_answer_head(struct exchange *exchange, int status, struct s
 /* Counts an answer that its client has yet to take among what the gateway holds; false when that is
  * full. Small ones, errors among them, always pass. */
 static bool exchange_hold(struct exchange *exchange) {
-    size_t size = exchange->out.size;
-    if (size <= ANSWER_SMALL || exchange->head_only)
-        return true;
-    struct gateway *gateway = exchange->worker->gateway;
-    uint64_t all = atomic_fetch_add_explicit(&gateway->buffered_bytes, size, memory_order_relaxed);
-    exchange->buffered_bytes += size;
-    return all + size <= gateway->limits.buffered_bytes_max;
+    return exchange->out.size <= ANSWER_SMALL || exchange->head_only || exchange_count(exchange);
 }
 
 void exchange_answer_whole(struct exchange *exchange, int status, struct slice type) {
@@ -87,8 +81,7 @@ void exchange_answer_whole(struct exchange *exchange, int status, struct slice t
     }
     if (!exchange_hold(exchange)) {
         buffer_done(&exchange->out);
-        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"),
-                           "the gateway holds as many answers as it may; try again");
+        exchange_fail_buffers(exchange);
         return;
     }
     if (status != 204 && status != 304) {
@@ -208,13 +201,23 @@ void exchange_answer_stream(struct exchange *exchange, int status, struct slice 
     loop_timer_set(exchange->worker->loop, &exchange->timer, limit_us);
 }
 
+/* The answer cannot be completed. */
+static void exchange_break(struct exchange *exchange) {
+    upstream_call_cancel(&exchange->call);
+    exchange->state = EXCHANGE_OVER;
+    exchange->sink->broken(exchange, exchange->context);
+}
+
 void exchange_grow(struct exchange *exchange) {
     if (exchange->state != EXCHANGE_ANSWERED)
         return;
     if (exchange->out.failed) {
-        upstream_call_cancel(&exchange->call);
-        exchange->state = EXCHANGE_OVER;
-        exchange->sink->broken(exchange, exchange->context);
+        exchange_break(exchange);
+        return;
+    }
+    /* What gRPC-Web has here is little, and its relay counts as well. */
+    if (!exchange_count(exchange) && !exchange->web) {
+        exchange_fail_buffers(exchange);
         return;
     }
     if (exchange_ready(exchange).size > STREAM_HOLD_BYTES)
@@ -225,6 +228,11 @@ void exchange_grow(struct exchange *exchange) {
 void exchange_finish(struct exchange *exchange, int code, struct slice message) {
     if (exchange->state != EXCHANGE_ANSWERED)
         return;
+    if (exchange->out.failed) {
+        exchange_break(exchange);
+        return;
+    }
+    (void)exchange_count(exchange);
     char *status = arena_format(&exchange->arena, "%d", code);
     if (status && !exchange->web)
         exchange->trailers[exchange->trailer_count++] =
@@ -251,6 +259,8 @@ void exchange_take(struct exchange *exchange, size_t size) {
     }
     if (left < STREAM_RESUME_BYTES && exchange->call.held_back)
         upstream_call_hold(&exchange->call, false);
+    if (exchange->web || exchange->stream != EXCHANGE_STREAM_NONE)
+        (void)exchange_count(exchange);
     if (exchange->web)
         exchange_web_pump(exchange->web);
 }

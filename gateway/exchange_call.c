@@ -157,6 +157,12 @@ static void exchange_on_taken(struct upstream_call *call, size_t size) {
     exchange_upload_taken(exchange_of(call));
 }
 
+static void exchange_on_partial(struct upstream_call *call) {
+    struct exchange *exchange = exchange_of(call);
+    if (!exchange_count(exchange))
+        exchange_fail_buffers(exchange);
+}
+
 static void exchange_on_message(struct upstream_call *call, struct slice message) {
     struct exchange *exchange = exchange_of(call);
     if (exchange->stream == EXCHANGE_STREAM_NONE)
@@ -208,6 +214,7 @@ void exchange_call(struct exchange *exchange, struct slice path, uint64_t timeou
                    size_t response_max) {
     static const struct upstream_call_events events = {.begun = exchange_on_begun,
                                                        .message = exchange_on_message,
+                                                       .partial = exchange_on_partial,
                                                        .taken = exchange_on_taken,
                                                        .done = exchange_on_done};
     assert(exchange->upload || exchange->wire.size >= GRPC_PREFIX_SIZE);

@@ -154,6 +154,19 @@ void exchange_fail_faults(struct exchange *exchange, struct slice details) {
     buffer_done(&told_bytes);
 }
 
+void exchange_fail_buffers(struct exchange *exchange) {
+    static const char message[] =
+        "the gateway holds as many bytes of requests and answers as it may; try again";
+    if (exchange->state < EXCHANGE_ANSWERED) {
+        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"), "%s", message);
+        buffer_done(&exchange->body);
+        (void)exchange_count(exchange);
+        return;
+    }
+    upstream_call_cancel(&exchange->call);
+    exchange_fail_stream(exchange, GRPC_UNAVAILABLE, slice_text(message), SLICE_EMPTY);
+}
+
 void exchange_fail_memory(struct exchange *exchange) {
     static const char body[] = "{\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\",\"message\":"
                                "\"the gateway is out of memory\",\"details\":[]}}";
@@ -208,6 +221,5 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
     buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
     if (exchange->stream == EXCHANGE_STREAM_ARRAY)
         buffer_append(&exchange->out, SLICE("]\n"));
-    exchange_grow(exchange);
     exchange_finish(exchange, code, exchange_trailer_text(exchange, message));
 }

@@ -220,7 +220,10 @@ static bool exchange_decode(struct exchange *exchange) {
     if (status == SYNC_OK) {
         buffer_done(&exchange->body);
         exchange->body = plain;
-        return true;
+        if (exchange_count(exchange))
+            return true;
+        exchange_fail_buffers(exchange);
+        return false;
     }
     buffer_done(&plain);
     if (status == SYNC_ERR_TOO_LARGE)

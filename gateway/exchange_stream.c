@@ -124,10 +124,8 @@ void exchange_stream_message(struct exchange *exchange, struct slice message) {
 }
 
 void exchange_stream_finish(struct exchange *exchange) {
-    if (exchange->stream == EXCHANGE_STREAM_ARRAY) {
+    if (exchange->stream == EXCHANGE_STREAM_ARRAY)
         buffer_append(&exchange->out, exchange->has_message ? SLICE("]\n") : SLICE("[]\n"));
-        exchange_grow(exchange);
-    }
     exchange_finish(exchange, GRPC_OK, SLICE_EMPTY);
 }
 

@@ -50,14 +50,9 @@ static bool upload_is_open(const struct exchange *exchange) {
 /* Lets the client go on once the service has taken enough, and counts what is held. */
 static void upload_settle(struct exchange *exchange) {
     struct exchange_upload *upload = exchange->upload;
-    size_t queued = 0;
-    if (upload_is_open(exchange))
-        queued = exchange->call.queue.size - exchange->call.sent;
-    uint64_t held = queued + exchange->body.size;
-    if (!gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, held) &&
-        upload_is_open(exchange))
-        upload_fail(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"),
-                    "the gateway holds as many request bodies as it may; try again");
+    if (!exchange_count(exchange) && upload_is_open(exchange))
+        exchange_fail_buffers(exchange);
+    size_t queued = upstream_call_queued(&exchange->call);
     if (upload->untaken == 0 || queued >= UPLOAD_QUEUE_MAX)
         return;
     size_t size = upload->untaken;

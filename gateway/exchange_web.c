@@ -79,7 +79,6 @@ static void web_finish(struct exchange_web *web, const struct grpc_relay_end *en
         exchange->out.failed = true;
     web_append(web, buffer_slice(&frame));
     buffer_done(&frame);
-    exchange_grow(exchange);
     exchange_finish(exchange, web->relay.code, SLICE_EMPTY);
 }
 

@@ -72,6 +72,10 @@ bool grpc_reader_at_boundary(const struct grpc_reader *reader) {
     return reader->prefix_size == 0;
 }
 
+size_t grpc_reader_partial(const struct grpc_reader *reader) {
+    return reader->given ? 0 : reader->held.size;
+}
+
 bool grpc_tracker_feed(struct grpc_tracker *tracker, struct slice bytes, size_t message_max) {
     while (bytes.size > 0) {
         if (tracker->prefix_size < GRPC_PREFIX_SIZE) {

@@ -41,6 +41,9 @@ enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
 /* Tells whether the stream may end here: no message is begun. */
 bool grpc_reader_at_boundary(const struct grpc_reader *reader);
 
+/* The bytes held of a message that is not yet whole. */
+size_t grpc_reader_partial(const struct grpc_reader *reader);
+
 /* Follows the framing of messages that pass by, without keeping them. Zeroed to begin with. */
 struct grpc_tracker {
     uint8_t prefix[GRPC_PREFIX_SIZE];

@@ -42,7 +42,7 @@ static void relay_settle(struct grpc_relay *relay) {
 }
 
 size_t grpc_relay_queued(const struct grpc_relay *relay) {
-    return upstream_call_is_active(&relay->call) ? relay->call.queue.size - relay->call.sent : 0;
+    return upstream_call_queued(&relay->call);
 }
 
 /* Bytes that the gateway or the service holds of messages that are not whole, or not yet taken,

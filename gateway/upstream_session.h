@@ -48,6 +48,9 @@ struct upstream_call_events {
     void (*begun)(struct upstream_call *call);
     /* A message; borrowed until this returns. Not of a raw call. */
     void (*message)(struct upstream_call *call, struct slice message);
+    /* More has come of a message that is not whole; upstream_call_partial tells how much is held
+     * of it. Not of a raw call. May be NULL. */
+    void (*partial)(struct upstream_call *call);
     /* So many of the bytes given to upstream_call_send are on their way. May be NULL. */
     void (*taken)(struct upstream_call *call, size_t size);
     /* Where this is set the call is raw: bytes of the answer as they come, messages in their
@@ -168,6 +171,16 @@ void upstream_call_cancel(struct upstream_call *call);
 /* Tells whether the call is active. */
 static inline bool upstream_call_is_active(const struct upstream_call *call) {
     return call->session != NULL;
+}
+
+/* The bytes of a streamed request that wait to be sent; none where the call is not active. */
+static inline size_t upstream_call_queued(const struct upstream_call *call) {
+    return upstream_call_is_active(call) && call->streamed ? call->queue.size - call->sent : 0;
+}
+
+/* The bytes that are held of a message of the answer that is not whole. */
+static inline size_t upstream_call_partial(const struct upstream_call *call) {
+    return upstream_call_is_active(call) ? grpc_reader_partial(&call->reader) : 0;
 }
 
 /* Queues bytes of a streamed request, in the framing of messages; an active call whose request has

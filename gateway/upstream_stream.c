@@ -247,6 +247,8 @@ static void upstream_on_data(struct http2_client_stream *stream, struct slice in
             return;
         }
     }
+    if (call->events->partial && upstream_call_partial(call) > 0)
+        call->events->partial(call);
     if (call->session && !call->held_back)
         upstream_call_hold(call, false);
 }
