@@ -208,6 +208,8 @@ void connection_watch(struct connection *connection) {
             loop_job_queue(loop, &connection->read);
         if (!connection->read.link)
             events |= EPOLLIN;
+    } else if (!connection->hung_up && !connection->input_ended) {
+        events |= EPOLLRDHUP; /* what is not read would hide it */
     }
     if (connection_waiting(connection) || connection->transport.wants_write)
         events |= EPOLLOUT;
@@ -278,8 +280,11 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
             loop_job_queue(connection->worker->loop, &connection->read);
         else if (!connection->read.link)
             connection_read(connection);
+    } else if ((events & EPOLLRDHUP) && connection->input_paused) {
+        connection->hung_up = true;
+        connection->protocol->hung_up(connection);
     }
-    if (!connection->closed && (events & EPOLLOUT))
+    if (!connection->closed && (events & (EPOLLOUT | EPOLLRDHUP)))
         connection_wake(connection);
 }
 

@@ -27,6 +27,9 @@ struct connection_protocol {
     size_t (*receive)(struct connection *connection, struct slice bytes);
     /* The client will send no more. */
     void (*end_of_input)(struct connection *connection);
+    /* The client will send no more than waits to be read, while the input is paused; at most once.
+     * NULL where it never is. */
+    void (*hung_up)(struct connection *connection);
     /* Puts what is to be sent into `out`, up to connection_has_room. */
     void (*fill)(struct connection *connection);
     /* What is waited for. */
@@ -62,6 +65,7 @@ struct connection {
     uint64_t heard_us;    /* when bytes last came */
     uint64_t asked_us;    /* when the client was last asked whether it is there */
     bool input_ended;     /* the client will send no more */
+    bool hung_up;         /* nor more than is still to be read */
     bool input_paused;    /* the protocol has no room for more */
     bool over;            /* close once `out` is sent */
     bool linger;          /* then read on for a while, so that the client sees the answer */

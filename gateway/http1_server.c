@@ -25,13 +25,14 @@ struct http1_server {
     struct exchange *exchange; /* the request being served, or NULL */
     struct buffer held;        /* what came after it */
     size_t untaken;            /* of its body, where that is handed on as it comes */
-    struct loop_timer gone;
-    bool request_done; /* all of it was received */
-    bool head_sent;    /* of the answer */
-    bool chunked;      /* the answer */
-    bool keep_alive;   /* after the answer; known when head_sent */
-    bool broken;       /* the answer cannot be completed */
-    bool malformed;    /* nothing more is parsed */
+    struct loop_timer gone;    /* set while the client may have gone */
+    bool moved;                /* some of the body was taken since that was set */
+    bool request_done;         /* all of it was received */
+    bool head_sent;            /* of the answer */
+    bool chunked;              /* the answer */
+    bool keep_alive;           /* after the answer; known when head_sent */
+    bool broken;               /* the answer cannot be completed */
+    bool malformed;            /* nothing more is parsed */
     bool draining;
 };
 
@@ -55,6 +56,7 @@ static void on_taken(struct exchange *exchange, void *context, size_t size) {
     (void)exchange;
     struct http1_server *server = context;
     server->untaken -= size < server->untaken ? size : server->untaken;
+    server->moved = true;
     connection_wake(server->connection);
 }
 
@@ -246,6 +248,11 @@ static void put_trailers(struct http1_server *server) {
     buffer_append(out, SLICE("\r\n"));
 }
 
+static void suspect_gone(struct http1_server *server) {
+    server->moved = false;
+    loop_timer_set(server->connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
+}
+
 /* The answer is out: on to the next request, or to the end. False when there is nothing to do. */
 static bool finish(struct http1_server *server) {
     struct connection *connection = server->connection;
@@ -265,8 +272,8 @@ static bool finish(struct http1_server *server) {
         return false;
     }
     parse_held(server);
-    if (connection->input_ended && server->exchange)
-        loop_timer_set(connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
+    if ((connection->input_ended || connection->hung_up) && server->exchange)
+        suspect_gone(server);
     else if (connection->input_ended)
         connection->over = true;
     return true;
@@ -301,10 +308,16 @@ static enum connection_phase http1_phase(const struct connection *connection) {
     return http1_is_idle(server->parser) ? CONNECTION_IDLE : CONNECTION_HEAD;
 }
 
+/* A client whose input has ended is taken for gone, unless its body is on its way to the service
+ * or it has an answer to take, which show whether it is there. */
 static void http1_gone(struct loop_timer *timer) {
     struct http1_server *server =
         (struct http1_server *)((char *)timer - offsetof(struct http1_server, gone));
-    connection_close(server->connection);
+    const struct exchange *exchange = server->exchange;
+    if (server->moved && !server->connection->input_ended)
+        suspect_gone(server);
+    else if (!exchange || !exchange_is_answered(exchange) || exchange_is_live(exchange))
+        connection_close(server->connection);
 }
 
 static void http1_end_of_input(struct connection *connection) {
@@ -316,7 +329,11 @@ static void http1_end_of_input(struct connection *connection) {
     if (!server->request_done)
         server->keep_alive = false;
     if (!exchange_is_answered(server->exchange) || exchange_is_live(server->exchange))
-        loop_timer_set(connection->worker->loop, &server->gone, HTTP1_GONE_GRACE_US);
+        suspect_gone(server);
+}
+
+static void http1_hung_up(struct connection *connection) {
+    suspect_gone(server_of(connection));
 }
 
 static void http1_drain(struct connection *connection) {
@@ -341,8 +358,13 @@ static void http1_close_state(struct connection *connection) {
 
 bool http1_server_start(struct connection *connection) {
     static const struct connection_protocol protocol = {
-        http1_receive, http1_end_of_input, http1_fill,        http1_phase,
-        NULL,          http1_drain,        http1_close_state,
+        .receive = http1_receive,
+        .end_of_input = http1_end_of_input,
+        .hung_up = http1_hung_up,
+        .fill = http1_fill,
+        .phase = http1_phase,
+        .drain = http1_drain,
+        .close = http1_close_state,
     };
     struct http1_server *server = memory_zalloc(1, sizeof(*server));
     struct http1_parser *parser = http1_open();

@@ -416,8 +416,13 @@ static bool session_open(struct http2_server *server) {
 
 bool http2_server_start(struct connection *connection) {
     static const struct connection_protocol protocol = {
-        http2_receive, http2_end_of_input, http2_fill,  http2_phase,
-        http2_ask,     http2_drain,        http2_close,
+        .receive = http2_receive,
+        .end_of_input = http2_end_of_input,
+        .fill = http2_fill,
+        .phase = http2_phase,
+        .ask = http2_ask,
+        .drain = http2_drain,
+        .close = http2_close,
     };
     struct http2_server *server = memory_zalloc(1, sizeof(*server));
     if (!server)
