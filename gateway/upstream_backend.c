@@ -9,6 +9,9 @@ enum {
     BACKOFF_FIRST_US = 50000,
     BACKOFF_MAX_US = 2000000,
     DEMAND_PAUSE_US = 1000, /* between connects that requests ask for */
+    /* So many calls go by one session before the next is taken: what begins in one turn is sent in
+     * few writes. */
+    SESSION_CALLS_TOGETHER = 8,
 };
 
 static const struct upstream_policy *policy_of(const struct upstream_backend *backend) {
@@ -261,7 +264,8 @@ static bool slot_is_better(const struct upstream_slot *slot, const struct upstre
     bool silent = slot->check.silences > 0, than_silent = than->check.silences > 0;
     if (silent != than_silent)
         return than_silent;
-    return upstream_session_load(slot->session) < upstream_session_load(than->session);
+    return upstream_session_load(slot->session) / SESSION_CALLS_TOGETHER <
+           upstream_session_load(than->session) / SESSION_CALLS_TOGETHER;
 }
 
 static const struct upstream_slot *backend_best_slot(const struct upstream_backend *backend) {
