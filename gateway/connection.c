@@ -22,7 +22,7 @@ static struct connection *connection_of_timer(struct loop_timer *timer) {
 }
 
 static size_t connection_waiting(const struct connection *connection) {
-    return connection->out.size - connection->out_sent;
+    return connection->out.size - connection->out_sent + connection->lent.size;
 }
 
 bool connection_has_room(const struct connection *connection) {
@@ -171,18 +171,30 @@ static void connection_timer_fired(struct loop_timer *timer) {
     connection_set_timer(connection, left_us < look_us ? left_us : look_us);
 }
 
+/* Counts bytes as sent, first those of `out`. */
+static void connection_take(struct connection *connection, size_t size) {
+    size_t own = connection->out.size - connection->out_sent;
+    if (size <= own) {
+        connection->out_sent += size;
+        return;
+    }
+    connection->out_sent += own;
+    connection->lent = slice_after(connection->lent, size - own);
+    connection->protocol->sent(connection, size - own);
+}
+
 /* Sends what waits; false when the connection was closed. */
 static bool connection_send(struct connection *connection) {
     while (connection_waiting(connection)) {
         struct slice rest = slice_after(buffer_slice(&connection->out), connection->out_sent);
-        ssize_t sent = transport_write(&connection->transport, rest);
+        ssize_t sent = transport_write_two(&connection->transport, rest, connection->lent);
         if (sent == TRANSPORT_AGAIN)
             return true;
         if (sent < 0) {
             connection_close(connection);
             return false;
         }
-        connection->out_sent += (size_t)sent;
+        connection_take(connection, (size_t)sent);
         connection->progress_us = loop_now_us(connection->worker->loop);
     }
     connection->out_sent = 0;

@@ -30,7 +30,8 @@ struct connection_protocol {
     /* The client will send no more than waits to be read, while the input is paused; at most once.
      * NULL where it never is. */
     void (*hung_up)(struct connection *connection);
-    /* Puts what is to be sent into `out`, up to connection_has_room. */
+    /* Puts what is to be sent into `out`, up to connection_has_room, and behind it what is sent
+     * from where it lies into `lent`. */
     void (*fill)(struct connection *connection);
     /* What is waited for. */
     enum connection_phase (*phase)(const struct connection *connection);
@@ -40,6 +41,8 @@ struct connection_protocol {
     void (*drain)(struct connection *connection);
     /* Frees the protocol's state. */
     void (*close)(struct connection *connection);
+    /* So many bytes of `lent` are sent; NULL where nothing is ever lent. */
+    void (*sent)(struct connection *connection, size_t size);
 };
 
 /* Fields are for the protocols and connection.c. */
@@ -57,6 +60,7 @@ struct connection {
     void *state;                                         /* the protocol's */
     struct buffer out;                                   /* for the socket, from out_sent on */
     size_t out_sent;
+    struct slice lent;   /* what follows `out`; in clear alone; borrowed until it is sent */
     struct buffer held;  /* bytes that do not yet tell the protocol, or exceed the turn */
     uint32_t turn_bytes; /* read in one turn; more for who keeps sending */
     enum connection_phase phase;

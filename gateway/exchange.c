@@ -206,6 +206,21 @@ void exchange_body(struct exchange *exchange, struct slice bytes) {
         exchange_fail_memory(exchange);
 }
 
+void exchange_whole_body(struct exchange *exchange, struct slice bytes) {
+    assert(!exchange_streams_body(exchange));
+    bool is_plain = coding_parse(exchange->known.content_encoding) == CODING_IDENTITY;
+    if (exchange->state != EXCHANGE_BODY || !is_plain) {
+        exchange_body(exchange, bytes);
+        return;
+    }
+    assert(exchange->body.size == 0 && bytes.size <= HTTP_BODY_MAX);
+    exchange->body_size += bytes.size;
+    exchange->request.body = bytes;
+    loop_timer_clear(&exchange->timer);
+    exchange_call_method(exchange);
+    exchange->request.body = SLICE_EMPTY;
+}
+
 bool exchange_streams_body(const struct exchange *exchange) {
     return exchange->web || exchange->upload;
 }

@@ -72,6 +72,11 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
 /* Takes some of the request's body. Ignored once an answer stands. */
 void exchange_body(struct exchange *exchange, struct slice bytes);
 
+/* Takes all of the request's body, which came at once: it is borrowed until this returns, and not
+ * copied. Of a body that is handed on as it comes, or where any of it came before, use
+ * exchange_body. exchange_end follows either. */
+void exchange_whole_body(struct exchange *exchange, struct slice bytes);
+
 /* Tells whether the body is handed on as it comes: what was given to exchange_body is then held
  * until the sink is told that it is taken. */
 bool exchange_streams_body(const struct exchange *exchange);

@@ -268,7 +268,8 @@ static bool exchange_transcode(struct exchange *exchange) {
     exchange->faults.arena = &exchange->arena;
     exchange->faults.count_max =
         exchange_hands_faults_on(exchange) ? BATCH_FAULTS_MAX : JSON_FAULTS_MAX;
-    exchange->request.body = buffer_slice(&exchange->body);
+    if (exchange->body.size > 0)
+        exchange->request.body = buffer_slice(&exchange->body);
     static const uint8_t prefix[GRPC_PREFIX_SIZE];
     buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
     enum sync_status status =

@@ -15,6 +15,7 @@ enum {
     HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
     HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
     HTTP1_CHUNK_MAX = 32 << 10,
+    HTTP1_LENT_MIN = 4 << 10,      /* less is copied behind the head */
     HTTP1_UNTAKEN_MAX = 256 << 10, /* of a body that is handed on as it comes */
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
@@ -98,6 +99,18 @@ static void on_head(struct http1_server *server) {
         buffer_append(&server->connection->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
+static void on_body(struct http1_server *server, struct slice bytes) {
+    const struct http1_request *request = http1_request(server->parser);
+    if (exchange_streams_body(server->exchange)) {
+        server->untaken += bytes.size;
+        exchange_body(server->exchange, bytes);
+    } else if (!request->chunked && bytes.size == request->content_length) {
+        exchange_whole_body(server->exchange, bytes);
+    } else {
+        exchange_body(server->exchange, bytes);
+    }
+}
+
 static void on_malformed(struct http1_server *server, const struct http1_event *event) {
     server->malformed = true;
     server->keep_alive = false;
@@ -124,9 +137,7 @@ static void parse(struct http1_server *server, struct slice *input) {
             on_head(server);
             break;
         case HTTP1_BODY:
-            if (exchange_streams_body(server->exchange))
-                server->untaken += event.body.size;
-            exchange_body(server->exchange, event.body);
+            on_body(server, event.body);
             break;
         case HTTP1_END:
             server->request_done = true;
@@ -221,8 +232,25 @@ static void put_head(struct http1_server *server) {
     server->head_sent = true;
 }
 
+/* Has an answer that is whole, and worth it, sent from where it lies. */
+static bool lend_body(struct http1_server *server) {
+    struct connection *connection = server->connection;
+    struct slice ready = exchange_ready(server->exchange);
+    if (server->chunked || connection->peer.secure || ready.size < HTTP1_LENT_MIN ||
+        !exchange_is_complete(server->exchange))
+        return false;
+    connection->lent = ready;
+    return true;
+}
+
+static void http1_sent(struct connection *connection, size_t size) {
+    exchange_take(server_of(connection)->exchange, size);
+}
+
 static void put_body(struct http1_server *server) {
     struct connection *connection = server->connection;
+    if (connection->lent.size > 0 || lend_body(server))
+        return;
     while (connection_has_room(connection)) {
         struct slice ready = exchange_ready(server->exchange);
         if (ready.size > HTTP1_CHUNK_MAX)
@@ -365,6 +393,7 @@ bool http1_server_start(struct connection *connection) {
         .phase = http1_phase,
         .drain = http1_drain,
         .close = http1_close_state,
+        .sent = http1_sent,
     };
     struct http1_server *server = memory_zalloc(1, sizeof(*server));
     struct http1_parser *parser = http1_open();

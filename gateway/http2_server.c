@@ -196,7 +196,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                    size_t size, void *context) {
-    (void)flags;
     (void)context;
     /* The connection's window is not a stream's to hold: one slow call must not stop others. */
     nghttp2_session_consume_connection(session, size);
@@ -207,7 +206,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     }
     if (!stream || !exchange_streams_body(stream->exchange))
         nghttp2_session_consume_stream(session, stream_id, size);
-    if (stream)
+    /* A frame that ends the request and is as long as the body was told to be came in one piece. */
+    bool is_whole = stream && (flags & NGHTTP2_FLAG_END_STREAM) && size == stream->content_length;
+    if (is_whole && !exchange_streams_body(stream->exchange))
+        exchange_whole_body(stream->exchange, slice_of(data, size));
+    else if (stream)
         exchange_body(stream->exchange, slice_of(data, size));
     return 0;
 }

@@ -78,6 +78,9 @@ void transport_skip(const struct transport *transport, size_t size);
  * must begin with the same bytes. */
 ssize_t transport_write(struct transport *transport, struct slice bytes);
 
+/* The same of two pieces, one behind the other; in TLS the second goes on its own. */
+ssize_t transport_write_two(struct transport *transport, struct slice first, struct slice second);
+
 /* Tells that bytes were read from the socket but not yet handed out, so that waiting for the
  * socket would be in vain. */
 bool transport_has_pending(const struct transport *transport);

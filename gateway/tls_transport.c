@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "gateway/tls_context.h"
@@ -94,6 +95,14 @@ ssize_t transport_write(struct transport *transport, struct slice bytes) {
     size_t sent = 0;
     int rc = SSL_write_ex(transport->ssl, bytes.data, bytes.size, &sent);
     return rc == 1 ? (ssize_t)sent : transport_tls_result(transport, rc);
+}
+
+ssize_t transport_write_two(struct transport *transport, struct slice first, struct slice second) {
+    if (transport->ssl || first.size == 0 || second.size == 0)
+        return transport_write(transport, first.size > 0 ? first : second);
+    struct iovec parts[] = {{(void *)first.data, first.size}, {(void *)second.data, second.size}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return transport_socket_result(sendmsg(transport->fd, &message, MSG_NOSIGNAL));
 }
 
 bool transport_has_pending(const struct transport *transport) {
