@@ -234,15 +234,6 @@ static void relay_watch_fired(struct loop_timer *timer) {
     loop_timer_set(relay->worker->loop, timer, WATCH_US);
 }
 
-static const struct schema_method *method_find(const struct schema *schema, struct slice path) {
-    for (size_t i = 0; i < schema_method_count(schema); i++) {
-        const struct schema_method *method = schema_method_at(schema, i);
-        if (slice_equal(method->path, path))
-            return method;
-    }
-    return NULL;
-}
-
 /* What the client asks for, within the bound of what it calls. */
 static uint64_t relay_timeout_us(const struct grpc_relay *relay, struct slice asked) {
     const struct gateway_limits *limits = &relay->worker->gateway->limits;
@@ -337,7 +328,7 @@ void grpc_relay_begin(struct grpc_relay *relay, struct worker *worker,
                                  .watch.fire = relay_watch_fired,
                                  .begun_us = loop_now_us(worker->loop),
                                  .code = GRPC_CANCELLED};
-    relay->method = method_find(relay->api->schema, request->path);
+    relay->method = schema_method_find(relay->api->schema, request->path);
     arena_init(&relay->arena, RELAY_ARENA_MAX);
     buffer_init(&relay->ready, GRPC_MESSAGE_MAX);
     relay_start(relay, request);

@@ -109,7 +109,13 @@ static bool schema_read(struct schema_build *build, struct slice set) {
         return false;
     struct schema *schema = build->schema;
     schema->methods = schema_build_alloc(build, build->method_max, sizeof *schema->methods);
-    return schema->methods && schema_each_file(build, set, schema_methods_read);
+    if (!schema->methods || !schema_each_file(build, set, schema_methods_read))
+        return false;
+    if (!schema_names_init(&schema->arena, &schema->method_paths, schema->method_count))
+        return schema_build_fail(build, SYNC_ERR_NO_MEMORY, "no memory for the descriptors");
+    for (size_t i = 0; i < schema->method_count; i++)
+        schema_names_add(&schema->method_paths, schema->methods[i].path, &schema->methods[i]);
+    return true;
 }
 
 enum sync_status schema_open(struct slice descriptor_set, struct sync_error *error,
@@ -144,6 +150,10 @@ struct schema *schema_close(struct schema *schema) {
 const struct schema_message *schema_message_find(const struct schema *schema,
                                                  struct slice full_name) {
     return schema_names_find(&schema->message_types, full_name);
+}
+
+const struct schema_method *schema_method_find(const struct schema *schema, struct slice path) {
+    return schema_names_find(&schema->method_paths, path);
 }
 
 size_t schema_method_count(const struct schema *schema) {

@@ -55,6 +55,9 @@ struct schema *schema_close(struct schema *schema);
 const struct schema_message *schema_message_find(const struct schema *schema,
                                                  struct slice full_name);
 
+/* Finds a method by its path, "/package.Service/Method"; NULL when there is none. */
+const struct schema_method *schema_method_find(const struct schema *schema, struct slice path);
+
 /* The methods of all services, in order of declaration. */
 size_t schema_method_count(const struct schema *schema);
 const struct schema_method *schema_method_at(const struct schema *schema, size_t index);

@@ -150,6 +150,7 @@ struct schema {
     size_t method_count;
     struct schema_names message_types; /* messages by full name */
     struct schema_names enum_types;
+    struct schema_names method_paths; /* methods by path */
 };
 
 /* A hash of a name: its length and its ends, which tell the names of a message apart. */

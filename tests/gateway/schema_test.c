@@ -76,6 +76,19 @@ static void methods_carry_rules_and_comments(void **state) {
     }
 }
 
+static void methods_are_found_by_path(void **state) {
+    (void)state;
+    const struct schema *schema = fixture_schema();
+    assert_true(schema_method_count(schema) > 0);
+    for (size_t i = 0; i < schema_method_count(schema); i++) {
+        const struct schema_method *method = schema_method_at(schema, i);
+        assert_ptr_equal(schema_method_find(schema, method->path), method);
+        assert_null(schema_method_find(schema, slice_after(method->path, 1)));
+        assert_null(schema_method_find(schema, slice_first(method->path, method->path.size - 1)));
+    }
+    assert_null(schema_method_find(schema, SLICE_EMPTY));
+}
+
 /* Every prefix of a set is taken, or refused in one line; nothing is leaked or read beyond. */
 static void cut_sets_are_refused(void **state) {
     (void)state;
@@ -205,6 +218,7 @@ int main(void) {
         cmocka_unit_test(fields_are_found_by_name_and_number),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(methods_carry_rules_and_comments),
+        cmocka_unit_test(methods_are_found_by_path),
         cmocka_unit_test(cut_sets_are_refused),
         cmocka_unit_test(a_missing_type_is_named),
         cmocka_unit_test(features_of_an_edition_are_obeyed),
