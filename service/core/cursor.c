@@ -1,37 +1,29 @@
-/* A cursor is 21 bytes: format version, epoch and sequence big-endian, CRC-32C of these; as
- * base64url that is 28 characters, without padding. The version is 1, or for a cursor of some types
- * 64 and a bit for each: 1 trip, 2 profile, 4 preference, 8 booking. */
+/* A cursor is: format version, epoch (8 bytes, big endian), sequence as a varint, CRC-32C of these
+ * (4); as base64url without padding: 20 characters for a user of up to 16,383 changes. The version
+ * is 2, or for a cursor of some types 128 and a bit for each: 1 trip, 2 profile, 4 preference, 8
+ * booking. Cursors given out earlier, which devices may still hold, are of version 1, or 64 and the
+ * bits, with a sequence of 8 bytes, big endian. */
 #include "service/core/cursor.h"
 
 #include <assert.h>
 
 #include "base/sha256.h"
+#include "base/wire.h"
+#include "service/core/cursor_text.h"
 
 enum {
-    CURSOR_VERSION = 1,
-    CURSOR_SOME = 64,
+    CURSOR_VERSION = 2,
+    CURSOR_SOME = 128,
+    CURSOR_WIDE_VERSION = 1,
+    CURSOR_WIDE_SOME = 64,
     TYPES_MASK = DATA_TYPES_ALL >> DATA_TYPE_FIRST,
-    CURSOR_SUM_AT = 17,
-    CURSOR_SIZE = 21,
-    CURSOR_TEXT_SIZE = CURSOR_SIZE / 3 * 4,
+    CURSOR_HEAD_SIZE = 1 + 8,
+    CURSOR_WIDE_SIZE = CURSOR_HEAD_SIZE + 8,
+    CURSOR_SUM_SIZE = 4,
+    CURSOR_SIZE_MAX = CURSOR_HEAD_SIZE + WIRE_VARINT_MAX + CURSOR_SUM_SIZE,
 };
 
-_Static_assert(CURSOR_SIZE % 3 == 0, "no padding");
-_Static_assert((int)CURSOR_TEXT_SIZE < (int)CURSOR_TEXT_MAX, "the text fits");
-
-static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static void put_big_endian(uint8_t *at, uint64_t value, int size) {
-    for (int i = size; i-- > 0; value >>= 8)
-        at[i] = (uint8_t)value;
-}
-
-static uint64_t get_big_endian(const uint8_t *at, int size) {
-    uint64_t value = 0;
-    for (int i = 0; i < size; i++)
-        value = value << 8 | at[i];
-    return value;
-}
+_Static_assert((CURSOR_SIZE_MAX + 2) / 3 * 4 < (int)CURSOR_TEXT_MAX, "the text fits");
 
 static uint8_t version_of(data_type_set types) {
     assert((types & ~(data_type_set)DATA_TYPES_ALL) == 0);
@@ -40,62 +32,52 @@ static uint8_t version_of(data_type_set types) {
 }
 
 /* Reads the version; false when it is none of ours. */
-static bool version_read(uint8_t version, data_type_set *ret_types) {
-    unsigned types = version & TYPES_MASK;
-    bool is_some = (version & ~TYPES_MASK) == CURSOR_SOME && types != 0 && types != TYPES_MASK;
+static bool version_read(uint8_t version, bool *ret_is_wide, data_type_set *ret_types) {
+    unsigned types = version & TYPES_MASK, rest = version & ~(unsigned)TYPES_MASK;
+    bool is_some =
+        (rest == CURSOR_SOME || rest == CURSOR_WIDE_SOME) && types != 0 && types != TYPES_MASK;
+    *ret_is_wide = version == CURSOR_WIDE_VERSION || rest == CURSOR_WIDE_SOME;
     *ret_types = is_some ? types << DATA_TYPE_FIRST : 0;
-    return is_some || version == CURSOR_VERSION;
+    return is_some || version == CURSOR_VERSION || version == CURSOR_WIDE_VERSION;
 }
 
 size_t cursor_format(const struct cursor *cursor, char ret_text[CURSOR_TEXT_MAX]) {
     assert(cursor);
     assert(ret_text);
-    uint8_t bytes[CURSOR_SIZE] = {version_of(cursor->types)};
-    put_big_endian(bytes + 1, cursor->epoch, 8);
-    put_big_endian(bytes + 9, cursor->sequence, 8);
-    put_big_endian(bytes + CURSOR_SUM_AT, crc32c(0, slice_of(bytes, CURSOR_SUM_AT)), 4);
-    char *at = ret_text;
-    for (int i = 0; i < CURSOR_SIZE; i += 3) {
-        uint64_t group = get_big_endian(bytes + i, 3);
-        for (int shift = 18; shift >= 0; shift -= 6)
-            *at++ = ALPHABET[group >> shift & 63];
-    }
-    *at = '\0';
-    return CURSOR_TEXT_SIZE;
+    uint8_t bytes[CURSOR_SIZE_MAX] = {version_of(cursor->types)};
+    uint8_t *at = cursor_put_number(bytes + 1, cursor->epoch, 8);
+    at += wire_put_varint(at, cursor->sequence);
+    at = cursor_put_number(at, crc32c(0, slice_of(bytes, (size_t)(at - bytes))), CURSOR_SUM_SIZE);
+    return cursor_text_write(slice_of(bytes, (size_t)(at - bytes)), ret_text);
 }
 
-/* The value of a character of the alphabet, or -1. */
-static int character_value(uint8_t character) {
-    if (character >= 'A' && character <= 'Z')
-        return character - 'A';
-    if (character >= 'a' && character <= 'z')
-        return character - 'a' + 26;
-    if (character >= '0' && character <= '9')
-        return character - '0' + 52;
-    return character == '-' ? 62 : character == '_' ? 63 : -1;
+/* Reads the sequence, which fills the slice, written as we write it. */
+static bool sequence_read(struct slice bytes, uint64_t *ret_sequence) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    uint8_t again[WIRE_VARINT_MAX];
+    return wire_read_varint(&reader, ret_sequence) &&
+           slice_equal(bytes, slice_of(again, wire_put_varint(again, *ret_sequence)));
 }
 
 enum sync_status cursor_parse(struct slice text, struct cursor *ret_cursor) {
     assert(ret_cursor);
-    if (text.size != CURSOR_TEXT_SIZE)
+    uint8_t bytes[CURSOR_SIZE_MAX];
+    size_t size;
+    bool is_wide;
+    struct cursor cursor;
+    if (!cursor_text_read(text, CURSOR_SIZE_MAX, bytes, &size) ||
+        size <= CURSOR_HEAD_SIZE + CURSOR_SUM_SIZE ||
+        !version_read(bytes[0], &is_wide, &cursor.types))
         return SYNC_ERR_INVALID;
-    uint8_t bytes[CURSOR_SIZE];
-    for (size_t i = 0; i < CURSOR_TEXT_SIZE; i += 4) {
-        uint64_t group = 0;
-        for (size_t j = 0; j < 4; j++) {
-            int value = character_value(text.data[i + j]);
-            if (value < 0)
-                return SYNC_ERR_INVALID;
-            group = group << 6 | (uint64_t)value;
-        }
-        put_big_endian(bytes + i / 4 * 3, group, 3);
-    }
-    data_type_set types;
-    if (!version_read(bytes[0], &types) ||
-        get_big_endian(bytes + CURSOR_SUM_AT, 4) != crc32c(0, slice_of(bytes, CURSOR_SUM_AT)))
+    const uint8_t *at = bytes + 1, *sum = bytes + size - CURSOR_SUM_SIZE;
+    struct slice summed = slice_of(bytes, size - CURSOR_SUM_SIZE);
+    if (cursor_get_number(&sum, CURSOR_SUM_SIZE) != crc32c(0, summed))
         return SYNC_ERR_INVALID;
-    *ret_cursor = (struct cursor){.epoch = get_big_endian(bytes + 1, 8),
-                                  .sequence = get_big_endian(bytes + 9, 8),
-                                  .types = types};
+    cursor.epoch = cursor_get_number(&at, 8);
+    if (is_wide && summed.size == CURSOR_WIDE_SIZE)
+        cursor.sequence = cursor_get_number(&at, 8);
+    else if (is_wide || !sequence_read(slice_after(summed, CURSOR_HEAD_SIZE), &cursor.sequence))
+        return SYNC_ERR_INVALID;
+    *ret_cursor = cursor;
     return SYNC_OK;
 }

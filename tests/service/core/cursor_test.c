@@ -5,7 +5,9 @@
 
 #include <cmocka.h>
 
+#include "base/sha256.h"
 #include "service/core/cursor.h"
+#include "service/core/cursor_text.h"
 
 static void cursors_read_back(void **state) {
     (void)state;
@@ -27,6 +29,59 @@ static void cursors_read_back(void **state) {
         assert_int_equal(cursor.sequence, CURSORS[i].sequence);
         assert_int_equal(cursor.types, CURSORS[i].types);
     }
+}
+
+static void a_cursor_is_as_short_as_its_sequence(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t sequence;
+        size_t size;
+    } SIZES[] = {{0, 19}, {127, 19}, {128, 20}, {16383, 20}, {16384, 22}, {UINT64_MAX, 31}};
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++) {
+        char text[CURSOR_TEXT_MAX];
+        struct cursor cursor = {.epoch = UINT64_MAX, .sequence = SIZES[i].sequence};
+        assert_int_equal(cursor_format(&cursor, text), SIZES[i].size);
+    }
+}
+
+static void a_cursor_given_out_earlier_is_read(void **state) {
+    (void)state;
+    struct cursor cursor;
+    assert_int_equal(cursor_parse(SLICE("AQEjRWeJq83vAAAAAAAPQkAm2KN2"), &cursor), SYNC_OK);
+    assert_int_equal(cursor.epoch, 0x0123456789abcdef);
+    assert_int_equal(cursor.sequence, 1000000);
+    assert_int_equal(cursor.types, 0);
+    assert_int_equal(cursor_parse(SLICE("SAEjRWeJq83vAAAAAAAAAAcy9Z0l"), &cursor), SYNC_OK);
+    assert_int_equal(cursor.sequence, 7);
+    assert_int_equal(cursor.types, 1 << DATA_TYPE_BOOKING);
+}
+
+/* Base64url of the bytes and their CRC-32C. */
+static struct slice summed(struct slice bytes, char *text) {
+    uint8_t whole[64];
+    memcpy(whole, bytes.data, bytes.size);
+    cursor_put_number(whole + bytes.size, crc32c(0, bytes), 4);
+    return slice_of(text, cursor_text_write(slice_of(whole, bytes.size + 4), text));
+}
+
+static void what_is_summed_but_not_ours_is_refused(void **state) {
+    (void)state;
+    static const struct slice OTHERS[] = {
+        SLICE("\x02 epoch..\x81\x00"), /* longer than it has to be */
+        SLICE("\x02 epoch..\x81"),     /* cut */
+        SLICE("\x02 epoch..\x01\x01"), /* more behind it */
+        SLICE("\x02 epoch.."),         /* none */
+        SLICE("\x01 epoch..\x01"),     /* of the earlier form, as of this */
+        SLICE("\x80 epoch..\x01"),     /* of no types */
+        SLICE("\x8f epoch..\x01"),     /* of all */
+        SLICE("\x04 epoch..\x01"),     /* of no version */
+        SLICE("\x02 epoch..\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), /* too large */
+    };
+    char text[CURSOR_TEXT_MAX];
+    struct cursor cursor;
+    assert_int_equal(cursor_parse(summed(SLICE("\x02 epoch..\x01"), text), &cursor), SYNC_OK);
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
+        assert_int_equal(cursor_parse(summed(OTHERS[i], text), &cursor), SYNC_ERR_INVALID);
 }
 
 static void a_cursor_of_all_types_is_one_without(void **state) {
@@ -79,6 +134,9 @@ static void other_text_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cursors_read_back),
+        cmocka_unit_test(a_cursor_is_as_short_as_its_sequence),
+        cmocka_unit_test(a_cursor_given_out_earlier_is_read),
+        cmocka_unit_test(what_is_summed_but_not_ours_is_refused),
         cmocka_unit_test(a_cursor_of_all_types_is_one_without),
         cmocka_unit_test(a_cursor_covers_the_types_it_was_given_for),
         cmocka_unit_test(every_changed_character_is_refused),
