@@ -4,6 +4,8 @@
 
 #include "gateway/http_text.h"
 
+#include "base/hex.h"
+
 void grpc_prefix_put(uint8_t out[GRPC_PREFIX_SIZE], size_t message_size) {
     assert(message_size <= UINT32_MAX);
     out[0] = 0;
@@ -117,13 +119,6 @@ void grpc_message_encode(struct buffer *out, struct slice text) {
         buffer_append_byte(out, (uint8_t)digits[byte >> 4]);
         buffer_append_byte(out, (uint8_t)digits[byte & 15]);
     }
-}
-
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 32;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
 struct slice grpc_message_decode(struct slice encoded, struct arena *arena) {

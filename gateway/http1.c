@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/hex.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "gateway/http1_head.h"
@@ -165,13 +166,6 @@ static bool http1_feed_data(struct http1_parser *parser, struct slice *input,
         parser->state =
             parser->state == HTTP1_STATE_LENGTH ? HTTP1_STATE_END : HTTP1_STATE_CHUNK_DATA_CR;
     return true;
-}
-
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 32;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
 static bool http1_step_chunk_size(struct http1_parser *parser, uint8_t byte) {

@@ -382,6 +382,10 @@ bool json_read_any(struct json_decoder *decoder);
 bool json_text_field(struct json_decoder *decoder, const struct schema_field *field,
                      struct slice text);
 
+/* Appends what the text of a bytes field stands for: base64, or hexadecimal digits. */
+bool json_decode_bytes(struct json_decoder *decoder, const struct schema_field *field,
+                       struct slice text);
+
 /* Finishes a reading: what remains must be white space; frames are closed. */
 enum sync_status json_decoder_finish(struct json_decoder *decoder);
 

@@ -1,6 +1,7 @@
 /* Messages: objects as fields, lists, maps, and messages with a JSON form of their own. */
 #include <assert.h>
 
+#include "base/hex.h"
 #include "base/json_text.h"
 #include "gateway/json_decoder.h"
 
@@ -15,19 +16,28 @@ bool json_seen_init(struct json_decoder *decoder, struct json_seen *seen,
     return seen->bits || json_break_memory(decoder);
 }
 
+bool json_decode_bytes(struct json_decoder *decoder, const struct schema_field *field,
+                       struct slice text) {
+    if (field->hex)
+        return hex_decode(text, decoder->out) ||
+               json_fail(decoder, "INVALID_VALUE", "expected hexadecimal digits, two a byte");
+    return base64_decode_loose(text, decoder->out) ||
+           json_fail(decoder, "INVALID_VALUE", "expected base64 text");
+}
+
 static bool read_bytes(struct json_decoder *decoder, const struct schema_field *field,
                        bool always) {
     struct slice text;
     if (json_peek(decoder) != '"')
-        return json_fail_kind(decoder, "base64 text");
+        return json_fail_kind(decoder, field->hex ? "hexadecimal text" : "base64 text");
     if (!json_read_string(decoder, &text))
         return false;
     if (text.size == 0 && !always)
         return true;
     json_write_tag(decoder, field);
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
-    if (!base64_decode_loose(text, decoder->out))
-        return json_fail(decoder, "INVALID_VALUE", "expected base64 text");
+    if (!json_decode_bytes(decoder, field, text))
+        return false;
     wire_frame_close(&decoder->frames, decoder->out, frame);
     return true;
 }

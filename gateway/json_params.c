@@ -1,7 +1,6 @@
 /* Values from beside the JSON text: path, query and headers. */
 #include <assert.h>
 
-#include "base/json_text.h"
 #include "gateway/json_decoder.h"
 
 struct json_params json_params_below(const struct json_params *params,
@@ -58,8 +57,8 @@ bool json_text_field(struct json_decoder *decoder, const struct schema_field *fi
     struct wire_frame frame = wire_frame_open(&decoder->frames, decoder->out);
     if (field->type == SCHEMA_MESSAGE && !text_message(decoder, field, text))
         return false;
-    if (field->type == SCHEMA_BYTES && !base64_decode_loose(text, decoder->out))
-        return json_fail(decoder, "INVALID_VALUE", "expected base64 text");
+    if (field->type == SCHEMA_BYTES && !json_decode_bytes(decoder, field, text))
+        return false;
     wire_frame_close(&decoder->frames, decoder->out, frame);
     return true;
 }

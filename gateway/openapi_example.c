@@ -51,7 +51,7 @@ static void scalar_example(struct openapi_writer *writer, const struct schema_fi
         openapi_raw(writer, SLICE("\"text\""));
         break;
     case SCHEMA_BYTES:
-        openapi_raw(writer, SLICE("\"AAEC\""));
+        openapi_raw(writer, field->hex ? SLICE("\"000102\"") : SLICE("\"AAEC\""));
         break;
     case SCHEMA_INT64:
     case SCHEMA_UINT64:

@@ -161,7 +161,10 @@ static void scalar_members(struct openapi_writer *writer, const struct schema_fi
         break;
     case SCHEMA_BYTES:
         type_member(writer, "string", null);
-        openapi_member(writer, SLICE("contentEncoding"), SLICE("base64"));
+        if (field->hex)
+            openapi_member(writer, SLICE("pattern"), SLICE("^([0-9a-f]{2})*$"));
+        else
+            openapi_member(writer, SLICE("contentEncoding"), SLICE("base64"));
         break;
     default:
         type_member(writer, "integer", null);
@@ -272,6 +275,14 @@ static bool is_nullable(const struct schema_field *field) {
     return !field->required && !is_refused;
 }
 
+/* What is taken for a parameter that is not given. */
+static void default_member(struct openapi_writer *writer, const struct schema_field *field) {
+    if (field->type == SCHEMA_STRING || field->type == SCHEMA_ENUM || field->type == SCHEMA_BYTES)
+        openapi_member(writer, SLICE("default"), field->http_default);
+    else
+        openapi_raw_member(writer, SLICE("default"), field->http_default);
+}
+
 void openapi_field_schema(struct openapi_writer *writer, const struct schema_field *field,
                           enum openapi_use use) {
     bool null = use == OPENAPI_BODY && is_nullable(field);
@@ -280,6 +291,8 @@ void openapi_field_schema(struct openapi_writer *writer, const struct schema_fie
         list_members(writer, field, use, null);
     else
         value_members(writer, field, use, null);
+    if (use == OPENAPI_PARAMETER && field->http_default.size > 0)
+        default_member(writer, field);
     if (use != OPENAPI_PARAMETER) {
         openapi_description(writer, field->comment);
         if (field->output_only)

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/hex.h"
+
 /* A template being parsed. */
 struct template_parser {
     const uint8_t *next, *end;
@@ -116,13 +118,6 @@ enum sync_status route_template_parse(struct slice text, struct arena *arena,
     memcpy(made.variables, parser.variables, made.variable_count * sizeof *made.variables);
     *ret = made;
     return SYNC_OK;
-}
-
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
 static enum sync_status bad_encoding(struct sync_error *error, const char *what) {

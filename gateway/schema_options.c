@@ -59,6 +59,12 @@ static bool field_rule_read(struct schema_build *build, struct schema_field *fie
             if (!schema_constraint_read(build, part.bytes, &field->constraint))
                 return false;
             break;
+        case 10:
+            field->hex = part.bits != 0;
+            break;
+        case 11:
+            field->http_default = part.bytes;
+            break;
         default:
             break;
         }

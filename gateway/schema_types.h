@@ -97,10 +97,12 @@ struct schema_field {
     bool delimited;      /* declared a message, written as a group unless it is a map */
     bool output_only;
     bool event_id; /* the id of a streamed answer's event */
+    bool hex;      /* bytes that are hexadecimal digits in JSON */
     int enum_alias;
     int oneof;      /* index within the message, or -1; a proto3 optional has none */
     uint32_t index; /* within the message's fields */
     struct slice request_header, response_header;
+    struct slice http_default;                  /* of a parameter that is not given */
     const struct schema_constraint *constraint; /* NULL: none is told */
     struct slice type_name;                     /* ".package.Name" of messages and enums */
     const struct schema_message *message;       /* of messages, groups and maps (the entry) */

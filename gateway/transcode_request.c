@@ -216,6 +216,19 @@ static bool headers_add(struct request_builder *builder) {
     return true;
 }
 
+/* Fills in what the service is to be asked with by HTTP where nothing is said. */
+static bool defaults_add(struct request_builder *builder) {
+    if (slice_equal(builder->route->rule->body, SLICE("*")))
+        return true; /* the body has them, or not */
+    for (size_t i = 0; i < builder->message->field_count; i++) {
+        const struct schema_field *field = &builder->message->fields[i];
+        if (field->http_default.size > 0 && field != builder->body && !is_given(builder, field) &&
+            !param_add(builder, &field, 1, field->http_default))
+            return false;
+    }
+    return true;
+}
+
 static int param_order(const void *a, const void *b) {
     const struct json_param *x = a, *y = b;
     for (size_t i = 0; i < x->path_size && i < y->path_size; i++)
@@ -310,7 +323,8 @@ static bool message_build(struct request_builder *builder, const struct json_par
 
 static enum sync_status request_build(struct request_builder *builder) {
     struct json_decoder *decoder = builder->decoder;
-    if (!bindings_add(builder) || !query_add(builder) || !headers_add(builder))
+    if (!bindings_add(builder) || !query_add(builder) || !headers_add(builder) ||
+        !defaults_add(builder))
         return builder->status ? builder->status : json_decoder_status(decoder);
     if (builder->count > 0)
         qsort(builder->params, builder->count, sizeof *builder->params, param_order);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/hex.h"
 #include "base/json_text.h"
 
 enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
@@ -102,9 +103,13 @@ static void encode_float(struct wire_encoder *encoder, uint32_t bits) {
         wire_encode_double(encoder, (double)value);
 }
 
-static bool encode_bytes(struct wire_encoder *encoder, struct slice bytes) {
+static bool encode_bytes(struct wire_encoder *encoder, const struct schema_field *field,
+                         struct slice bytes) {
     wire_encode_byte(encoder, '"');
-    base64_append(encoder->out, bytes);
+    if (field->hex)
+        hex_append(encoder->out, bytes);
+    else
+        base64_append(encoder->out, bytes);
     wire_encode_byte(encoder, '"');
     return true;
 }
@@ -153,7 +158,7 @@ bool wire_encode_scalar(struct wire_encoder *encoder, const struct schema_field 
             return wire_encode_fail(encoder, "JSON_VALUE", "json: the string is not UTF-8");
         return wire_encode_string(encoder, value->bytes);
     case SCHEMA_BYTES:
-        return encode_bytes(encoder, value->bytes);
+        return encode_bytes(encoder, field, value->bytes);
     case SCHEMA_ENUM:
         return encode_enum(encoder, field, (int32_t)value->bits);
     case SCHEMA_BOOL:

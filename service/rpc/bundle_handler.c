@@ -15,6 +15,7 @@ enum {
     PAGE_BYTES_MAX = BUNDLE_BYTES_MAX - (1 << 20), /* leaves room for the rest of the answer */
     JSON_BYTES_MAX = 8 * CHANGE_DATA_MAX,
     ETAG_HASH_SIZE = 16,
+    VIEW_FULL = TRAVELSENSE__SYNC__V1__BUNDLE_VIEW__BUNDLE_VIEW_FULL,
 };
 
 /* A GetBundle on its way; lives in the call's arena. */
@@ -23,6 +24,7 @@ struct bundle_get {
     const PB(GetBundleRequest) *request;
     struct bundle_params params;
     size_t page_size; /* 0: by bytes alone */
+    bool is_full;     /* the view */
     struct page_binding binding;
     bool goes_on; /* from `position` */
     struct bundle_position position;
@@ -132,34 +134,43 @@ static char *answer_etag(const struct bundle_get *get, const struct bundle_posit
     return arena_format(arena, "\"%s\"", text);
 }
 
-/* Everything of the answer but the records. */
+/* What the full view has beside the records and where they lead. */
+static enum sync_status answer_about(const struct bundle_get *get,
+                                     const struct bundle_position *position,
+                                     PB(GetBundleResponse) *response) {
+    struct arena *arena = rpc_call_arena(get->call);
+    response->bundle_id = arena_copy_text(arena, position->bundle_id);
+    response->compressed = get->params.compress;
+    response->expires_at = message_time(arena, position->expires_us);
+    response->etag = answer_etag(get, position, arena);
+    bool is_whole =
+        response->bundle_id && response->expires_at && response->etag &&
+        message_types(arena, get->params.types, &response->data_types, &response->n_data_types);
+    return is_whole ? SYNC_OK : SYNC_ERR_NO_MEMORY;
+}
+
+/* Where the records lead. */
 static enum sync_status answer_frame(const struct bundle_get *get,
                                      const struct bundle_position *position, bool has_more,
                                      PB(GetBundleResponse) *response) {
     struct arena *arena = rpc_call_arena(get->call);
-    char *checksum = arena_alloc(arena, 2 * CHECKSUM_SIZE + 1);
-    if (!checksum ||
-        !message_types(arena, get->params.types, &response->data_types, &response->n_data_types))
+    uint8_t *checksum = arena_alloc(arena, CHECKSUM_SIZE);
+    if (!checksum)
         return SYNC_ERR_NO_MEMORY;
-    checksum_format(position->checksum, checksum);
-    response->checksum = checksum;
-    response->bundle_id = arena_copy_text(arena, position->bundle_id);
+    checksum_write(position->checksum, checksum);
+    response->checksum = message_bytes(slice_of(checksum, CHECKSUM_SIZE));
     response->cursor = message_cursor_of(rpc_call_service(get->call), arena, position->sequence,
                                          get->params.types);
     if (!get->params.has_cursor)
         response->next_since = message_time(arena, position->next_since_us);
-    response->compressed = get->params.compress;
-    response->expires_at = message_time(arena, position->expires_us);
-    response->etag = answer_etag(get, position, arena);
     if (has_more) {
         struct slice bytes;
         if (!bundle_position_pack(position, arena, &bytes))
             return SYNC_ERR_NO_MEMORY;
         response->next_page_token = page_token_format(arena, &get->binding, bytes);
     }
-    bool is_whole = response->bundle_id && response->cursor &&
-                    (response->next_since || get->params.has_cursor) && response->expires_at &&
-                    response->etag && response->next_page_token;
+    bool is_whole = response->cursor && (response->next_since || get->params.has_cursor) &&
+                    response->next_page_token;
     return is_whole ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
@@ -171,6 +182,8 @@ static enum sync_status get_find_bundle(struct bundle_get *get, struct bundle_so
         bundle_params_bundle(&get->params, source, service, rpc_call_received_us(get->call), arena);
     if (get->bundle.id.size == 0)
         return SYNC_ERR_NO_MEMORY;
+    if (!get->is_full)
+        return SYNC_OK; /* nobody is told its id */
     struct bundle stored;
     enum sync_status status =
         bundle_load(service, get->bundle.id, source->want.user, arena, NULL, &stored);
@@ -198,6 +211,8 @@ static void get_answer(struct bundle_get *get, struct bundle_source *source) {
         status = answer_records(source, page, &response);
         if (status == SYNC_OK)
             status = answer_frame(get, &position, page.has_more, &response);
+        if (status == SYNC_OK && get->is_full)
+            status = answer_about(get, &position, &response);
     }
     if (status != SYNC_OK) {
         call_fail_status(call, status);
@@ -208,6 +223,8 @@ static void get_answer(struct bundle_get *get, struct bundle_source *source) {
         metric_add(metrics->bundle_records, (double)response.n_records);
         metric_add(metrics->bundle_bytes, response.size);
     }
+    if (!get->is_full)
+        response.size = 0;
     sync_service_get_bundle_reply(call, &response);
 }
 
@@ -243,10 +260,11 @@ static void get_bound(struct rpc_call *call, const struct device *device, void *
 static void get_take_token(struct bundle_get *get, struct violations *violations) {
     struct arena *arena = rpc_call_arena(get->call);
     const PB(GetBundleRequest) *request = get->request;
-    const char *parameters = arena_format(
-        arena, "%x|%d|%d|%.*s|%s|%lld", get->params.types, get->params.compress,
-        get->params.sync_type, (int)get->params.device.size, (const char *)get->params.device.data,
-        request->cursor, (long long)(get->params.has_since ? get->params.since_us : -1));
+    const char *parameters =
+        arena_format(arena, "%x|%d|%d|%d|%.*s|%s|%lld", get->params.types, get->params.compress,
+                     get->params.sync_type, get->is_full, (int)get->params.device.size,
+                     (const char *)get->params.device.data, request->cursor,
+                     (long long)(get->params.has_since ? get->params.since_us : -1));
     if (!parameters) {
         violations->no_memory = true;
         return;
@@ -280,6 +298,10 @@ static bool get_check(struct bundle_get *get) {
         .sync_type = (int)request->sync_type,
     };
     bundle_params_check(&fields, get->call, &violations, &get->params);
+    if ((int)request->view < 0 || (int)request->view > VIEW_FULL)
+        violations_add(&violations, "view", "INVALID_VALUE", "must be basic or full");
+    get->is_full =
+        (int)request->view == VIEW_FULL || (request->view == 0 && !get->params.has_cursor);
     get->page_size =
         violations_check_page_size(&violations, request->page_size, 0, BUNDLE_PAGE_SIZE_MAX);
     get_take_token(get, &violations);

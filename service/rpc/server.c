@@ -16,6 +16,7 @@ enum {
     CONNECTION_STREAMS_MAX = 1000, /* concurrent */
     METADATA_MAX = 16 << 10,     /* of a request; the gateway holds its own clients to half of it */
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
+    STREAM_WINDOW = 4 << 20,     /* what a peer may send of a message before it is read */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
     ANSWERS_BYTES_MAX = 512 << 20, /* large answers that clients have yet to take */
@@ -43,6 +44,9 @@ static grpc_server *library_server(size_t messages_bytes_max) {
         {GRPC_ARG_INTEGER, GRPC_ARG_MAX_METADATA_SIZE, {.integer = METADATA_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, {.integer = FRAME_MAX}},
         {GRPC_ARG_INTEGER, GRPC_ARG_ENABLE_CHANNELZ, {.integer = 0}},
+        /* a window of its own choosing costs a PING, 17 bytes, with each answer */
+        {GRPC_ARG_INTEGER, GRPC_ARG_HTTP2_BDP_PROBE, {.integer = 0}},
+        {GRPC_ARG_INTEGER, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, {.integer = STREAM_WINDOW}},
         {GRPC_ARG_INTEGER,
          GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
          {.integer = ALGORITHMS_IDENTITY}},

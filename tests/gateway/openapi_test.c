@@ -48,6 +48,9 @@ static void the_sample_is_described(void **state) {
         "\"image/png\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}",
         "\"$ref\":\"#/components/schemas/sample.v1.Item\"",
         "\"bearerFormat\":\"JWT\"",
+        "],\"default\":\"red\"}",
+        "\"default\":7}",
+        "\"pattern\":\"^([0-9a-f]{2})*$\"",
         NULL,
     };
     struct buffer document;

@@ -115,6 +115,19 @@ static void path_query_and_headers_fill_fields(void **state) {
     expect_request("GET", "/v1/items/x", "ignored {", "{\"id\":\"x\",\"trace\":\"t\"}");
 }
 
+static void what_is_not_given_has_the_default_of_http(void **state) {
+    (void)state;
+    expect_request("GET", "/v1/digests?sum=00fF", NULL,
+                   "{\"sum\":\"00ff\",\"color\":\"red\",\"count\":7}");
+    expect_request("GET", "/v1/digests?color=deep-blue&count=0", NULL, "{\"color\":\"deep-blue\"}");
+    expect_request("POST", "/v1/digests", "{\"sum\":\"0A\",\"parts\":[\"\",\"0b\"]}",
+                   "{\"sum\":\"0a\",\"parts\":[\"\",\"0b\"]}");
+    expect_request_refused("GET", "/v1/digests?sum=0", NULL, "sum", "hexadecimal digits");
+    expect_request_refused("POST", "/v1/digests", "{\"parts\":[\"AAEC\",\"+/8=\"]}", "parts[1]",
+                           "hexadecimal digits");
+    expect_request_refused("POST", "/v1/digests", "{\"sum\":5}", "sum", "hexadecimal text");
+}
+
 static void wrong_parameters_are_named(void **state) {
     static const struct {
         const char *address, *path, *part;
@@ -362,6 +375,7 @@ static void no_allocation_is_taken_for_granted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(path_query_and_headers_fill_fields),
+        cmocka_unit_test(what_is_not_given_has_the_default_of_http),
         cmocka_unit_test(wrong_parameters_are_named),
         cmocka_unit_test(the_body_fills_the_message_or_a_field),
         cmocka_unit_test(a_patch_names_what_its_body_names),

@@ -25,6 +25,12 @@ static void scalars_are_read_by_their_types(void **state) {
     expect_json("Everything", "8001 ffffffffffffffffff01", "{\"color\":\"negative\"}");
 }
 
+static void bytes_are_digits_where_the_schema_says_so(void **state) {
+    (void)state;
+    expect_json("Digest", "0a 03 00ab7f", "{\"sum\":\"00ab7f\"}");
+    expect_json("Digest", "12 00 12 01 ff", "{\"parts\":[\"\",\"ff\"]}");
+}
+
 static void default_values_are_left_out_but_where_presence_counts(void **state) {
     (void)state;
     expect_json("Everything", "08 00 72 00 6800 61 0000000000000000 8001 00", "{}");
@@ -298,6 +304,7 @@ static void no_allocation_is_taken_for_granted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars_are_read_by_their_types),
+        cmocka_unit_test(bytes_are_digits_where_the_schema_says_so),
         cmocka_unit_test(default_values_are_left_out_but_where_presence_counts),
         cmocka_unit_test(of_a_singular_field_the_last_counts),
         cmocka_unit_test(split_messages_are_merged),

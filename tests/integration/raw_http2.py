@@ -18,7 +18,8 @@ INITIAL_WINDOW_SETTING, WINDOW_DEFAULT, WINDOW_MAX = 4, 65535, (1 << 31) - 1
 FRAME_BYTES = 16384
 
 
-def _frame(kind, flags, stream, payload=b""):
+def frame(kind, flags, stream, payload=b""):
+    """An HTTP/2 frame."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
         ">I", stream) + payload
 
@@ -58,7 +59,7 @@ class RawClient:
         self.windows = {0: WINDOW_DEFAULT}
         self.initial, self.next_stream, self.input = WINDOW_DEFAULT, 1, b""
         self.ended, self.closed = {}, False  # by stream: its last block of headers, compressed
-        self.send(PREFACE + _frame(SETTINGS, 0, 0))
+        self.send(PREFACE + frame(SETTINGS, 0, 0))
 
     def close(self):
         self.socket.close()
@@ -71,8 +72,8 @@ class RawClient:
 
     def widen(self):
         """Lets the service send as much as it has, whether it is read or not."""
-        self.send(_frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SETTING, WINDOW_MAX)) +
-                  _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - WINDOW_DEFAULT)))
+        self.send(frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SETTING, WINDOW_MAX)) +
+                  frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - WINDOW_DEFAULT)))
 
     def has_ended(self, stream):
         """Whether the service has ended the call, or the connection."""
@@ -93,17 +94,17 @@ class RawClient:
         block = b"".join(_literal(*field) for field in fields)
         kind, flags = HEADERS, END_STREAM if end else 0
         while len(block) > FRAME_BYTES:
-            self.send(_frame(kind, flags, stream, block[:FRAME_BYTES]))
+            self.send(frame(kind, flags, stream, block[:FRAME_BYTES]))
             kind, flags, block = CONTINUATION, 0, block[FRAME_BYTES:]
-        self.send(_frame(kind, flags | END_HEADERS, stream, block))
+        self.send(frame(kind, flags | END_HEADERS, stream, block))
 
     def end(self, stream):
         """Ends the request."""
-        self.send(_frame(DATA, END_STREAM, stream))
+        self.send(frame(DATA, END_STREAM, stream))
 
     def reset(self, stream, code):
         """Ends the stream in the middle of whatever it is in."""
-        self.send(_frame(RESET, 0, stream, struct.pack(">I", code)))
+        self.send(frame(RESET, 0, stream, struct.pack(">I", code)))
 
     def begin_message(self, stream, size):
         """Announces a message of that size; its bytes are `push`'s."""
@@ -119,7 +120,7 @@ class RawClient:
                 if not self.take(seconds):
                     break
                 continue
-            self.send(_frame(DATA, 0, stream, data[sent:sent + size]))
+            self.send(frame(DATA, 0, stream, data[sent:sent + size]))
             self.windows[0] -= size
             self.windows[stream] -= size
             sent += size
@@ -156,9 +157,9 @@ class RawClient:
                     for other in self.windows:
                         self.windows[other] += value - self.initial if other else 0
                     self.initial = value
-            self.send(_frame(SETTINGS, ACK, 0))
+            self.send(frame(SETTINGS, ACK, 0))
         elif kind == PING and not flags & ACK:
-            self.send(_frame(PING, ACK, 0, payload))
+            self.send(frame(PING, ACK, 0, payload))
         elif kind == RESET or kind == HEADERS and flags & 1:
             self.ended[stream] = payload if kind == HEADERS else self.ended.get(stream, b"")
         elif kind == GOAWAY:
@@ -188,12 +189,12 @@ class RefusingService:
     @staticmethod
     def _serve(client):
         with client, client.makefile("rb") as stream:
-            client.sendall(_frame(SETTINGS, 0, 0))
+            client.sendall(frame(SETTINGS, 0, 0))
             stream.read(len(PREFACE))
             while head := stream.read(FRAME_HEAD):
                 stream.read(int.from_bytes(head[:3], "big"))
                 if head[3] == HEADERS:
-                    client.sendall(_frame(RESET, 0, int.from_bytes(head[5:], "big"),
+                    client.sendall(frame(RESET, 0, int.from_bytes(head[5:], "big"),
                                           struct.pack(">I", REFUSED_STREAM)))
                 elif head[3] == SETTINGS and not head[4] & ACK:
-                    client.sendall(_frame(SETTINGS, ACK, 0))
+                    client.sendall(frame(SETTINGS, ACK, 0))

@@ -23,8 +23,8 @@ SYNC = "travelsense.sync.v1.SyncService/Sync"
 WAIT_SECONDS = 60
 # A talk whose connection has stalled cannot end by itself.
 CLOSE_SECONDS = 10
-CURSOR_BYTES = 21
-PLAIN, PLAIN_OF_SOME_TYPES = 1, range(65, 79)
+PLAIN, PLAIN_OF_SOME_TYPES = 2, range(129, 143)
+SEQUENCE_AT, SUM_BYTES = 9, 4
 
 
 def now():
@@ -37,8 +37,9 @@ def sequence_of(cursor):
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     if raw[0] != PLAIN and raw[0] not in PLAIN_OF_SOME_TYPES:
         return None
-    assert len(raw) == CURSOR_BYTES, "a plain cursor of %d bytes" % len(raw)
-    return int.from_bytes(raw[9:17], "big")
+    digits = raw[SEQUENCE_AT:-SUM_BYTES]  # a varint
+    assert [byte >> 7 for byte in digits] == [1] * (len(digits) - 1) + [0], raw
+    return sum((byte & 127) << 7 * place for place, byte in enumerate(digits))
 
 
 def checksum_text(encoded):
