@@ -9,6 +9,7 @@ void upstream_request_init(struct upstream_call *call) {
     if (!call->queue.data)
         buffer_init(&call->queue, GRPC_MESSAGE_MAX);
     call->sent = 0;
+    call->deferred = false;
     call->request_sent = false;
     call->any_taken = false;
 }
@@ -23,10 +24,25 @@ static struct slice upstream_request_rest(const struct upstream_call *call) {
     return slice_after(call->streamed ? buffer_slice(&call->queue) : call->request, call->sent);
 }
 
-struct slice upstream_request_ready(struct http2_client_stream *stream, bool *ret_last) {
-    const struct upstream_call *call = upstream_call_of(stream);
-    *ret_last = !call->streamed || call->request_ended;
-    return upstream_request_rest(call);
+ssize_t upstream_request_read(nghttp2_session *http2, int32_t stream_id, uint8_t *out, size_t size,
+                              uint32_t *flags, nghttp2_data_source *source, void *context) {
+    (void)out;
+    (void)source;
+    (void)context;
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
+    if (!call)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    size_t left = upstream_request_rest(call).size;
+    bool more = call->streamed && !call->request_ended;
+    if (left == 0 && more) {
+        call->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    size_t taken = left < size ? left : size;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (taken == left && !more)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)taken;
 }
 
 /* Counts bytes of the queue as sent. May end the call. */
@@ -44,16 +60,27 @@ static void upstream_queue_take(struct upstream_call *call, size_t size) {
         call->events->taken(call, size);
 }
 
-void upstream_request_taken(struct http2_client_stream *stream, size_t size, bool last) {
-    struct upstream_call *call = upstream_call_of(stream);
+int upstream_request_send(nghttp2_session *http2, nghttp2_frame *frame, const uint8_t *frame_head,
+                          size_t size, nghttp2_data_source *source, void *context) {
+    (void)source;
+    struct upstream_session *session = context;
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
+    assert(call && frame->data.padlen == 0);
+    /* Straight from the call's bytes. */
+    buffer_append(&session->out, slice_of(frame_head, 9));
+    buffer_append(&session->out, slice_first(upstream_request_rest(call), size));
     call->sent += size;
-    call->request_sent |= last;
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+        call->request_sent = true;
     if (call->streamed && size > 0)
         upstream_queue_take(call, size);
+    return session->out.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static void upstream_request_resume(struct upstream_call *call) {
-    http2_stream_resume(&call->stream);
+    if (call->deferred)
+        nghttp2_session_resume_data(call->session->http2, call->stream_id);
+    call->deferred = false;
     upstream_session_wake(call->session);
 }
 

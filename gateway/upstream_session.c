@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <nghttp2/nghttp2.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "gateway/upstream_stream.h"
 
 enum {
+    UPSTREAM_STREAM_WINDOW = 1 << 20, /* what a slow client makes us hold */
+    UPSTREAM_CONNECTION_WINDOW = 64 << 20,
     UPSTREAM_OUT_MAX = 64 << 20,
     UPSTREAM_OUT_FILL = 512 << 10, /* frames are made until so much waits for the socket */
     UPSTREAM_OUT_KEEP = 1 << 20,
@@ -32,7 +35,8 @@ uint64_t upstream_session_heard_us(const struct upstream_session *session) {
 }
 
 bool upstream_session_is_full(const struct upstream_session *session) {
-    return session->load >= http2_client_streams_max(session->http2);
+    return session->load >= nghttp2_session_get_remote_settings(
+                                session->http2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 static void upstream_session_enter(struct upstream_session *session, enum upstream_state state) {
@@ -45,7 +49,7 @@ static void upstream_session_enter(struct upstream_session *session, enum upstre
 static void upstream_session_free(struct loop_task *task) {
     struct upstream_session *session =
         (struct upstream_session *)((char *)task - offsetof(struct upstream_session, grave));
-    http2_client_close(session->http2);
+    nghttp2_session_del(session->http2);
     buffer_done(&session->out);
     memory_free(session);
 }
@@ -72,7 +76,16 @@ void upstream_session_close(struct upstream_session *session) {
 
 /* Makes frames until enough waits for the socket; false when the session is broken. */
 static bool upstream_session_fill(struct upstream_session *session) {
-    return http2_client_fill(session->http2, session->out_sent + UPSTREAM_OUT_FILL);
+    while (session->out.size - session->out_sent < UPSTREAM_OUT_FILL) {
+        const uint8_t *frames;
+        ssize_t size = nghttp2_session_mem_send(session->http2, &frames);
+        if (size < 0)
+            return false;
+        if (size == 0)
+            break;
+        buffer_append(&session->out, slice_of(frames, (size_t)size));
+    }
+    return !session->out.failed;
 }
 
 /* Writes what waits; false when the connection is broken. */
@@ -92,7 +105,10 @@ static bool upstream_session_write(struct upstream_session *session) {
 }
 
 static bool upstream_session_is_over(const struct upstream_session *session) {
-    return session->state == UPSTREAM_DRAINING && session->load == 0;
+    if (session->state == UPSTREAM_DRAINING && session->load == 0)
+        return true;
+    return !nghttp2_session_want_read(session->http2) &&
+           !nghttp2_session_want_write(session->http2);
 }
 
 static void upstream_session_flush(struct loop_task *task) {
@@ -154,12 +170,8 @@ static bool upstream_session_take(struct upstream_session *session) {
     upstream_session_wake(session); /* the handshake may be over, and let go what waits */
     if (got == TRANSPORT_AGAIN && upstream_session_agreed(session))
         return false;
-    if (got <= 0 || !upstream_session_agreed(session)) {
-        upstream_session_close(session);
-        return false;
-    }
-    if (!http2_client_receive(session->http2, slice_of(session->scratch, (size_t)got))) {
-        (void)upstream_session_write(session); /* the service may learn why */
+    if (got <= 0 || !upstream_session_agreed(session) ||
+        nghttp2_session_mem_recv(session->http2, session->scratch, (size_t)got) < 0) {
         upstream_session_close(session);
         return false;
     }
@@ -191,6 +203,31 @@ void upstream_session_drain(struct upstream_session *session) {
         return;
     upstream_session_enter(session, UPSTREAM_DRAINING);
     upstream_session_wake(session);
+}
+
+static enum sync_status upstream_session_setup(struct upstream_session *session) {
+    nghttp2_option *option = NULL;
+    if (nghttp2_option_new(&option) != 0)
+        return SYNC_ERR_NO_MEMORY;
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    /* Until the service's SETTINGS come, calls wait here: they are then surely not processed when
+     * the service never speaks. */
+    nghttp2_option_set_peer_max_concurrent_streams(option, 0);
+    int rc =
+        nghttp2_session_client_new2(&session->http2, upstream_stream_callbacks(), session, option);
+    nghttp2_option_del(option);
+    if (rc != 0)
+        return SYNC_ERR_NO_MEMORY;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UPSTREAM_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 20},
+    };
+    rc = nghttp2_submit_settings(session->http2, NGHTTP2_FLAG_NONE, settings, 3);
+    if (rc == 0)
+        rc = nghttp2_session_set_local_window_size(session->http2, NGHTTP2_FLAG_NONE, 0,
+                                                   UPSTREAM_CONNECTION_WINDOW);
+    return rc == 0 ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
 /* A socket whose connect has begun, or -1. */
@@ -242,8 +279,8 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
     session->grave.run = upstream_session_free;
     buffer_init(&session->out, UPSTREAM_OUT_MAX);
     session->authority = endpoint->authority;
-    session->http2 = http2_client_open(&upstream_stream_events, session, &session->out);
-    if (session->http2)
+    status = upstream_session_setup(session);
+    if (status == SYNC_OK)
         status = loop_source_add(loop, &session->source, EPOLLIN | EPOLLOUT);
     if (status != SYNC_OK)
         goto failed;
@@ -261,8 +298,7 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
 
 failed:
     if (session) {
-        http2_client_close(session->http2);
-        buffer_done(&session->out);
+        nghttp2_session_del(session->http2);
         memory_free(session);
     }
     close(fd);

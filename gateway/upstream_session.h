@@ -9,7 +9,6 @@
 #include "base/bytes.h"
 #include "gateway/address.h"
 #include "gateway/grpc_message.h"
-#include "gateway/http2_client.h"
 #include "gateway/keepalive.h"
 #include "gateway/loop.h"
 #include "gateway/transcode.h"
@@ -92,9 +91,10 @@ struct upstream_call {
     /* the session's own */
     struct upstream_session *session; /* NULL when the call is not active */
     struct upstream_call *next, **link;
-    struct http2_client_stream stream;
+    int32_t stream_id;
     size_t sent;         /* of `request` or `queue` */
     struct buffer queue; /* of a streamed request */
+    bool deferred;       /* nothing to send: resumed when there is */
     bool request_ended;  /* nothing more comes from the owner */
     bool request_sent;   /* the service was told so */
     bool any_taken;      /* some of the queue is gone */

@@ -1,6 +1,7 @@
 #include "gateway/upstream_stream.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 #include "base/json_text.h"
 #include "base/limits.h"
@@ -52,7 +53,6 @@ static bool upstream_call_is_grpc(const struct upstream_call *call) {
 }
 
 void upstream_stream_end(struct upstream_call *call, struct slice message, bool unprocessed) {
-    http2_stream_reset(&call->stream, NGHTTP2_CANCEL);
     call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
                                             .message = message,
                                             .unprocessed = unprocessed,
@@ -60,19 +60,27 @@ void upstream_stream_end(struct upstream_call *call, struct slice message, bool 
     upstream_call_finish(call);
 }
 
-/* How the service is told of metadata. What no other call has would only push out of the table of
- * HPACK what all have; a token has no business there. */
-static enum hpack_form upstream_metadata_form(struct slice name) {
-    if (slice_equal(name, SLICE("authorization")))
-        return HPACK_SECRET;
-    bool constant =
-        slice_equal(name, SLICE("user-agent")) || slice_equal(name, SLICE("accept-language"));
-    return constant ? HPACK_CONSTANT : HPACK_VARYING;
+static nghttp2_nv nv_of(struct slice name, struct slice value) {
+    return (nghttp2_nv){(uint8_t *)name.data, (uint8_t *)value.data, name.size, value.size,
+                        NGHTTP2_NV_FLAG_NONE};
 }
 
-/* A field that many calls have. */
-static struct http2_client_field constant_of(struct slice name, struct slice value) {
-    return (struct http2_client_field){name, value, HPACK_CONSTANT};
+/* A text that is there for as long as the program. */
+static nghttp2_nv nv_of_fixed(struct slice name, struct slice value) {
+    nghttp2_nv nv = nv_of(name, value);
+    nv.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    return nv;
+}
+
+/* A value that few calls have would only push out of the table of HPACK what all have; a token has
+ * no business there. */
+static nghttp2_nv nv_of_metadata(const struct transcode_header *header) {
+    nghttp2_nv nv = nv_of(header->name, header->value);
+    if (slice_equal(header->name, SLICE("x-request-id")) ||
+        slice_equal(header->name, SLICE("traceparent")) ||
+        slice_equal(header->name, SLICE("authorization")))
+        nv.flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    return nv;
 }
 
 enum sync_status upstream_session_start(struct upstream_session *session,
@@ -80,32 +88,31 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     assert(session->state <= UPSTREAM_UP && !call->session);
     assert(call->metadata_count <= HTTP_HEADERS_COUNT_MAX);
     char timeout[GRPC_TIMEOUT_TEXT_MAX];
-    struct http2_client_field fields[UPSTREAM_METADATA_FIXED + HTTP_HEADERS_COUNT_MAX];
+    nghttp2_nv headers[UPSTREAM_METADATA_FIXED + HTTP_HEADERS_COUNT_MAX];
     size_t count = 0;
-    fields[count++] = constant_of(SLICE(":method"), SLICE("POST"));
-    fields[count++] =
-        constant_of(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
-    fields[count++] = constant_of(SLICE(":path"), call->path);
-    fields[count++] = constant_of(SLICE(":authority"), session->authority);
-    fields[count++] = constant_of(SLICE("te"), SLICE("trailers"));
-    fields[count++] =
-        constant_of(SLICE("content-type"),
-                    call->content_type.size ? call->content_type : SLICE("application/grpc"));
+    headers[count++] = nv_of_fixed(SLICE(":method"), SLICE("POST"));
+    headers[count++] =
+        nv_of_fixed(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
+    headers[count++] = nv_of(SLICE(":path"), call->path);
+    headers[count++] = nv_of(SLICE(":authority"), session->authority);
+    headers[count++] = nv_of_fixed(SLICE("te"), SLICE("trailers"));
+    headers[count++] =
+        nv_of(SLICE("content-type"),
+              call->content_type.size ? call->content_type : SLICE("application/grpc"));
     if (call->timeout_us > 0) {
         grpc_timeout_format(call->timeout_us, timeout);
-        fields[count++] = constant_of(SLICE("grpc-timeout"), slice_text(timeout));
+        headers[count++] = nv_of(SLICE("grpc-timeout"), slice_text(timeout));
     }
     /* Trailers are small; details that are not may come as a message before them. */
     if (call->takes_details)
-        fields[count++] = constant_of(SLICE("accept-status-details"), SLICE("message"));
-    for (size_t i = 0; i < call->metadata_count; i++) {
-        const struct transcode_header *entry = &call->metadata[i];
-        fields[count++] = (struct http2_client_field){entry->name, entry->value,
-                                                      upstream_metadata_form(entry->name)};
-    }
-    enum sync_status status = http2_stream_open(session->http2, &call->stream, fields, count);
-    if (status != SYNC_OK)
-        return status;
+        headers[count++] = nv_of(SLICE("accept-status-details"), SLICE("message"));
+    for (size_t i = 0; i < call->metadata_count; i++)
+        headers[count++] = nv_of_metadata(&call->metadata[i]);
+    nghttp2_data_provider provider = {.read_callback = upstream_request_read};
+    int32_t id = nghttp2_submit_request(session->http2, NULL, headers, count, &provider, call);
+    if (id < 0)
+        return id == NGHTTP2_ERR_NOMEM ? SYNC_ERR_NO_MEMORY : SYNC_ERR_UNAVAILABLE;
+    call->stream_id = id;
     upstream_request_init(call);
     call->held_back = false;
     call->unconsumed = 0;
@@ -125,7 +132,8 @@ void upstream_call_cancel(struct upstream_call *call) {
     upstream_request_done(call, false);
     if (!session)
         return;
-    http2_stream_reset(&call->stream, NGHTTP2_CANCEL);
+    nghttp2_session_set_stream_user_data(session->http2, call->stream_id, NULL);
+    nghttp2_submit_rst_stream(session->http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
     upstream_call_detach(call);
     (void)upstream_call_ended(call, NULL);
     upstream_session_wake(session);
@@ -134,7 +142,7 @@ void upstream_call_cancel(struct upstream_call *call) {
 void upstream_call_consume(struct upstream_call *call, size_t size) {
     if (!call->session || size == 0)
         return;
-    http2_stream_consume(&call->stream, size);
+    nghttp2_session_consume_stream(call->session->http2, call->stream_id, size);
     upstream_session_wake(call->session);
 }
 
@@ -142,7 +150,7 @@ void upstream_call_hold(struct upstream_call *call, bool hold) {
     call->held_back = hold;
     if (hold || !call->session || call->unconsumed == 0)
         return;
-    http2_stream_consume(&call->stream, call->unconsumed);
+    nghttp2_session_consume_stream(call->session->http2, call->stream_id, call->unconsumed);
     call->unconsumed = 0;
     upstream_session_wake(call->session);
 }
@@ -169,6 +177,16 @@ static struct slice upstream_decode_details(struct upstream_call *call, struct s
     return copy;
 }
 
+static int upstream_on_begin_headers(nghttp2_session *http2, const nghttp2_frame *frame,
+                                     void *context) {
+    (void)http2;
+    (void)frame;
+    struct upstream_session *session = context;
+    session->fields.count = session->fields.used = 0;
+    session->fields.overflow = false;
+    return 0;
+}
+
 /* Keeps a field of a raw answer as it came. */
 static void upstream_fields_add(struct upstream_fields *fields, struct slice name,
                                 struct slice value) {
@@ -188,11 +206,16 @@ static void upstream_fields_add(struct upstream_fields *fields, struct slice nam
         slice_of(text, name.size), slice_of(text + name.size, value.size)};
 }
 
-static void upstream_on_field(struct http2_client_stream *stream, struct slice name,
-                              struct slice value) {
-    struct upstream_call *call = upstream_call_of(stream);
+static int upstream_on_header(nghttp2_session *http2, const nghttp2_frame *frame,
+                              const uint8_t *name_data, size_t name_size, const uint8_t *data,
+                              size_t size, uint8_t flags, void *context) {
+    (void)flags;
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
+    if (!call)
+        return 0;
+    struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
     if (upstream_call_is_raw(call))
-        upstream_fields_add(&call->session->fields, name, value);
+        upstream_fields_add(&((struct upstream_session *)context)->fields, name, value);
     if (slice_equal(name, SLICE(":status"))) {
         call->http_status = decimal_of(value, 0);
     } else if (slice_equal(name, SLICE("content-type"))) {
@@ -207,28 +230,38 @@ static void upstream_on_field(struct http2_client_stream *stream, struct slice n
     } else if (slice_equal(name, SLICE("grpc-status-details-bin"))) {
         call->result.details = upstream_decode_details(call, value);
     }
+    return 0;
 }
 
 /* Ends a call that the service answers in a way that is no gRPC. */
 static void upstream_call_fail(struct upstream_call *call, int code, struct slice message) {
     struct upstream_session *session = call->session;
-    http2_stream_reset(&call->stream, NGHTTP2_CANCEL);
+    nghttp2_session_set_stream_user_data(session->http2, call->stream_id, NULL);
+    nghttp2_submit_rst_stream(session->http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
     call->result = (struct upstream_result){.code = code, .message = message};
     upstream_session_wake(session);
     upstream_call_finish(call);
 }
 
-static void upstream_on_data(struct http2_client_stream *stream, struct slice input) {
-    struct upstream_call *call = upstream_call_of(stream);
+static int upstream_on_data(nghttp2_session *http2, uint8_t flags, int32_t stream_id,
+                            const uint8_t *data, size_t size, void *context) {
+    (void)flags;
+    (void)context;
+    /* The connection's window is not a client's to hold: one slow client must not stop others. */
+    nghttp2_session_consume_connection(http2, size);
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
+    if (!call)
+        return 0;
     if (upstream_call_is_raw(call)) {
         /* What is no gRPC has no reader; its end tells. */
         if (upstream_call_is_grpc(call))
-            call->events->data(call, input);
+            call->events->data(call, slice_of(data, size));
         else
-            upstream_call_consume(call, input.size);
-        return;
+            upstream_call_consume(call, size);
+        return 0;
     }
-    call->unconsumed += input.size;
+    call->unconsumed += size;
+    struct slice input = slice_of(data, size);
     while (call->session) {
         struct slice message;
         enum grpc_read read = grpc_reader_feed(&call->reader, &input, &message);
@@ -237,20 +270,21 @@ static void upstream_on_data(struct http2_client_stream *stream, struct slice in
         if (read == GRPC_READ_BROKEN) {
             upstream_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
                                SLICE("the answer is larger than the gateway takes"));
-            return;
+            return 0;
         }
         if (!call->details_come) {
             call->events->message(call, message);
         } else if (!arena_copy(call->arena, message, &call->result.details)) {
             upstream_call_fail(call, GRPC_UNAVAILABLE,
                                SLICE("there is no memory for the details of an error"));
-            return;
+            return 0;
         }
     }
     if (call->events->partial && upstream_call_partial(call) > 0)
         call->events->partial(call);
     if (call->session && !call->held_back)
         upstream_call_hold(call, false);
+    return 0;
 }
 
 /* Whether a service that stops has cancelled the call; nobody on our side did. The C core says no
@@ -288,25 +322,25 @@ static void upstream_call_judge(struct upstream_call *call, uint32_t error_code)
 
 /* Tells the end that the service gave a call. */
 static void upstream_call_conclude(struct upstream_call *call, uint32_t error_code) {
+    nghttp2_session_set_stream_user_data(call->session->http2, call->stream_id, NULL);
     upstream_call_judge(call, error_code);
     if (call->result.code == GRPC_OK && !grpc_reader_at_boundary(&call->reader))
         call->result.code = GRPC_INTERNAL;
     upstream_call_finish(call);
 }
 
-static void upstream_on_closed(struct http2_client_stream *stream, uint32_t error_code) {
-    upstream_call_conclude(upstream_call_of(stream), error_code);
-}
-
-static void upstream_on_fields_begin(struct http2_client_stream *stream) {
-    struct upstream_fields *fields = &upstream_call_of(stream)->session->fields;
-    fields->count = fields->used = 0;
-    fields->overflow = false;
+static int upstream_on_close(nghttp2_session *http2, int32_t stream_id, uint32_t error_code,
+                             void *context) {
+    (void)context;
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, stream_id);
+    if (!call)
+        return 0;
+    upstream_call_conclude(call, error_code);
+    return 0;
 }
 
 /* The head or the trailers of an answer are read. */
-static void upstream_on_fields_end(struct http2_client_stream *stream, bool trailers, bool last) {
-    struct upstream_call *call = upstream_call_of(stream);
+static void upstream_on_fields(struct upstream_call *call, const nghttp2_frame *frame) {
     const struct upstream_fields *fields = &call->session->fields;
     bool raw = upstream_call_is_raw(call);
     if (raw && fields->overflow) {
@@ -314,35 +348,62 @@ static void upstream_on_fields_end(struct http2_client_stream *stream, bool trai
                            SLICE("the answer's metadata is larger than the gateway takes"));
         return;
     }
-    if (last) {
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         bool as_it_came = raw && call->has_code && upstream_call_is_grpc(call);
         call->result.trailers = as_it_came ? fields : NULL;
         return;
     }
     /* Details that come as a message are those of an error, not an answer that begins. */
-    bool is_begin = upstream_call_is_grpc(call) && !call->details_come && !trailers;
+    bool is_begin = upstream_call_is_grpc(call) && !call->details_come &&
+                    frame->headers.cat == NGHTTP2_HCAT_RESPONSE;
     if (is_begin && raw)
         call->events->head(call, fields);
     else if (is_begin && call->events->begun)
         call->events->begun(call);
 }
 
-static void upstream_on_settings(void *context) {
-    upstream_session_greeted(context);
+static int upstream_on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *context) {
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        upstream_session_drain(context);
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_SETTINGS) {
+        upstream_session_greeted(context);
+        return 0;
+    }
+    struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
+    if (!call)
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        upstream_on_fields(call, frame);
+    bool ended = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    /* Answered before the request's end: the rest of it is for nobody. */
+    if (ended && call->session && !call->request_sent) {
+        nghttp2_submit_rst_stream(http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
+        upstream_call_conclude(call, NGHTTP2_NO_ERROR);
+        upstream_session_wake(context);
+    }
+    return 0;
 }
 
-static void upstream_on_goaway(void *context) {
-    upstream_session_drain(context);
+static nghttp2_session_callbacks *upstream_callbacks;
+
+static void upstream_callbacks_make(void) {
+    nghttp2_session_callbacks *made = NULL;
+    if (nghttp2_session_callbacks_new(&made) != 0)
+        return;
+    nghttp2_session_callbacks_set_send_data_callback(made, upstream_request_send);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(made, upstream_on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(made, upstream_on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, upstream_on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(made, upstream_on_close);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(made, upstream_on_frame);
+    upstream_callbacks = made;
 }
 
-const struct http2_client_events upstream_stream_events = {
-    .ready = upstream_request_ready,
-    .taken = upstream_request_taken,
-    .fields_begin = upstream_on_fields_begin,
-    .field = upstream_on_field,
-    .fields_end = upstream_on_fields_end,
-    .data = upstream_on_data,
-    .closed = upstream_on_closed,
-    .settings = upstream_on_settings,
-    .goaway = upstream_on_goaway,
-};
+const nghttp2_session_callbacks *upstream_stream_callbacks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, upstream_callbacks_make);
+    return upstream_callbacks;
+}

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_UPSTREAM_STREAM_H
 #define GATEWAY_UPSTREAM_STREAM_H
 
-#include <stddef.h>
+#include <nghttp2/nghttp2.h>
 
 #include "gateway/tls.h"
 #include "gateway/upstream_session.h"
@@ -17,7 +17,7 @@ struct upstream_session {
     struct transport transport; /* of source.fd */
     struct slice authority;
     bool connected; /* the socket is; the service may not have said a word */
-    struct http2_client *http2;
+    nghttp2_session *http2;
     struct buffer out; /* frames for the socket, from out_sent on */
     size_t out_sent;
     struct upstream_call *calls;
@@ -40,19 +40,16 @@ void upstream_request_init(struct upstream_call *call);
 /* Gives back what it holds. `keep`: a request that is whole stays, to be started again. */
 void upstream_request_done(struct upstream_call *call, bool keep);
 
-/* What is to be sent of a request's body, and what of it is taken: of http2_client_events. */
-struct slice upstream_request_ready(struct http2_client_stream *stream, bool *ret_last);
-void upstream_request_taken(struct http2_client_stream *stream, size_t size, bool last);
+/* nghttp2's source of a request's DATA, and what makes its frames. */
+ssize_t upstream_request_read(nghttp2_session *http2, int32_t stream_id, uint8_t *out, size_t size,
+                              uint32_t *flags, nghttp2_data_source *source, void *context);
+int upstream_request_send(nghttp2_session *http2, nghttp2_frame *frame, const uint8_t *frame_head,
+                          size_t size, nghttp2_data_source *source, void *context);
 
 /* upstream_stream.c */
 
-/* The events of all sessions; their context is the session. */
-extern const struct http2_client_events upstream_stream_events;
-
-/* The call whose stream this is. */
-static inline struct upstream_call *upstream_call_of(struct http2_client_stream *stream) {
-    return (struct upstream_call *)((char *)stream - offsetof(struct upstream_call, stream));
-}
+/* The callbacks of all sessions, made once; their user data is the session. */
+const nghttp2_session_callbacks *upstream_stream_callbacks(void);
 
 /* Ends an active call as UNAVAILABLE with a sentence, and tells its owner. `unprocessed`: nothing
  * of it was ever sent. */
