@@ -3,7 +3,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
-#include "gateway/route_template.h"
+#include "gateway/route_index.h"
 #include "gateway/schema_types.h"
 
 enum { ROUTE_TABLE_BYTES_MAX = 64 << 20, ALLOWED_BYTES_MAX = 4096 };
@@ -19,6 +19,15 @@ struct route_table {
     struct arena arena;
     enum route_unescape unescape;
     struct route_entry *entries; /* in the order tried */
+    size_t count;
+    uint32_t *groups; /* where the entries of each template begin, and where the last ones end */
+    size_t group_count;
+    struct route_index index; /* of the templates, by their groups */
+};
+
+/* The templates that match a path: their groups, in the order tried. */
+struct route_matches {
+    uint32_t *groups;
     size_t count;
 };
 
@@ -111,6 +120,27 @@ static enum sync_status conflicts_find(const struct route_table *table, struct s
     return SYNC_OK;
 }
 
+/* Notes where the entries of each template begin, and indexes the templates. */
+static enum sync_status table_index(struct route_table *table, struct sync_error *error) {
+    size_t segments = 0;
+    table->groups = arena_zalloc(&table->arena, table->count + 1, sizeof *table->groups);
+    for (size_t i = 0; i < table->count && table->groups; i++) {
+        const struct route_template *part = &table->entries[i].path_template;
+        if (i > 0 && route_template_compare(&table->entries[i - 1].path_template, part) == 0)
+            continue;
+        table->groups[table->group_count++] = (uint32_t)i;
+        segments += part->segment_count;
+    }
+    if (!table->groups ||
+        !route_index_init(&table->index, &table->arena, table->group_count, segments))
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "NO_MEMORY", NULL, "no memory");
+    table->groups[table->group_count] = (uint32_t)table->count;
+    for (size_t i = 0; i < table->group_count; i++)
+        route_index_add(&table->index, &table->entries[table->groups[i]].path_template,
+                        (uint32_t)i);
+    return SYNC_OK;
+}
+
 static enum sync_status table_fill(struct route_table *table, const struct schema *schema,
                                    struct sync_error *error) {
     size_t max = 0;
@@ -128,7 +158,8 @@ static enum sync_status table_fill(struct route_table *table, const struct schem
         }
     }
     qsort(table->entries, table->count, sizeof *table->entries, entry_compare);
-    return conflicts_find(table, error);
+    enum sync_status status = conflicts_find(table, error);
+    return status ? status : table_index(table, error);
 }
 
 enum sync_status route_table_open(const struct schema *schema, enum route_unescape unescape,
@@ -230,51 +261,62 @@ static void list_add(struct buffer *list, struct slice name) {
     buffer_append(list, name);
 }
 
-/* The verbs of all templates that match, comma-separated. */
-static bool allowed_list(const struct route_table *table, size_t end, const struct route_path *path,
-                         struct arena *arena, struct slice *ret_allowed) {
+/* Finds the templates that match a path; false without memory. */
+static bool matches_find(const struct route_table *table, const struct route_path *path,
+                         struct arena *arena, struct route_matches *ret_matches) {
+    uint32_t *groups = arena_alloc(arena, table->group_count * sizeof *groups);
+    if (!groups)
+        return false;
+    size_t found = route_index_find(&table->index, path, groups), count = 0;
+    for (size_t i = 0; i < found; i++) {
+        uint32_t group = groups[i];
+        if (!route_template_matches(&table->entries[table->groups[group]].path_template, path))
+            continue;
+        size_t at = count++; /* they are few */
+        for (; at > 0 && groups[at - 1] > group; at--)
+            groups[at] = groups[at - 1];
+        groups[at] = group;
+    }
+    *ret_matches = (struct route_matches){groups, count};
+    return true;
+}
+
+/* The verbs of the first `count` templates that match, comma-separated. */
+static bool allowed_list(const struct route_table *table, const struct route_matches *matches,
+                         size_t count, struct arena *arena, struct slice *ret_allowed) {
     struct buffer list;
     buffer_init(&list, ALLOWED_BYTES_MAX);
-    for (size_t i = 0; i < end; i++) {
-        struct slice verb = table->entries[i].rule->verb;
-        if (!route_template_matches(&table->entries[i].path_template, path))
-            continue;
-        list_add(&list, verb);
-        if (slice_equal(verb, SLICE("GET")))
-            list_add(&list, SLICE("HEAD"));
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t *group = &table->groups[matches->groups[i]];
+        for (size_t at = group[0]; at < group[1]; at++) {
+            struct slice verb = table->entries[at].rule->verb;
+            list_add(&list, verb);
+            if (slice_equal(verb, SLICE("GET")))
+                list_add(&list, SLICE("HEAD"));
+        }
     }
     bool any = list.size > 0 && arena_copy(arena, buffer_slice(&list), ret_allowed);
     buffer_done(&list);
     return any;
 }
 
-/* Behind the entries whose templates match the same paths as that of the entry at `index`. */
-static size_t template_end(const struct route_table *table, size_t index) {
-    const struct route_template *own = &table->entries[index].path_template;
-    while (index < table->count &&
-           route_template_compare(own, &table->entries[index].path_template) == 0)
-        index++;
-    return index;
-}
-
-/* The first entry that matches the path and has this verb, or any; none behind a method that has
- * its paths to itself: there the search ends at `ret_end`. */
+/* The first entry of the templates that match which has this verb, or any; none behind a method
+ * that has its paths to itself: there the search ends, after `ret_count` of the templates. */
 static const struct route_entry *entry_find(const struct route_table *table,
-                                            const struct route_path *path, struct slice verb,
-                                            size_t *ret_end) {
-    size_t end = table->count;
-    for (size_t i = 0; i < end; i++) {
-        const struct route_entry *entry = &table->entries[i];
-        bool fits =
-            slice_equal(entry->rule->verb, verb) || slice_equal(entry->rule->verb, SLICE("*"));
-        if ((!fits && !entry->method->own_path) ||
-            !route_template_matches(&entry->path_template, path))
-            continue;
-        if (fits)
-            return entry;
-        end = template_end(table, i);
+                                            const struct route_matches *matches, struct slice verb,
+                                            size_t *ret_count) {
+    bool alone = false;
+    size_t i = 0;
+    for (; i < matches->count && !alone; i++) {
+        const uint32_t *group = &table->groups[matches->groups[i]];
+        for (size_t at = group[0]; at < group[1]; at++) {
+            const struct route_entry *entry = &table->entries[at];
+            if (slice_equal(entry->rule->verb, verb) || slice_equal(entry->rule->verb, SLICE("*")))
+                return entry;
+            alone |= entry->method->own_path;
+        }
     }
-    *ret_end = end;
+    *ret_count = i;
     return NULL;
 }
 
@@ -287,18 +329,20 @@ enum sync_status route_match(const struct route_table *table,
     enum sync_status status = route_path_parse(request->path, arena, error, &path);
     if (status == SYNC_ERR_INVALID || status == SYNC_ERR_NO_MEMORY)
         return status;
-    size_t end = table->count;
-    const struct route_entry *entry =
-        status == SYNC_OK ? entry_find(table, &path, request->verb, &end) : NULL;
+    struct route_matches matches = {.count = 0};
+    if (status == SYNC_OK && !matches_find(table, &path, arena, &matches))
+        return SYNC_ERR_NO_MEMORY;
+    size_t count = 0;
+    const struct route_entry *entry = entry_find(table, &matches, request->verb, &count);
     if (status == SYNC_OK && slice_equal(request->verb, SLICE("HEAD")) &&
         !(entry && slice_equal(entry->rule->verb, request->verb))) {
-        const struct route_entry *get = entry_find(table, &path, SLICE("GET"), &end);
+        const struct route_entry *get = entry_find(table, &matches, SLICE("GET"), &count);
         entry = get ? get : entry;
     }
     if (entry)
         return route_fill(table, entry_select(table, entry, request->accept), &path, arena, error,
                           ret_route);
-    if (status == SYNC_OK && allowed_list(table, end, &path, arena, ret_allowed))
+    if (status == SYNC_OK && allowed_list(table, &matches, count, arena, ret_allowed))
         return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "METHOD_NOT_ALLOWED", NULL,
                               "the path does not take %.*s; it takes %.*s", (int)request->verb.size,
                               request->verb.data, (int)ret_allowed->size, ret_allowed->data);
