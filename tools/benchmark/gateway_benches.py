@@ -1,4 +1,4 @@
-"""Benches of the gateway alone, before a service that only echoes, beside grpc-gateway."""
+"""Benches of the gateway alone, before a service that only echoes, beside others of its kind."""
 import json
 import os
 import re
@@ -13,7 +13,8 @@ from benchmark.stack import START_SECONDS, BenchError, Stack, free_port, run_too
 CONNECTIONS, THREADS = 64, 2
 SMALL_AT_LEAST, BATCH_AT_LEAST = 8, 15
 SMALL_BYTES, BATCH_CHANGES, TEXT_BYTES = 200, 100, 300
-OURS, PEER = "this gateway", "grpc-gateway"
+OURS = "this gateway"
+PEERS = {"grpc-gateway": "gateway", "Vanguard": "vanguard"}  # by name: their programs
 H2LOAD_DONE = re.compile(r"finished in ([0-9.]+)(ms|s), ")
 H2LOAD_CODES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
 
@@ -57,7 +58,7 @@ def h2load_figures(text):
 
 
 class Gateways(Stack):
-    """Both gateways, or ours alone, before one backend."""
+    """All gateways, or ours alone, before one backend."""
 
     def __init__(self, binaries, base, peers):
         super().__init__(binaries, base)
@@ -75,11 +76,11 @@ class Gateways(Stack):
             "--descriptor-set", self.binary("tests/bench/echo_descriptor.binpb"),
             "--upstream", backend, "--http", "127.0.0.1:%d" % self.port, "--no-access-log"])
         self.ports[OURS], self.pids[OURS] = self.port, self.gateway.pid
-        if self.peers:
+        for name, program in PEERS.items() if self.peers else ():
             port = free_port()
-            child = self.run(os.path.join(self.peers, "gateway"),
+            child = self.run(os.path.join(self.peers, program),
                              ["127.0.0.1:%d" % port, backend], port)
-            self.ports[PEER], self.pids[PEER] = port, child.pid
+            self.ports[name], self.pids[name] = port, child.pid
         for name, text in (("small", small_body()), ("batch", batch_body())):
             with open(self.path(name), "w", encoding="utf-8") as file:
                 file.write(text)
@@ -135,7 +136,8 @@ class Gateways(Stack):
 def peers_of(options):
     """The folder of the peers that tools/setup --peers installed, or None."""
     folder = os.path.join(options.root, ".cache", "peer", "bin")
-    there = [os.path.exists(os.path.join(folder, name)) for name in ("backend", "gateway")]
+    there = [os.path.exists(os.path.join(folder, name))
+             for name in ("backend", *PEERS.values())]
     return folder if all(there) else None
 
 
@@ -162,7 +164,7 @@ def gateway(options):
                     runs.setdefault((name, who), []).append(
                         load(stack, who, body, options.seconds / 2))
     missing = [words for words, is_there in (
-        ("grpc-gateway is not installed (tools/setup --peers): this gateway alone, before the C "
+        ("the peers are not installed (tools/setup --peers): this gateway alone, before the C "
          "core", peers), ("h2load is not installed (tools/setup --peers): HTTP/1.1 alone",
                           has_h2load)) if not is_there]
     if missing:
@@ -171,21 +173,25 @@ def gateway(options):
     return report
 
 
+def times(ours, theirs):
+    """How many times our rate is theirs, and their CPU ours: medians over the rounds."""
+    return [spread([one[at] / other[at] if at == 0 else other[at] / one[at]
+                    for one, other in zip(ours, theirs)])[0] for at in (0, 1)]
+
+
 def tables(report, options, runs, loads, compared):
     rows = report.table(
         "JSON to gRPC and back, %d connections, %d rounds of %g s" %
         (CONNECTIONS, options.rounds, options.seconds / 2),
         ["", "requests/s", "lowest", "highest", "CPU µs a request", "lowest", "highest",
-         "times the peer's rate", "times less CPU"])
+         "our rate, times", "our CPU, times less"])
     for name, _, _, least in loads:
-        ours, theirs = runs[name, OURS], runs.get((name, PEER))
-        ratios = ["", ""]
-        if compared:
-            ratios = [spread([one[at] / other[at] if at == 0 else other[at] / one[at]
-                              for one, other in zip(ours, theirs)])[0] for at in (0, 1)]
-            report.check("CPU of %s against this gateway's, %s" % (PEER, name), ratios[1],
-                         "times", at_least=least)
-        for who, found, cells in ((OURS, ours, ratios), (PEER, theirs, ["", ""])):
-            if found:
-                rows.append(["%s: %s" % (name, who)] + spread([one[0] for one in found]) +
-                            spread([one[1] for one in found]) + cells)
+        ours = runs[name, OURS]
+        ratios = {peer: times(ours, runs[name, peer]) for peer in PEERS if compared}
+        for who in (OURS, *ratios):
+            found = runs[name, who]
+            rows.append(["%s: %s" % (name, who)] + spread([one[0] for one in found]) +
+                        spread([one[1] for one in found]) + ratios.get(who, ["", ""]))
+        if ratios:
+            report.check("CPU of the better peer against this gateway's, %s" % name,
+                         min(one[1] for one in ratios.values()), "times", at_least=least)
