@@ -185,8 +185,7 @@ static bool delta_item_follows(const struct delta_item *a, const struct delta_it
     return false;
 }
 
-/* The room that the field can take beyond those before it. */
-static size_t delta_item_room(const struct delta_item *item) {
+size_t delta_item_room(const struct delta_item *item) {
     size_t room = item->value.size;
     for (size_t i = item->shared; i < item->path_size; i++)
         room += item->path[i].size + DOCUMENT_MEMBER_COST;

@@ -135,16 +135,13 @@ static void patch_write(struct document_writer *writer, const struct delta_item 
     }
 }
 
-bool delta_to_merge_patch(struct slice delta, struct arena *arena, struct slice *ret_patch) {
-    assert(arena);
-    assert(ret_patch);
+bool delta_items_to_merge_patch(const struct delta_item *items, size_t count, struct arena *arena,
+                                struct slice *ret_patch) {
     struct document_writer writer;
-    struct delta_item *items;
-    size_t count, room;
-    if (delta_items(delta, arena, &items, &count, &room))
-        return false;
+    size_t room = 0;
     for (size_t i = 0; i < count; i++) {
         struct value value;
+        room += delta_item_room(&items[i]);
         if (!items[i].removed &&
             (!value_read(items[i].value, &value) || !value_is_patchable(&value)))
             return false;
@@ -154,4 +151,13 @@ bool delta_to_merge_patch(struct slice delta, struct arena *arena, struct slice 
     patch_write(&writer, items, count, 0);
     *ret_patch = document_writer_since(&writer, 0);
     return true;
+}
+
+bool delta_to_merge_patch(struct slice delta, struct arena *arena, struct slice *ret_patch) {
+    assert(arena);
+    assert(ret_patch);
+    struct delta_item *items;
+    size_t count, room;
+    return delta_items(delta, arena, &items, &count, &room) == SYNC_OK &&
+           delta_items_to_merge_patch(items, count, arena, ret_patch);
 }

@@ -18,4 +18,12 @@ struct delta_item {
 enum sync_status delta_items(struct slice delta, struct arena *arena, struct delta_item **ret_items,
                              size_t *ret_count, size_t *ret_room);
 
+/* Turns fields, in order and none inside another, into a merge patch, as delta_to_merge_patch does.
+ */
+bool delta_items_to_merge_patch(const struct delta_item *items, size_t count, struct arena *arena,
+                                struct slice *ret_patch);
+
+/* The room in a document that the field can take beyond those before it. */
+size_t delta_item_room(const struct delta_item *item);
+
 #endif

@@ -61,6 +61,7 @@ struct record {
     int64_t updated_us; /* corrected time of that change */
     bool deleted;
     struct slice data;       /* canonical document (core/document.h) */
+    struct slice stamps;     /* when its fields changed (core/field_stamps.h); may be empty */
     struct checksum element; /* what it adds to the state checksum */
 };
 

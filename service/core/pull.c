@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "service/core/delta.h"
+#include "service/core/document.h"
+#include "service/core/field_stamps.h"
 
 /* Rank: the type's place in the top bits, then how far the start is. */
 enum { RANK_TYPE_SHIFT = 62, TYPE_RANK_LAST = 3 };
@@ -84,24 +85,16 @@ void pull_sort(struct pulled *items, size_t count) {
         qsort(items, count, sizeof *items, pulled_compare);
 }
 
-enum sync_status pull_make_patch(struct pulled *item, const struct log_entry *history,
-                                 size_t history_count, struct arena *arena) {
+enum sync_status pull_make_patch(struct pulled *item, uint64_t since, struct arena *arena) {
     assert(item && arena);
-    assert(history || history_count == 0);
-    struct slice before = item->record.data, delta, patch;
+    struct slice patch;
+    bool is_found = false;
     if (item->record.deleted)
         return SYNC_OK;
-    for (size_t i = 0; i < history_count; i++) {
-        if (history[i].previous_deleted)
-            return SYNC_OK;
-        enum sync_status status = delta_apply(before, history[i].undo, arena, &before);
-        if (status)
-            return status;
-    }
-    enum sync_status status = delta_between(before, item->record.data, arena, &delta);
+    enum sync_status status = field_stamps_patch(&item->record, since, arena, &patch, &is_found);
     if (status)
         return status;
-    if (delta_to_merge_patch(delta, arena, &patch) && patch.size < item->record.data.size) {
+    if (is_found && patch.size < item->record.data.size) {
         item->patch = patch;
         item->is_patch = true;
     }

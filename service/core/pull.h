@@ -29,11 +29,9 @@ uint64_t pull_rank_by(const struct record *record, int64_t now_us, data_type_ord
 /* Orders by rank, then type, then id. */
 void pull_sort(struct pulled *items, size_t count);
 
-/* Makes the patch of a record from its state at a sequence to now, by its history after that
- * (newest first, complete). `is_patch` stays false where the record is new since, deleted, was
- * deleted at that sequence, or cannot be said by a merge patch, or where the patch is not smaller.
- */
-enum sync_status pull_make_patch(struct pulled *item, const struct log_entry *history,
-                                 size_t history_count, struct arena *arena);
+/* Makes the patch of a record from its state at a sequence to now, by its field stamps. `is_patch`
+ * stays false where the record is new since, deleted, was deleted at that sequence, or changed in
+ * too much or in what a merge patch cannot say, or where the patch is not smaller. */
+enum sync_status pull_make_patch(struct pulled *item, uint64_t since, struct arena *arena);
 
 #endif

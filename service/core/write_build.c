@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "service/core/checksum.h"
 #include "service/core/delta.h"
+#include "service/core/field_stamps.h"
 #include "service/core/hybrid_clock.h"
 
 enum {
@@ -46,6 +47,19 @@ static enum sync_status undo_make(struct write_build *build, const struct record
                          build->arena, ret_undo);
 }
 
+/* When the record's fields changed; nothing is known of one that is new. */
+static enum sync_status stamps_make(struct write_build *build, const struct record_state *state,
+                                    struct slice undo, struct record *record) {
+    if (record->deleted || !record_state_lives(state))
+        return SYNC_OK;
+    struct field_change change = {.before = &state->record,
+                                  .document_size = record->data.size,
+                                  .undo = undo,
+                                  .version = build->head.sequence + 1,
+                                  .wanted_above = build->head.log_floor};
+    return field_stamps_after(&change, build->arena, &record->stamps);
+}
+
 /* Moves the head's sums from one state of a record to another. */
 static void head_move(struct user_head *head, const struct record_state *old,
                       const struct record *new) {
@@ -73,6 +87,8 @@ enum sync_status write_build_change(struct write_build *build, struct record_sta
         record.data = change->document;
         status = checksum_element(&record.key, record.data, &build->scratch, &record.element);
     }
+    if (!status)
+        status = stamps_make(build, state, undo, &record);
     if (status)
         return status;
     record.version = ++build->head.sequence;

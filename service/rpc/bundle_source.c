@@ -107,45 +107,52 @@ static enum sync_status source_add(struct bundle_source *source, const struct pu
     return is_kept ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
+/* Adds a record, as a patch where that is wanted and possible. */
+static enum sync_status source_add_record(struct bundle_source *source, const struct record *record,
+                                          struct arena *scratch) {
+    struct pulled item = {.record = *record};
+    if (source->want.has_from && source->want.patches) {
+        enum sync_status status = pull_make_patch(&item, source->want.from, scratch);
+        if (status != SYNC_OK)
+            return status;
+    }
+    return source_add(source, &item);
+}
+
+/* A look through the records. */
+struct source_scan {
+    struct bundle_source *source;
+    struct arena scratch;
+};
+
 static bool record_visit(void *context, const struct scan_item *item) {
-    struct bundle_source *source = context;
+    struct source_scan *scan = context;
+    struct bundle_source *source = scan->source;
     const struct record *record = item->record;
     bool is_wanted = source->want.has_from ? record->version > source->want.from : !record->deleted;
-    if (is_wanted)
-        source->status = source_add(source, &(struct pulled){.record = *record});
+    if (is_wanted) {
+        source->status = source_add_record(source, record, &scan->scratch);
+        arena_reset(&scan->scratch);
+    }
     return source->status == SYNC_OK;
 }
 
 /* Looks through all records of the types. */
 static enum sync_status source_scan_records(struct bundle_source *source) {
-    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++) {
+    struct source_scan visit = {.source = source};
+    enum sync_status status = SYNC_OK;
+    arena_init(&visit.scratch, SOURCE_ARENA_MAX);
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST && status == SYNC_OK; type++) {
         if (!data_type_in(source->want.types, (enum data_type)type))
             continue;
         struct scan scan = {
             .kind = SCAN_RECORDS, .user = source->want.user, .type = (enum data_type)type};
-        enum sync_status status =
-            store_scan(source->store, source->reader, &scan, record_visit, source);
+        status = store_scan(source->store, source->reader, &scan, record_visit, &visit);
         if (status == SYNC_OK)
             status = source->status;
-        if (status != SYNC_OK)
-            return status;
     }
-    return SYNC_OK;
-}
-
-/* Adds a record that changed, as a patch where that is wanted and possible. */
-static enum sync_status source_add_view(struct bundle_source *source,
-                                        const struct record_view *view, struct arena *scratch) {
-    if (!view->found)
-        return SYNC_OK;
-    struct pulled item = {.record = view->record};
-    if (source->want.patches && !view->history_trimmed) {
-        enum sync_status status =
-            pull_make_patch(&item, view->history, view->history_count, scratch);
-        if (status != SYNC_OK)
-            return status;
-    }
-    return source_add(source, &item);
+    arena_done(&visit.scratch);
+    return status;
 }
 
 /* Loads what changed, some at a time. */
@@ -162,7 +169,8 @@ static enum sync_status source_load_keys(struct bundle_source *source,
         struct user_view view;
         status = store_load(source->store, source->reader, &want, &scratch, &view);
         for (size_t j = 0; j < count && status == SYNC_OK; j++)
-            status = source_add_view(source, &view.records[j], &scratch);
+            if (view.records[j].found)
+                status = source_add_record(source, &view.records[j].record, &scratch);
         arena_reset(&scratch);
     }
     arena_done(&scratch);
@@ -174,7 +182,6 @@ static enum sync_status source_read_changed(struct bundle_source *source) {
     struct changed_keys keys = {.types = source->want.types,
                                 .after = source->want.from,
                                 .target = UINT64_MAX,
-                                .history = source->want.patches,
                                 .count_max = CHANGED_KEYS_MAX};
     enum sync_status status =
         changed_keys_read(&keys, source->store, source->reader, source->want.user, &source->arena);

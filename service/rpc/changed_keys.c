@@ -37,8 +37,7 @@ static bool changed_visit(void *context, const struct scan_item *item) {
         return false;
     struct record_want *want = keys_push(keys);
     if (want)
-        *want = (struct record_want){
-            .key.type = changed->key.type, .history = keys->history, .history_after = keys->after};
+        *want = (struct record_want){.key.type = changed->key.type};
     if (!want || !arena_copy(keys->arena, changed->key.id, &want->key.id))
         keys->status = SYNC_ERR_NO_MEMORY;
     return keys->status == SYNC_OK;

@@ -16,7 +16,6 @@ struct changed_keys {
     data_type_set types;
     uint64_t after;  /* records with a greater version, tombstones included */
     uint64_t target; /* and none above this */
-    bool history;    /* whether the wants ask for the records' history since `after` */
     size_t count_max;
     /* ---- found */
     struct record_want *wants; /* by version; in the arena */

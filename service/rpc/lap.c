@@ -198,9 +198,8 @@ static enum sync_status lap_collect(struct lap_reading *reading) {
 static enum sync_status page_add(struct lap_reading *reading, const struct record_view *view) {
     struct session_answer *answer = reading->answer;
     struct pulled item = {.record = view->record};
-    if (reading->want->patches && reading->lap->has_from && !view->history_trimmed) {
-        enum sync_status status =
-            pull_make_patch(&item, view->history, view->history_count, reading->arena);
+    if (reading->want->patches && reading->lap->has_from) {
+        enum sync_status status = pull_make_patch(&item, reading->lap->from, reading->arena);
         if (status != SYNC_OK)
             return status;
     }
@@ -229,8 +228,7 @@ static struct record_want *page_choose(struct lap_reading *reading, size_t *ret_
         bytes += RECORD_BYTES + item.key.id.size + item.size;
         if (count > 0 && bytes > want->bytes_max)
             break;
-        wants[count++] = (struct record_want){
-            .key = item.key, .history = want->patches && lap->has_from, .history_after = lap->from};
+        wants[count++] = (struct record_want){.key = item.key};
     }
     *ret_count = count;
     return wants;
@@ -360,7 +358,6 @@ static bool lap_read_few(struct lap_reading *reading, enum sync_status *ret_stat
     struct changed_keys keys = {.types = lap->types,
                                 .after = lap->from,
                                 .target = UINT64_MAX,
-                                .history = want->patches,
                                 .count_max = LAP_AT_ONCE_MAX};
     struct touched touched = {.user = source->user};
     struct user_view view;

@@ -5,7 +5,7 @@
 
 #include "base/sha256.h"
 
-enum { RECORD_DELETED = 1, RECORD_PACKED = 2, RECORD_FLAGS = 3 };
+enum { RECORD_DELETED = 1, RECORD_PACKED = 2, RECORD_STAMPED = 4, RECORD_FLAGS = 7 };
 
 static void rocks_key_append(struct rocks_key *key, struct slice bytes) {
     if (bytes.size > ROCKS_KEY_MAX - key->size) {
@@ -190,7 +190,30 @@ enum sync_status rocks_head_decode(struct slice key, struct slice value,
     return SYNC_OK;
 }
 
-/* flags, version, updated; then, of a live record, its element and its document. */
+/* Appends content, compressed where that saves; true when it is. */
+static bool record_append(struct buffer *out, struct slice content) {
+    bool is_packed = rocks_append_packed(out, content);
+    if (!is_packed)
+        buffer_append(out, content);
+    return is_packed;
+}
+
+/* Appends a record's stamps, which mostly repeat its names, in one with the document. */
+static bool record_append_stamped(struct buffer *out, const struct record *record) {
+    struct buffer content;
+    buffer_init(&content, out->size_max);
+    buffer_reserve(&content, record->stamps.size + record->data.size);
+    buffer_append(&content, record->stamps);
+    buffer_append(&content, record->data);
+    wire_write_varint(out, record->stamps.size);
+    bool is_packed = record_append(out, buffer_slice(&content));
+    out->failed = out->failed || content.failed;
+    buffer_done(&content);
+    return is_packed;
+}
+
+/* flags, version, updated; then, of a live record, its element and its document, of a stamped one
+ * with the size of its stamps before it, and them. */
 void rocks_record_encode(struct buffer *out, struct slice key, const struct record *record) {
     assert(record->version > 0);
     size_t begin = out->size;
@@ -199,10 +222,12 @@ void rocks_record_encode(struct buffer *out, struct slice key, const struct reco
     wire_write_varint(out, wire_zigzag(record->updated_us));
     if (!record->deleted) {
         checksum_write(out, &record->element);
-        if (rocks_append_packed(out, record->data))
-            out->data[begin] |= RECORD_PACKED;
-        else
-            buffer_append(out, record->data);
+        bool is_stamped = record->stamps.size > 0;
+        bool is_packed =
+            is_stamped ? record_append_stamped(out, record) : record_append(out, record->data);
+        if (!out->failed)
+            out->data[begin] |=
+                (uint8_t)((is_packed ? RECORD_PACKED : 0) | (is_stamped ? RECORD_STAMPED : 0));
     }
     rocks_value_seal(out, begin, key);
 }
@@ -277,12 +302,18 @@ enum sync_status rocks_record_decode(struct slice key, struct slice value, struc
     if (!arena_copy(arena, record.key.id, &record.key.id))
         return SYNC_ERR_NO_MEMORY;
     if (!record.deleted) {
-        if (!checksum_read(&reader, &record.element))
+        uint64_t stamps_size = 0;
+        if (!checksum_read(&reader, &record.element) ||
+            ((flags & RECORD_STAMPED) && !wire_read_varint(&reader, &stamps_size)))
             return SYNC_ERR_CORRUPT;
         struct slice stored = slice_of(reader.next, (size_t)(reader.end - reader.next));
         enum sync_status status = document_take(stored, flags & RECORD_PACKED, arena, &record.data);
         if (status != SYNC_OK)
             return status;
+        if (stamps_size > record.data.size)
+            return SYNC_ERR_CORRUPT;
+        record.stamps = slice_first(record.data, (size_t)stamps_size);
+        record.data = slice_after(record.data, (size_t)stamps_size);
     } else if (!wire_at_end(&reader)) {
         return SYNC_ERR_CORRUPT;
     }

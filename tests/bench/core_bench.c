@@ -9,7 +9,9 @@
 #include "base/sha256.h"
 #include "service/core/change_batch.h"
 #include "service/core/checksum.h"
+#include "service/core/delta.h"
 #include "service/core/document.h"
+#include "service/core/field_stamps.h"
 #include "service/core/merge.h"
 #include "tests/service/core/json_document.h"
 
@@ -39,6 +41,8 @@ struct bench {
     struct buffer scratch;
     struct slice sorted, unsorted;
     struct slice record, ours, theirs, disputed, patch;
+    struct record stamped; /* of whose fields ten have changed */
+    struct field_change change;
     struct change changes[BATCH];
 };
 
@@ -157,6 +161,35 @@ static void step_apply(struct bench *bench) {
               SYNC_OK);
 }
 
+static void step_stamps(struct bench *bench) {
+    struct slice stamps;
+    for (int i = 0; i < BATCH; i++)
+        check(field_stamps_after(&bench->change, &bench->arena, &stamps) == SYNC_OK);
+}
+
+static void step_stamps_patch(struct bench *bench) {
+    struct slice patch;
+    bool is_found;
+    for (int i = 0; i < BATCH; i++)
+        check(field_stamps_patch(&bench->stamped, 4, &bench->arena, &patch, &is_found) == SYNC_OK &&
+              is_found);
+}
+
+/* Changes the record's fields two by two, the first ten of them, and then the first two again. */
+static void make_stamped(struct bench *bench, struct arena *kept) {
+    bench->stamped = (struct record){.version = 1, .data = bench->record};
+    for (unsigned i = 0; i < 6; i++) {
+        struct slice stamps;
+        struct slice document = make_record(i % 5 * 2, 2, 'v', kept);
+        bench->change = (struct field_change){
+            .before = &bench->stamped, .document_size = document.size, .version = i + 2};
+        check(delta_between(document, bench->stamped.data, kept, &bench->change.undo) == SYNC_OK);
+        check(field_stamps_after(&bench->change, kept, &stamps) == SYNC_OK);
+        if (i < 5)
+            bench->stamped = (struct record){.version = i + 2, .data = document, .stamps = stamps};
+    }
+}
+
 static void step_record_checksum(struct bench *bench) {
     struct record_key key = {DATA_TYPE_BOOKING, SLICE("b1")};
     struct checksum element;
@@ -208,6 +241,9 @@ static void measure_records(struct bench *bench, struct arena *kept) {
     measure(bench, "merge", step_merge);
     measure(bench, "merge of disputes", step_merge_disputed);
     measure(bench, "apply", step_apply);
+    make_stamped(bench, kept);
+    measure(bench, "field stamps", step_stamps);
+    measure(bench, "patch by stamps", step_stamps_patch);
     measure(bench, "checksum", step_record_checksum);
     measure(bench, "SHA-256 alone", step_record_sha256);
     measure(bench, "copy alone", step_record_copy);

@@ -140,7 +140,8 @@ static bool write_record(struct memory_user_data *data, const struct record *rec
     *kept = *record;
     kept->key.id = id;
     return (found || arena_copy(arena, record->key.id, &kept->key.id)) &&
-           arena_copy(arena, record->data, &kept->data);
+           arena_copy(arena, record->data, &kept->data) &&
+           arena_copy(arena, record->stamps, &kept->stamps);
 }
 
 static bool write_entry(struct memory_user_data *data, const struct log_entry *entry,

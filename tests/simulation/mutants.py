@@ -66,8 +66,8 @@ MUTANTS = {
         "want->lap.from = session->has_position ? session->head : 0;"),
     "patches_from_too_late": (
         "a patch leaves out the oldest change of those that it stands for",
-        "for (size_t i = 0; i < history_count; i++) {",
-        "for (size_t i = 0; i + 1 < history_count; i++) {"),
+        "field_stamps_patch(&item->record, since, arena, &patch, &is_found);",
+        "field_stamps_patch(&item->record, since + 1, arena, &patch, &is_found);"),
     "patches_what_was_left_out": (
         "a patch builds on what the lap before had left out",
         "session->wants_patches && !session->is_rough && !session->is_lap_resumed;",

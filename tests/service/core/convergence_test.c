@@ -252,16 +252,9 @@ static void check_patches(const struct device *device) {
             memory_user_find(&world.user, DATA_TYPE_TRIP, (const char *)record_id(i).data);
         if (!record || !copy->found || record->version <= device->acknowledged)
             continue;
-        struct record_want want = {
-            .key = record->key, .history = true, .history_after = device->acknowledged};
-        struct touched touched = {.user = SLICE("u"), .records = &want, .record_count = 1};
-        struct user_view view;
         struct pulled item = {.record = *record};
         struct slice patched;
-        memory_user_load(&world.user, &touched, &arena, &view);
-        assert_int_equal(
-            pull_make_patch(&item, view.records[0].history, view.records[0].history_count, &arena),
-            SYNC_OK);
+        assert_int_equal(pull_make_patch(&item, device->acknowledged, &arena), SYNC_OK);
         if (!item.is_patch)
             continue;
         assert_int_equal(document_merge_patch(copy->data, item.patch, &arena, &patched), SYNC_OK);

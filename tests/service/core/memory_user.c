@@ -108,6 +108,7 @@ static void commit_record(struct memory_user *user, const struct record *record)
     *place = *record;
     place->key = key;
     place->data = keep(user, record->data);
+    place->stamps = keep(user, record->stamps);
 }
 
 static void commit_log(struct memory_user *user, const struct log_entry *entry) {

@@ -129,6 +129,44 @@ static void record_comes_back(void **state) {
     assert_true(found.data.data < out.data || found.data.data >= out.data + out.size);
 }
 
+static void stamps_come_back_beside_the_document(void **state) {
+    (void)state;
+    static uint8_t data[4096];
+    struct slice key = SLICE("ann\0\1trip-1");
+    const struct slice documents[] = {SLICE("short"), SLICE_EMPTY, slice_of(data, sizeof data)};
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        struct record record = sample_record(documents[i]), found;
+        record.stamps = SLICE("when the fields changed");
+        buffer_clear(&out);
+        rocks_record_encode(&out, key, &record);
+        assert_true(out.size < 400);
+        assert_int_equal(rocks_record_decode(key, buffer_slice(&out), &arena, &found), SYNC_OK);
+        assert_true(slice_equal(found.stamps, record.stamps));
+        assert_true(slice_equal(found.data, record.data));
+        struct record_version version;
+        int64_t updated_us;
+        assert_int_equal(
+            rocks_record_decode_version(key, buffer_slice(&out), &version, &updated_us), SYNC_OK);
+        assert_true(slice_equal(version.key.id, record.key.id));
+        assert_true(version.version == record.version && updated_us == -1);
+    }
+}
+
+static void stamps_longer_than_all_are_corrupt(void **state) {
+    (void)state;
+    struct slice key = SLICE("ann\0\1trip-1");
+    struct record record = sample_record(SLICE("document")), found;
+    record.stamps = SLICE("stamps");
+    rocks_record_encode(&out, key, &record);
+    uint8_t *size = memmem(out.data, out.size, "\6stamps", 7);
+    assert_non_null(size);
+    *size = 15;
+    out.size -= ROCKS_CRC_SIZE;
+    rocks_value_seal(&out, 0, key);
+    assert_int_equal(rocks_record_decode(key, buffer_slice(&out), &arena, &found),
+                     SYNC_ERR_CORRUPT);
+}
+
 static void long_documents_are_compressed_when_that_saves(void **state) {
     (void)state;
     static uint8_t data[4096];
@@ -269,6 +307,8 @@ int main(void) {
         CODEC_TEST(value_under_another_key_is_corrupt),
         CODEC_TEST(damage_to_any_bit_is_noticed),
         CODEC_TEST(record_comes_back),
+        CODEC_TEST(stamps_come_back_beside_the_document),
+        CODEC_TEST(stamps_longer_than_all_are_corrupt),
         CODEC_TEST(long_documents_are_compressed_when_that_saves),
         CODEC_TEST(tombstone_is_small),
         CODEC_TEST(keys_sort_by_user_then_number),

@@ -53,6 +53,7 @@ void commit_is_read_back_whole(void **state) {
     assert_int_equal(record->version, 2);
     assert_int_equal(record->updated_us, 1700000000000001);
     contract_assert_slice(record->data, data);
+    contract_assert_slice(record->stamps, SLICE("stamps"));
     assert_true(record->element.high == 2 && record->element.low == ~(uint64_t)2);
     assert_int_equal(view.records[0].history_count, 1);
     const struct log_entry *entry = &view.records[0].history[0];

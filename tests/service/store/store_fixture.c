@@ -27,6 +27,7 @@ static void fixture_make_one(struct fixture_commit *commit, struct arena *arena,
         .key = key, .version = sequence, .updated_us = time_us, .deleted = wish->deleted};
     if (!wish->deleted) {
         commit->records[i].data = wish->data;
+        commit->records[i].stamps = sequence % 2 == 0 ? SLICE("stamps") : SLICE_EMPTY;
         commit->records[i].element = (struct checksum){sequence, ~sequence};
     }
     commit->log[i] = (struct log_entry){.sequence = sequence,
