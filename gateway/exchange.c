@@ -17,7 +17,25 @@ enum {
 
 static void exchange_timer_fired(struct loop_timer *timer);
 
-static struct exchange *exchange_take_spare(struct worker *worker) {
+static void gateway_give_back(struct gateway *gateway, uint64_t bytes) {
+    atomic_fetch_sub_explicit(&gateway->buffered_bytes, bytes, memory_order_relaxed);
+}
+
+/* Counts bytes among what the gateway holds; false beyond `max`, and they are not. */
+static bool gateway_take(struct gateway *gateway, uint64_t bytes, uint64_t max) {
+    uint64_t all = atomic_fetch_add_explicit(&gateway->buffered_bytes, bytes, memory_order_relaxed);
+    if (all + bytes <= max)
+        return true;
+    gateway_give_back(gateway, bytes);
+    return false;
+}
+
+/* One that is counted. Refusing a body or an answer takes a request as well: there is a quarter
+ * more room for these. */
+static struct exchange *exchange_take_one(struct worker *worker) {
+    uint64_t max = worker->gateway->limits.buffered_bytes_max;
+    if (!gateway_take(worker->gateway, EXCHANGE_BYTES, max + max / 4))
+        return NULL;
     struct exchange *exchange = worker->spare_exchanges;
     if (exchange) {
         worker->spare_exchanges = exchange->spare_next;
@@ -25,8 +43,10 @@ static struct exchange *exchange_take_spare(struct worker *worker) {
         return exchange;
     }
     exchange = memory_zalloc(1, sizeof(*exchange));
-    if (!exchange)
+    if (!exchange) {
+        gateway_give_back(worker->gateway, EXCHANGE_BYTES);
         return NULL;
+    }
     arena_init(&exchange->arena, EXCHANGE_ARENA_MAX);
     buffer_init(&exchange->body, HTTP_BODY_MAX);
     buffer_init(&exchange->wire, GRPC_MESSAGE_MAX + GRPC_PREFIX_SIZE);
@@ -36,7 +56,7 @@ static struct exchange *exchange_take_spare(struct worker *worker) {
 
 struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
                                void *context, const struct peer *peer) {
-    struct exchange *exchange = exchange_take_spare(worker);
+    struct exchange *exchange = exchange_take_one(worker);
     if (!exchange)
         return NULL;
     struct arena arena = exchange->arena;
@@ -54,6 +74,7 @@ struct exchange *exchange_open(struct worker *worker, const struct exchange_sink
     exchange->body = body;
     exchange->wire = wire;
     exchange->out = out;
+    exchange->buffered_bytes = EXCHANGE_BYTES;
     exchange->begun_us = loop_now_us(worker->loop);
     exchange->timer.fire = exchange_timer_fired;
     return exchange;
@@ -105,8 +126,7 @@ void exchange_discard(struct exchange *exchange) {
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
     loop_timer_clear(&exchange->heartbeat);
-    atomic_fetch_sub_explicit(&worker->gateway->buffered_bytes, exchange->buffered_bytes,
-                              memory_order_relaxed);
+    gateway_give_back(worker->gateway, exchange->buffered_bytes);
     exchange->api = api_release(exchange->api);
     if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX) {
         exchange_free(exchange);
@@ -177,7 +197,7 @@ static bool exchange_make_room(struct exchange *exchange, size_t size) {
 }
 
 bool exchange_count(struct exchange *exchange) {
-    uint64_t now = exchange->body.size + exchange_ready(exchange).size +
+    uint64_t now = EXCHANGE_BYTES + exchange->body.size + exchange_ready(exchange).size +
                    upstream_call_queued(&exchange->call) + upstream_call_partial(&exchange->call);
     return gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, now);
 }

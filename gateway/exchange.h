@@ -47,7 +47,8 @@ struct exchange_answer {
     bool has_body;   /* false: no body may be sent, whatever content-length says */
 };
 
-/* Opens an exchange for one request, or NULL without memory. The peer outlives it. */
+/* Opens an exchange for one request; NULL without memory, or where requests hold as much as they
+ * may. The peer outlives it. */
 struct exchange *exchange_open(struct worker *worker, const struct exchange_sink *sink,
                                void *context, const struct peer *peer);
 

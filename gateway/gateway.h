@@ -72,6 +72,12 @@ static inline bool gateway_count_buffered(struct gateway *gateway, uint64_t *cou
     return now < before || all + (now - before) <= gateway->limits.buffered_bytes_max;
 }
 
+/* Tells whether requests hold as much as they may. */
+static inline bool gateway_is_full(struct gateway *gateway) {
+    return atomic_load_explicit(&gateway->buffered_bytes, memory_order_relaxed) >
+           gateway->limits.buffered_bytes_max;
+}
+
 /* Tells whether bodies and answers hold more than half of the memory they may: who holds it without
  * need must go sooner. */
 static inline bool gateway_is_pressed(struct gateway *gateway) {

@@ -4,6 +4,11 @@
 
 #include <stdbool.h>
 
+/* What a client is told for whom there is no room. */
+#define HTTP1_NO_ROOM                                                                              \
+    "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"                  \
+    "content-length: 0\r\n\r\n"
+
 struct connection;
 
 /* Makes the connection speak HTTP/1; false without memory. */

@@ -12,6 +12,7 @@
 
 enum {
     HTTP2_STREAMS_MAX = 128,
+    HTTP2_STREAMS_SPARED = 4, /* of a connection, where requests hold as much as they may */
     HTTP2_STREAM_WINDOW = 1 << 20,
     HTTP2_CONNECTION_WINDOW = 4 << 20,
     HTTP2_STALL_US = 60000000,        /* a client that opens no window for so long is gone */
@@ -55,10 +56,16 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct connection *connection = server->connection;
-    struct exchange *exchange =
-        exchange_open(connection->worker, &http2_sink, NULL, &connection->peer);
-    if (!exchange)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    struct exchange *exchange = NULL;
+    /* Where there is little room, it is for those who need little. */
+    if (server->streams < HTTP2_STREAMS_SPARED || !gateway_is_full(connection->worker->gateway))
+        exchange = exchange_open(connection->worker, &http2_sink, NULL, &connection->peer);
+    if (!exchange) {
+        /* What comes of it finds no stream. */
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_REFUSED_STREAM);
+        return 0;
+    }
     struct http2_stream *stream = exchange_alloc(exchange, sizeof(*stream));
     size_t headers_size = HTTP_HEADERS_COUNT_MAX * sizeof(struct transcode_header);
     struct transcode_header *headers = exchange_alloc(exchange, headers_size);

