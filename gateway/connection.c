@@ -10,6 +10,7 @@ enum {
     CONNECTION_OUT_MAX = 8 << 20,
     CONNECTION_OUT_FILL = 64 << 10, /* held for a client that does not read */
     CONNECTION_OUT_KEEP = 64 << 10, /* more is given back when all is sent */
+    CONNECTION_TURN_ROUNDS = 8,     /* of as much, sent in one turn: others wait too */
     CONNECTION_LINGER_US = 2000000,
     CONNECTION_HELD_MAX = 128 << 10,       /* a turn's bytes, and those that tell the protocol */
     CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */
@@ -71,7 +72,7 @@ void connection_close(struct connection *connection) {
     if (connection->protocol)
         connection->protocol->close(connection);
     loop_timer_clear(&connection->timer);
-    loop_job_cancel(worker->loop, &connection->read);
+    loop_job_cancel(worker->loop, &connection->turn);
     loop_source_remove(worker->loop, &connection->source);
     transport_done(&connection->transport);
     buffer_done(&connection->out);
@@ -214,11 +215,13 @@ static bool connection_is_late(const struct connection *connection) {
 void connection_watch(struct connection *connection) {
     struct loop *loop = connection->worker->loop;
     uint32_t events = 0;
+    if (connection->unfinished)
+        loop_job_queue(loop, &connection->turn);
     if (!connection->input_ended && (!connection->input_paused || connection->lingering)) {
         bool has_more = connection->protocol && connection->held.size > 0;
         if (has_more || transport_has_pending(&connection->transport))
-            loop_job_queue(loop, &connection->read);
-        if (!connection->read.link)
+            loop_job_queue(loop, &connection->turn);
+        if (!connection->turn.link)
             events |= EPOLLIN;
     } else if (!connection->hung_up && !connection->input_ended) {
         events |= EPOLLRDHUP; /* what is not read would hide it */
@@ -244,6 +247,28 @@ static void connection_end(struct connection *connection) {
     connection_watch(connection);
 }
 
+/* Sends until the socket takes no more, there is no more, or the turn is over; false when the
+ * connection was closed. */
+static bool connection_fill_and_send(struct connection *connection) {
+    connection->unfinished = false;
+    for (int round = 0; !connection->unfinished; round++) {
+        connection->unfinished = round == CONNECTION_TURN_ROUNDS;
+        if (connection->protocol)
+            connection->protocol->fill(connection);
+        if (connection->out.failed) {
+            connection_close(connection);
+            return false;
+        }
+        if (connection_waiting(connection) == 0)
+            break;
+        if (!connection_send(connection))
+            return false;
+        if (connection_waiting(connection) > 0)
+            break;
+    }
+    return true;
+}
+
 static void connection_flush(struct loop_task *task) {
     struct connection *connection =
         (struct connection *)((char *)task - offsetof(struct connection, flush));
@@ -255,19 +280,9 @@ static void connection_flush(struct loop_task *task) {
     }
     if (connection_waiting(connection) == 0)
         connection->progress_us = loop_now_us(connection->worker->loop);
-    do {
-        if (connection->protocol)
-            connection->protocol->fill(connection);
-        if (connection->out.failed) {
-            connection_close(connection);
-            return;
-        }
-        if (connection_waiting(connection) == 0)
-            break;
-        if (!connection_send(connection))
-            return;
-    } while (connection_waiting(connection) == 0);
-    if (connection_waiting(connection) == 0 && connection->over) {
+    if (!connection_fill_and_send(connection))
+        return;
+    if (connection_waiting(connection) == 0 && connection->over && !connection->unfinished) {
         connection_end(connection);
         return;
     }
@@ -276,7 +291,7 @@ static void connection_flush(struct loop_task *task) {
 }
 
 static void connection_read_late(struct loop_job *job) {
-    connection_read((struct connection *)((char *)job - offsetof(struct connection, read)));
+    connection_read((struct connection *)((char *)job - offsetof(struct connection, turn)));
 }
 
 static void connection_ready(struct loop_source *source, uint32_t events) {
@@ -289,8 +304,8 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
     }
     if ((events & EPOLLIN) || connection->transport.wants_write) {
         if (connection_is_late(connection))
-            loop_job_queue(connection->worker->loop, &connection->read);
-        else if (!connection->read.link)
+            loop_job_queue(connection->worker->loop, &connection->turn);
+        else if (!connection->turn.link)
             connection_read(connection);
     } else if ((events & EPOLLRDHUP) && connection->input_paused) {
         connection->hung_up = true;
@@ -334,7 +349,7 @@ void connection_open(struct worker *worker, int fd, struct tls *tls, const struc
     connection->timer.fire = connection_timer_fired;
     connection->flush.run = connection_flush;
     connection->grave.run = connection_free;
-    connection->read.run = connection_read_late;
+    connection->turn.run = connection_read_late;
     connection->turn_bytes = CONNECTION_TURN_BYTES_MIN;
     buffer_init(&connection->out, CONNECTION_OUT_MAX);
     buffer_init(&connection->identity, CONNECTION_IDENTITY_MAX);

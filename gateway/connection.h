@@ -31,7 +31,7 @@ struct connection_protocol {
      * NULL where it never is. */
     void (*hung_up)(struct connection *connection);
     /* Puts what is to be sent into `out`, up to connection_has_room, and behind it what is sent
-     * from where it lies into `lent`. */
+     * from where it lies into `lent`. What exceeds a turn makes the connection unfinished. */
     void (*fill)(struct connection *connection);
     /* What is waited for. */
     enum connection_phase (*phase)(const struct connection *connection);
@@ -52,7 +52,7 @@ struct connection {
     struct loop_source source;
     struct loop_timer timer;
     struct loop_task flush, grave;
-    struct loop_job read; /* queued while it waits behind others */
+    struct loop_job turn; /* queued while it waits behind others */
     struct transport transport;
     struct peer peer;
     struct connection *handshake_next, **handshake_link; /* link: NULL once TLS is agreed on */
@@ -68,6 +68,7 @@ struct connection {
     uint64_t progress_us; /* when bytes last left, or none were waiting */
     uint64_t heard_us;    /* when bytes last came */
     uint64_t asked_us;    /* when the client was last asked whether it is there */
+    bool unfinished;      /* there is more to do than one turn has time for */
     bool input_ended;     /* the client will send no more */
     bool hung_up;         /* nor more than is still to be read */
     bool input_paused;    /* the protocol has no room for more */

@@ -178,12 +178,13 @@ void connection_read(struct connection *connection) {
             connection_watch(connection);
         return;
     }
+    bool paused = connection->input_paused && !connection->lingering;
     if (connection->protocol && connection->held.size > 0 && !connection->over)
         connection_feed_held(connection);
-    else if (!connection_read_turn(connection))
+    else if (!paused && !connection->input_ended && !connection_read_turn(connection))
         return;
     if (connection->closed)
         return;
     connection_note_phase(connection);
-    connection_wake(connection);
+    connection_wake(connection); /* to send what an earlier turn left as well */
 }

@@ -15,6 +15,10 @@
 #include "gateway/transcode.h"
 #include "gateway/worker.h"
 
+/* Counted for a request among what the gateway holds: what it takes beside its body and answer,
+ * about. */
+enum { EXCHANGE_BYTES = 12 << 10 };
+
 struct exchange;
 
 /* What an exchange tells the protocol. */

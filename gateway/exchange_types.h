@@ -16,8 +16,6 @@ enum {
     EXCHANGE_METADATA_MAX = 12, /* of a call */
     EXCHANGE_ARENA_MAX = 24 << 20,
     EXCHANGE_REQUEST_ID_MAX = 128,
-    /* Counted for a request as such: what it has in memory beside its body and answer, about. */
-    EXCHANGE_BYTES = 12 << 10,
 };
 
 enum exchange_state {

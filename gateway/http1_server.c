@@ -16,6 +16,7 @@ enum {
     HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
     HTTP1_CHUNK_MAX = 32 << 10,
     HTTP1_LENT_MIN = 4 << 10,      /* less is copied behind the head */
+    HTTP1_TURN_REQUESTS = 16,      /* pipelined, that are answered in one turn */
     HTTP1_UNTAKEN_MAX = 256 << 10, /* of a body that is handed on as it comes */
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
@@ -24,16 +25,17 @@ struct http1_server {
     struct connection *connection;
     struct http1_parser *parser;
     struct exchange *exchange; /* the request being served, or NULL */
-    struct buffer held;        /* what came after it */
-    size_t untaken;            /* of its body, where that is handed on as it comes */
-    struct loop_timer gone;    /* set while the client may have gone */
-    bool moved;                /* some of the body was taken since that was set */
-    bool request_done;         /* all of it was received */
-    bool head_sent;            /* of the answer */
-    bool chunked;              /* the answer */
-    bool keep_alive;           /* after the answer; known when head_sent */
-    bool broken;               /* the answer cannot be completed */
-    bool malformed;            /* nothing more is parsed */
+    struct buffer held;        /* what came after it, from held_taken on */
+    size_t held_taken;
+    size_t untaken;         /* of its body, where that is handed on as it comes */
+    struct loop_timer gone; /* set while the client may have gone */
+    bool moved;             /* some of the body was taken since that was set */
+    bool request_done;      /* all of it was received */
+    bool head_sent;         /* of the answer */
+    bool chunked;           /* the answer */
+    bool keep_alive;        /* after the answer; known when head_sent */
+    bool broken;            /* the answer cannot be completed */
+    bool malformed;         /* nothing more is parsed */
     bool draining;
 };
 
@@ -76,8 +78,10 @@ static bool open_exchange(struct http1_server *server) {
     server->untaken = 0;
     server->head_sent = false;
     server->broken = false;
-    if (!server->exchange)
-        connection->over = true;
+    if (!server->exchange) {
+        buffer_append(&connection->out, SLICE(HTTP1_NO_ROOM));
+        connection->over = connection->linger = true;
+    }
     return server->exchange != NULL;
 }
 
@@ -150,6 +154,14 @@ static void parse(struct http1_server *server, struct slice *input) {
     }
 }
 
+static struct slice held_left(const struct http1_server *server) {
+    return slice_after(buffer_slice(&server->held), server->held_taken);
+}
+
+static void note_room(struct http1_server *server) {
+    server->connection->input_paused = held_left(server).size >= HTTP1_HELD_MAX || is_full(server);
+}
+
 /* Keeps what came after the request that is being served. */
 static void hold(struct http1_server *server, struct slice rest) {
     if (server->malformed)
@@ -158,7 +170,7 @@ static void hold(struct http1_server *server, struct slice rest) {
         buffer_append(&server->held, rest);
     if (server->held.failed)
         server->connection->over = true;
-    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX || is_full(server);
+    note_room(server);
 }
 
 static size_t http1_receive(struct connection *connection, struct slice bytes) {
@@ -172,12 +184,18 @@ static size_t http1_receive(struct connection *connection, struct slice bytes) {
 
 /* Goes on with what was held, once a request is over. */
 static void parse_held(struct http1_server *server) {
-    struct slice input = buffer_slice(&server->held);
+    struct slice input = held_left(server);
     parse(server, &input);
-    buffer_consume(&server->held, server->held.size - input.size);
-    if (server->held.size == 0)
+    server->held_taken = server->held.size - input.size;
+    if (input.size == 0) {
         buffer_done(&server->held);
-    server->connection->input_paused = server->held.size >= HTTP1_HELD_MAX || is_full(server);
+        server->held_taken = 0;
+    } else if (server->held_taken > server->held.size / 2) {
+        /* Seldom: a small request would move all that is behind it. */
+        buffer_consume(&server->held, server->held_taken);
+        server->held_taken = 0;
+    }
+    note_room(server);
 }
 
 /* Whether the connection lives on after this answer. */
@@ -311,7 +329,14 @@ static void http1_fill(struct connection *connection) {
     struct http1_server *server = server_of(connection);
     if (connection->input_paused && server->exchange && !server->request_done && !is_full(server))
         parse_held(server);
-    while (server->exchange && exchange_is_answered(server->exchange)) {
+    for (int i = 0; server->exchange && exchange_is_answered(server->exchange); i++) {
+        if (i == HTTP1_TURN_REQUESTS) {
+            /* Who sends so many at once is served behind others. */
+            connection->wary = connection->unfinished = true;
+            return;
+        }
+        if (!connection_has_room(connection))
+            return;
         if (server->broken) {
             /* An answer that stops in the middle must not look complete. */
             server->chunked = false;
@@ -324,6 +349,7 @@ static void http1_fill(struct connection *connection) {
         if (!exchange_is_over(server->exchange) || !finish(server))
             return;
     }
+    connection->wary &= server->held.size > 0;
 }
 
 static enum connection_phase http1_phase(const struct connection *connection) {

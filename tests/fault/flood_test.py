@@ -158,14 +158,16 @@ def add_case(kind, secure):
     setattr(Flood, "test" + words + ("_over_tls" if secure else ""), case)
 
 
+OF_HTTP1 = (http2_flood.SlowHead, http2_flood.Pipeline)
+OVER_TLS = (http2_flood.RapidReset, http2_flood.HpackBomb)  # also where there is little time
 for each in (http2_flood.RapidReset, http2_flood.RapidResetCalls, http2_flood.MadeYouReset,
              http2_flood.Continuation, http2_flood.Settings, http2_flood.Ping,
              http2_flood.PingUnread, http2_flood.EmptyData, http2_flood.ClosedData,
              http2_flood.Priority, http2_flood.WindowUpdate, http2_flood.ZeroWindow,
-             http2_flood.HpackBomb, http2_flood.SlowReader, http2_flood.SlowHead):
+             http2_flood.HpackBomb, http2_flood.SlowReader, http2_flood.SlowHead,
+             http2_flood.Pipeline, http2_flood.PipelineUnread):
     add_case(each, False)
-    if each is not http2_flood.SlowHead and (LONG or each in (http2_flood.RapidReset,
-                                                              http2_flood.HpackBomb)):
+    if not issubclass(each, OF_HTTP1) and (LONG or each in OVER_TLS):
         add_case(each, True)
 
 

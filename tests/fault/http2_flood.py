@@ -184,6 +184,18 @@ class SlowHead(Attack):
         return b"x"
 
 
+class Pipeline(Attack):
+    """Requests of HTTP/1.1, one behind the other."""
+    opening = b""
+
+    def more(self):
+        return b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * (10 * BATCH)
+
+
+class PipelineUnread(Pipeline):
+    reads = False
+
+
 def _context():
     """TLS that trusts anybody and asks for HTTP/2."""
     context = ssl.create_default_context()

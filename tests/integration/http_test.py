@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -103,6 +104,24 @@ class Http(Case):
                     break
                 answer += part
         self.assertEqual(re.findall(rb"HTTP/1\.1 (\d+)", answer), [b"200", b"400", b"200"])
+
+    def test_thousands_of_pipelined_requests_are_answered_one_by_one(self):
+        count = 3000
+        data = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * (count - 1) + (
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        trusting = ssl.create_default_context(cafile=self.certificate)
+        for port, secure in ((self.stack.http_port, None), (self.https_port, trusting)):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                if secure:
+                    client = secure.wrap_socket(client, server_hostname="localhost")
+                sender = threading.Thread(target=client.sendall, args=(data,))
+                sender.start()
+                answer = b""
+                while part := client.recv(65536):
+                    answer += part
+                sender.join()
+                client.close()
+            self.assertEqual(answer.count(b"HTTP/1.1 200 OK\r\n"), count)
 
     def test_a_request_byte_by_byte(self):
         request = ("GET /api/offline/config HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
