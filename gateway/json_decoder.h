@@ -276,7 +276,13 @@ void json_write_bits(struct json_decoder *decoder, enum schema_type type, uint64
 
 /* Writes a field's tag. */
 static inline void json_write_tag(struct json_decoder *decoder, const struct schema_field *field) {
-    buffer_append(decoder->out, slice_of(field->tag, field->tag_size));
+    uint8_t *at = json_room_wide(decoder, sizeof field->tag);
+    if (!at) {
+        buffer_append(decoder->out, slice_of(field->tag, field->tag_size));
+        return;
+    }
+    memcpy(at, field->tag, sizeof field->tag);
+    buffer_advance(decoder->out, field->tag_size);
 }
 
 /* Writes a tag, a length and bytes. */

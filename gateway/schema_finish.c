@@ -95,10 +95,11 @@ bool schema_enum_read(struct schema_build *build, struct slice bytes, struct sli
     return !build->status && enum_tables_make(build, enumeration);
 }
 
-/* Fills the tag as written. */
+/* Fills the wire type and the tag as written. */
 static void field_tag_make(struct schema_field *field) {
     static const uint8_t WIRE_TYPES[] = {0, 1, 5, 0, 0, 0, 1, 5, 0, 2, 3, 2, 2, 0, 0, 5, 1, 0, 0};
-    uint64_t wire_type = field->packed ? WIRE_LEN : WIRE_TYPES[field->type];
+    field->wire_type = WIRE_TYPES[field->type];
+    uint64_t wire_type = field->packed ? WIRE_LEN : field->wire_type;
     uint8_t tag[WIRE_VARINT_MAX];
     uint8_t *at = field->tag;
     uint64_t written = (uint64_t)field->number << 3 | wire_type;
@@ -137,14 +138,13 @@ static bool field_finish(struct schema_build *build, const struct schema_message
     if (field->delimited && !field->map && !of->map_entry)
         field->type = SCHEMA_GROUP;
     field_tag_make(field);
-    size_t size = field->json_name.size + 3;
-    uint8_t *label = schema_build_alloc(build, size, 1);
+    size_t size = field->json_name.size + 4;
+    uint8_t *label = schema_build_alloc(build, size + SCHEMA_LABEL_WIDE, 1);
     if (!label)
         return false;
-    label[0] = '"';
-    memcpy(label + 1, field->json_name.data, field->json_name.size);
-    label[size - 2] = '"';
-    label[size - 1] = ':';
+    memcpy(label, ",\"", 2);
+    memcpy(label + 2, field->json_name.data, field->json_name.size);
+    memcpy(label + size - 2, "\":", 2);
     field->json_label = slice_of(label, size);
     return true;
 }

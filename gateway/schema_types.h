@@ -32,6 +32,8 @@ enum schema_type {
     SCHEMA_SINT64 = 18,
 };
 
+enum { SCHEMA_LABEL_WIDE = 16 };
+
 /* The tags of a message set's items: `repeated group Item = 1 { required int32 type_id = 2;
  * required bytes message = 3; }`. */
 enum {
@@ -81,13 +83,15 @@ struct schema_constraint {
 
 struct schema_field {
     struct slice name, json_name, comment;
-    struct slice json_label; /* the JSON name quoted, and a colon */
+    struct slice json_label; /* a comma, the JSON name quoted, and a colon; SCHEMA_LABEL_WIDE bytes
+                                may be read from any of its first two on */
     uint32_t number;
     enum schema_type type;
     uint8_t tag[8]; /* as written: a repeated scalar's is that of its packed form, if it has one; in
                        a message set all that comes before the length */
     uint8_t tag_size;
-    bool set_item; /* an extension of a message set, which stands in a group of its own */
+    uint8_t wire_type; /* of one value */
+    bool set_item;     /* an extension of a message set, which stands in a group of its own */
     bool
         closed_enum; /* its values, or a map's, are of an enum that has only its declared numbers */
     bool repeated, packed, map, presence, always, i_json, iso8601, comma_separated;

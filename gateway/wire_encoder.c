@@ -128,12 +128,6 @@ static bool encode_enum(struct wire_encoder *encoder, const struct schema_field 
     return true;
 }
 
-bool wire_type_fits(const struct schema_field *field, enum wire_type type) {
-    static const uint8_t WIRE_TYPES[] = {0, 1, 5, 0, 0, 0, 1, 5, 0, 2, 3, 2, 2, 0, 0, 5, 1, 0, 0};
-    return WIRE_TYPES[field->type] == type ||
-           (type == WIRE_LEN && field->repeated && schema_type_packs(field->type));
-}
-
 static void encode_signed(struct wire_encoder *encoder, int64_t value) {
     wire_encode_integer(encoder, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
 }

@@ -108,7 +108,10 @@ static inline bool wire_read_short(struct wire_reader *reader, struct wire_field
 }
 
 /* Whether a field as read can be one of `field`, unpacked or packed. */
-bool wire_type_fits(const struct schema_field *field, enum wire_type type);
+static inline bool wire_type_fits(const struct schema_field *field, enum wire_type type) {
+    return field->wire_type == type ||
+           (type == WIRE_LEN && field->repeated && schema_type_packs(field->type));
+}
 
 /* Makes a message set's item the field that it holds, and finds that; NULL where there is none. */
 const struct schema_field *wire_set_item(const struct schema_message *message,

@@ -106,9 +106,15 @@ void wire_members_close(struct wire_encoder *encoder, struct wire_members *membe
 static void write_label(struct wire_encoder *encoder, const struct schema_field *field,
                         struct wire_members *members) {
     if (!members->bare) {
-        if (members->some)
-            wire_encode_byte(encoder, ',');
-        buffer_append(encoder->out, field->json_label);
+        struct slice label = slice_after(field->json_label, !members->some);
+        uint8_t *at = buffer_reserve(encoder->out, label.size + SCHEMA_LABEL_WIDE);
+        if (!at)
+            return;
+        /* Most are as short: their copy takes no call. */
+        memcpy(at, label.data, SCHEMA_LABEL_WIDE);
+        if (label.size > SCHEMA_LABEL_WIDE)
+            memcpy(at, label.data, label.size);
+        buffer_advance(encoder->out, label.size);
     }
     members->some = true;
 }
