@@ -146,14 +146,6 @@ static void client_release(struct client_table *table, struct client *client, un
         client_forget(table, client);
 }
 
-/* The part of an address that a client cannot change at will. */
-static struct ip key_of(const struct ip *ip) {
-    struct ip key = *ip;
-    if (!ip_is_v4(ip))
-        memset(key.bytes + 8, 0, 8);
-    return key;
-}
-
 static struct shard *shard_lock(struct client_table *table, const struct ip *key) {
     struct shard *shard = &table->shards[key_hash(table, key) % TABLE_SHARDS];
     pthread_mutex_lock(&shard->lock);
@@ -164,7 +156,7 @@ bool client_connect(struct client_table *table, const struct ip *ip, struct clie
     *ret_client = NULL;
     if (!table)
         return true;
-    const struct ip key = key_of(ip);
+    const struct ip key = ip_of_client(ip);
     struct shard *shard = shard_lock(table, &key);
     struct client *client = client_find(table, shard, &key);
     unsigned max = table->limits.connections_max;
@@ -204,7 +196,7 @@ enum client_verdict client_request(struct client_table *table, const struct ip *
     *ret_client = NULL;
     if (!table)
         return CLIENT_ADMITTED;
-    const struct ip key = key_of(ip);
+    const struct ip key = ip_of_client(ip);
     struct shard *shard = shard_lock(table, &key);
     struct client *client = client_find(table, shard, &key);
     unsigned max = table->limits.requests_max;

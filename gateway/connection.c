@@ -150,8 +150,32 @@ static void connection_set_timer(struct connection *connection, uint64_t delay_u
                    after_us > 0 && after_us < delay_us ? after_us : delay_us);
 }
 
+/* Begins the connection's time. */
+static void connection_begin(struct connection *connection) {
+    connection->phase_us = connection->progress_us = connection->heard_us =
+        loop_now_us(connection->worker->loop);
+    connection_set_timer(connection, connection_limit_us(connection));
+}
+
+void connection_penalize(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    struct gateway *gateway = worker->gateway;
+    if (connection->peer.trusted || !penalty_is_due(gateway->penalties, &connection->peer.ip))
+        return;
+    connection->delayed = true;
+    loop_timer_set(worker->loop, &connection->timer, gateway->limits.penalty_us);
+    metric_add(gateway_metrics_series(gateway->metrics)->connections_delayed, 1);
+    connection_watch(connection);
+}
+
 static void connection_timer_fired(struct loop_timer *timer) {
     struct connection *connection = connection_of_timer(timer);
+    if (connection->delayed) {
+        connection->delayed = false;
+        connection_begin(connection);
+        connection_watch(connection);
+        return;
+    }
     if (connection->lingering) {
         connection_close(connection);
         return;
@@ -215,6 +239,10 @@ static bool connection_is_late(const struct connection *connection) {
 void connection_watch(struct connection *connection) {
     struct loop *loop = connection->worker->loop;
     uint32_t events = 0;
+    if (connection->delayed) {
+        loop_source_change(loop, &connection->source, events);
+        return;
+    }
     if (connection->unfinished)
         loop_job_queue(loop, &connection->turn);
     if (!connection->input_ended && (!connection->input_paused || connection->lingering)) {
@@ -361,9 +389,8 @@ void connection_open(struct worker *worker, int fd, struct tls *tls, const struc
         return;
     }
     connection->phase = tls ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;
-    connection->phase_us = connection->progress_us = loop_now_us(worker->loop);
-    connection->heard_us = connection->phase_us;
-    connection_set_timer(connection, connection_limit_us(connection));
+    connection_begin(connection);
+    connection_penalize(connection);
     connection->next = worker->connections;
     connection->link = &worker->connections;
     if (connection->next)

@@ -78,6 +78,7 @@ struct connection {
     bool proven;       /* the client was answered: it is read before those who were not */
     bool wary;         /* the client keeps us busy for little: it gets little of a turn */
     bool awaits_proxy; /* the PROXY protocol's header comes first */
+    bool delayed;      /* nothing is read yet, for what others of its address did */
     bool closed;
     struct buffer identity; /* what peer.identity borrows */
 };

@@ -93,8 +93,10 @@ static bool connection_learn_client(struct connection *connection,
         return true;
     peer->ip = header->source;
     peer->trusted = networks_have(&gateway->trusted_proxies, &peer->ip);
-    if (peer->trusted || client_connect(gateway->clients, &peer->ip, &peer->client))
+    if (peer->trusted || client_connect(gateway->clients, &peer->ip, &peer->client)) {
+        connection_penalize(connection);
         return true;
+    }
     metric_add(gateway_metrics_series(gateway->metrics)->client_connections_refused, 1);
     return false;
 }
@@ -173,7 +175,8 @@ static bool connection_read_turn(struct connection *connection) {
 }
 
 void connection_read(struct connection *connection) {
-    if (connection->awaits_proxy && !connection_read_proxy(connection)) {
+    bool goes_on = !connection->awaits_proxy || connection_read_proxy(connection);
+    if (!goes_on || connection->delayed) {
         if (!connection->closed)
             connection_watch(connection);
         return;

@@ -14,6 +14,9 @@ void connection_watch(struct connection *connection);
 /* Notes a change of phase. */
 void connection_note_phase(struct connection *connection);
 
+/* Has a new connection wait where others of its client's address were often cut. */
+void connection_penalize(struct connection *connection);
+
 /* TLS is agreed on, or never will be. */
 void connection_leave_handshake(struct connection *connection);
 

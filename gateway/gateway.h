@@ -14,6 +14,7 @@
 #include "gateway/gateway_metrics.h"
 #include "gateway/keepalive.h"
 #include "gateway/network.h"
+#include "gateway/penalty_table.h"
 #include "gateway/resolver.h"
 #include "gateway/tls.h"
 #include "gateway/tls_client.h"
@@ -31,6 +32,7 @@ struct gateway_limits {
     uint64_t stream_heartbeat_us;  /* between signs of life in streamed events */
     uint64_t drain_timeout_us;     /* for what is in flight when the process ends */
     struct keepalive keepalive;    /* of clients that have requests under way */
+    uint64_t penalty_us;           /* that a new connection waits whose address was cut often */
     unsigned connections_max;      /* in the process */
     unsigned handshakes_max;       /* TLS not yet agreed on, per thread */
     uint64_t buffered_bytes_max;   /* of request bodies and answers, in the process */
@@ -40,9 +42,10 @@ struct gateway {
     const struct clock *clock;
     const struct random_source *random;
     struct log *log;
-    struct log *access_log;       /* NULL: requests are not logged */
-    struct tls *tls;              /* NULL without https */
-    struct client_table *clients; /* NULL where no client has a bound */
+    struct log *access_log;          /* NULL: requests are not logged */
+    struct tls *tls;                 /* NULL without https */
+    struct client_table *clients;    /* NULL where no client has a bound */
+    struct penalty_table *penalties; /* NULL where nobody is made to wait */
     struct networks trusted_proxies;
     bool proxy_protocol;       /* trusted proxies begin with its header */
     bool ignore_unknown_query; /* parameters that no field has are left out */

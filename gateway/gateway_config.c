@@ -108,6 +108,9 @@ static const struct config_option OPTIONS[] = {
      "Whose X-Forwarded-For and Forwarded count, such as 10.0.0.0/8,2001:db8::/32.", 0, 0},
     {"proxy-protocol", CONFIG_FLAG, "false", NULL,
      "Trusted proxies begin with a header of the PROXY protocol.", 0, 0},
+    {"penalty-ms", CONFIG_INT, "1000", "MS",
+     "New connections of an address wait for so long where 5 of it were cut in 10 s; 0: not.", 0,
+     60000},
     {"client-connections-max", CONFIG_INT, "0", "N",
      "Connections of one client address; 0: no bound.", 0, 1000000},
     {"client-streams-max", CONFIG_INT, "0", "N",
@@ -186,12 +189,13 @@ static enum sync_status setup_clients(struct gateway_setup *setup, struct sync_e
         return bad_option(error, "trusted-proxies", inner.message);
     if (gateway->proxy_protocol && gateway->trusted_proxies.count == 0)
         return bad_option(error, "proxy-protocol", "it needs --trusted-proxies");
-    if (limits.connections_max + limits.requests_max + limits.requests_per_s == 0)
-        return SYNC_OK;
-    gateway->clients = client_table_open(&limits, gateway->clock);
-    return gateway->clients
-               ? SYNC_OK
-               : sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for clients");
+    bool bound = limits.connections_max + limits.requests_max + limits.requests_per_s > 0;
+    bool penalizes = gateway->limits.penalty_us > 0;
+    gateway->clients = bound ? client_table_open(&limits, gateway->clock) : NULL;
+    gateway->penalties = penalizes ? penalty_table_open(gateway->clock) : NULL;
+    if (bound == !gateway->clients || penalizes == !gateway->penalties)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for clients");
+    return SYNC_OK;
 }
 
 static enum sync_status setup_log(struct gateway_setup *setup, struct sync_error *error) {
@@ -225,6 +229,7 @@ static void setup_limits(struct gateway_setup *setup) {
         .stream_heartbeat_us = config_us(config, "stream-heartbeat-ms"),
         .drain_timeout_us = config_us(config, "drain-timeout-ms"),
         .keepalive = setup_keepalive(config),
+        .penalty_us = config_us(config, "penalty-ms"),
         .connections_max = (unsigned)config_int(config, "max-connections"),
         .buffered_bytes_max = (uint64_t)config_int(config, "buffer-bytes-max"),
     };
@@ -454,6 +459,7 @@ void gateway_setup_done(struct gateway_setup *setup) {
     gateway->upstream_tls = tls_client_close(gateway->upstream_tls);
     gateway->tls = tls_close(gateway->tls);
     gateway->clients = client_table_close(gateway->clients);
+    gateway->penalties = penalty_table_close(gateway->penalties);
     if (gateway->access_log != gateway->log)
         log_close(gateway->access_log);
     if (setup->access_fd >= 0)

@@ -125,6 +125,9 @@ static void register_families(struct gateway_metrics *metrics) {
     series->connections_refused =
         single(metrics, METRIC_COUNTER, "gateway_connections_refused_total",
                "Client connections refused at the bound.");
+    series->connections_delayed =
+        single(metrics, METRIC_COUNTER, "gateway_connections_delayed_total",
+               "Client connections made to wait, as others of their address were cut.");
     series->handshakes =
         single(metrics, METRIC_GAUGE, "gateway_tls_handshakes", "TLS handshakes under way.");
     series->handshakes_dropped =

@@ -36,6 +36,7 @@ void gateway_metrics_render(struct gateway_metrics *metrics, struct buffer *out)
 struct gateway_series {
     struct metric *connections;         /* gauge */
     struct metric *connections_refused; /* counter */
+    struct metric *connections_delayed; /* counter: for what others of their address did */
     /* counters: refused for a bound on what one client may take */
     struct metric *client_connections_refused, *client_requests_refused, *client_rate_refused;
     struct metric *handshakes;                               /* gauge: TLS not yet agreed on */

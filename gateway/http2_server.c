@@ -242,6 +242,17 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+/* The client was cut for keeping us busy: new connections of its address are looked at for that.
+ * INTERNAL_ERROR is nghttp2's word for streams that are reset too fast. */
+static void note_cut(struct http2_server *server, uint32_t error_code) {
+    const struct peer *peer = &server->connection->peer;
+    bool is_cut = error_code == NGHTTP2_ENHANCE_YOUR_CALM || error_code == NGHTTP2_INTERNAL_ERROR;
+    if (!is_cut || server->cut || peer->trusted)
+        return;
+    server->cut = true;
+    penalty_note(server->connection->worker->gateway->penalties, &peer->ip);
+}
+
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
     struct http2_stream *stream =
@@ -250,6 +261,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (is_end && stream && stream->relay)
         http2_grpc_sent(stream);
     server->connection->proven |= frame->hd.type == NGHTTP2_HEADERS;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        note_cut(server, frame->goaway.error_code);
     bool is_reset = frame->hd.type == NGHTTP2_RST_STREAM;
     struct gateway *gateway = server->connection->worker->gateway;
     if (is_reset && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
@@ -334,6 +347,8 @@ static size_t http2_receive(struct connection *connection, struct slice bytes) {
         return (size_t)used;
     }
     /* A GOAWAY that says why may be waiting to be sent. */
+    if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        note_cut(server, NGHTTP2_ENHANCE_YOUR_CALM);
     server->failed = true;
     connection->over = true;
     return bytes.size;

@@ -20,6 +20,7 @@ struct http2_server {
     size_t streams;
     bool draining;
     bool failed;             /* nothing more is received */
+    bool cut;                /* and noted as such */
     struct loop_timer sweep; /* set while a stream is answered and open */
     struct http2_guard guard;
     struct http2_memory memory;

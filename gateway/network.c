@@ -80,6 +80,13 @@ static void ip_format_v4(const uint8_t *bytes, char *text) {
     text[-1] = '\0';
 }
 
+struct ip ip_of_client(const struct ip *ip) {
+    struct ip client = *ip;
+    if (!ip_is_v4(ip))
+        memset(client.bytes + 8, 0, 8);
+    return client;
+}
+
 void ip_format(const struct ip *ip, char text[IP_TEXT_MAX]) {
     if (ip_is_v4(ip)) {
         ip_format_v4(ip->bytes, text);

@@ -22,6 +22,9 @@ bool ip_of_address(const struct address *address, struct ip *ret_ip);
  * "[2001:db8::1]:80", "[2001:db8::1]". */
 bool ip_parse(struct slice text, struct ip *ret_ip);
 
+/* The part of a client's address that it cannot change at will: of IPv6 its /64. */
+struct ip ip_of_client(const struct ip *ip);
+
 /* Tells whether it is an IPv4 address. */
 bool ip_is_v4(const struct ip *ip);
 
