@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/sha256.h"
+#include "service/core/bundle_codec.h"
 #include "service/core/model.h"
 #include "service/core/pull.h"
 
@@ -16,6 +17,8 @@ struct bundle_info {
     struct checksum checksum;
     int64_t created_us;
     uint32_t record_count;
+    uint32_t
+        dictionary_id; /* of its chunks of zstd; 0: none. As read: the writer has its codec's */
 };
 
 /* Writes a container part by part: begin, records, end. Output is appended to `out` as it becomes
@@ -25,8 +28,8 @@ struct bundle_writer {
     struct buffer scratch;
     struct sha256 root;
     uint32_t chunk_count;
-    bool compress;
-    enum sync_status status; /* sticky */
+    const struct bundle_codec *codec; /* NULL: chunks stay as they are */
+    enum sync_status status;          /* sticky */
 };
 
 enum {
@@ -35,8 +38,9 @@ enum {
     BUNDLE_CHUNK_RAW_MAX = 8 * CHANGE_DATA_MAX,
 };
 
-/* Prepares a writer in the caller's memory; takes no memory. */
-void bundle_writer_init(struct bundle_writer *writer, bool compress);
+/* Prepares a writer in the caller's memory; takes no memory. Chunks are packed with the codec,
+ * which stays the caller's, where that makes them smaller; NULL: they stay as they are. */
+void bundle_writer_init(struct bundle_writer *writer, const struct bundle_codec *codec);
 /* Gives its memory back. */
 void bundle_writer_done(struct bundle_writer *writer);
 /* Writes the header. `info->record_count` is the number of records that will be added. */
@@ -62,10 +66,13 @@ typedef bool bundle_visit(void *context, const struct bundle_entry *entry);
 
 /* Reads and verifies a whole container: every chunk's checksum and their root before the first
  * visit, the entries and counts on the way; what was visited before a failure is to be discarded.
- * SYNC_ERR_CORRUPT with the reason in `error` when anything differs, SYNC_ERR_CANCELLED when the
+ * Chunks are unpacked by `codecs`, on this thread; a chunk takes at most BUNDLE_CHUNK_RAW_MAX
+ * bytes. SYNC_ERR_CORRUPT with the reason in `error` when anything differs, SYNC_ERR_UNIMPLEMENTED
+ * when a chunk wants a codec or dictionary that is not among them, SYNC_ERR_CANCELLED when the
  * visit stopped it, SYNC_ERR_NO_MEMORY. `visit` may be NULL. `ret_info` borrows from the container
  * and may be NULL. */
-enum sync_status bundle_read(struct slice container, struct sync_error *error,
-                             struct bundle_info *ret_info, bundle_visit *visit, void *context);
+enum sync_status bundle_read(struct slice container, const struct bundle_codecs *codecs,
+                             struct sync_error *error, struct bundle_info *ret_info,
+                             bundle_visit *visit, void *context);
 
 #endif

@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <snappy-c.h>
 
 #include "base/memory.h"
 #include "base/wire.h"
@@ -81,6 +80,9 @@ static bool header_take(const struct wire_field *field, uint64_t *format,
         return field->type == WIRE_LEN && read_time(field->bytes, &info->created_us);
     case HEADER_RECORD_COUNT:
         info->record_count = (uint32_t)field->bits;
+        return field->type == WIRE_VARINT && field->bits <= INT32_MAX;
+    case HEADER_DICTIONARY_ID:
+        info->dictionary_id = (uint32_t)field->bits;
         return field->type == WIRE_VARINT && field->bits <= INT32_MAX;
     default:
         return true; /* of a later version of the format */
@@ -168,7 +170,7 @@ static bool part_read(struct wire_reader *reader, uint32_t number, struct slice 
     return true;
 }
 
-/* Checks everything that needs no decompression. `ret_chunks` is where the chunks begin. */
+/* Checks everything that needs no unpacking. `ret_chunks` is where the chunks begin. */
 static enum sync_status container_verify(struct slice container, struct sync_error *error,
                                          struct bundle_info *ret_info,
                                          struct wire_reader *ret_chunks) {
@@ -244,8 +246,10 @@ static bool entry_read(struct slice message, struct bundle_entry *ret_entry) {
            entry.deleted + (entry.json.size > 0) + (entry.patch_json.size > 0) == 1;
 }
 
-/* Where entries go, and how many there were. */
+/* What unpacks the chunks, where entries go, and how many there were. */
 struct entry_sink {
+    const struct bundle_codecs *codecs;
+    uint32_t dictionary_id; /* the header's */
     bundle_visit *visit;
     void *context;
     uint64_t count;
@@ -268,7 +272,19 @@ static enum sync_status entries_read(struct slice raw, struct sync_error *error,
     return SYNC_OK;
 }
 
-/* Decompresses a chunk that was verified, and reads its entries. */
+/* The codec of a chunk, or NULL. */
+static const struct bundle_codec *codec_find(const struct chunk *chunk,
+                                             const struct entry_sink *sink) {
+    uint32_t dictionary_id = chunk->codec == BUNDLE_CODEC_ZSTD ? sink->dictionary_id : 0;
+    for (size_t i = 0; i < sink->codecs->count; i++) {
+        const struct bundle_codec *codec = &sink->codecs->list[i];
+        if (codec->number == chunk->codec && codec->dictionary_id == dictionary_id)
+            return codec;
+    }
+    return NULL;
+}
+
+/* Unpacks a chunk that was verified, and reads its entries. */
 static enum sync_status chunk_visit(const struct chunk *chunk, struct sync_error *error,
                                     struct entry_sink *sink) {
     if (chunk->codec == BUNDLE_CODEC_IDENTITY) {
@@ -276,29 +292,36 @@ static enum sync_status chunk_visit(const struct chunk *chunk, struct sync_error
             return corrupt(error, "chunks", "A chunk's size differs.");
         return entries_read(chunk->data, error, sink);
     }
-    size_t size = 0;
-    const char *data = (const char *)chunk->data.data;
-    if (chunk->codec != BUNDLE_CODEC_SNAPPY || chunk->data.size == 0 ||
-        snappy_uncompressed_length(data, chunk->data.size, &size) != SNAPPY_OK ||
-        size != chunk->raw_size || size == 0)
+    const struct bundle_codec *codec = codec_find(chunk, sink);
+    if (!codec)
+        return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "BUNDLE_CODEC_UNKNOWN", "chunks",
+                              "A chunk is packed with codec %llu, the bundle with dictionary %u.",
+                              (unsigned long long)chunk->codec, sink->dictionary_id);
+    size_t size = (size_t)chunk->raw_size; /* within BUNDLE_CHUNK_RAW_MAX */
+    if (size == 0 || !codec->is_of_size(chunk->data, size))
         return corrupt(error, "chunks", "A chunk's size differs.");
-    char *raw = memory_alloc(size);
+    uint8_t *raw = memory_alloc(size);
     if (!raw)
         return SYNC_ERR_NO_MEMORY;
-    enum sync_status status = snappy_uncompress(data, chunk->data.size, raw, &size) == SNAPPY_OK
-                                  ? entries_read(slice_of(raw, size), error, sink)
-                                  : corrupt(error, "chunks", "A chunk does not decompress.");
+    enum sync_status status = codec->unpack(codec->context, chunk->data, raw, size);
+    if (status == SYNC_OK)
+        status = entries_read(slice_of(raw, size), error, sink);
+    else if (status == SYNC_ERR_CORRUPT)
+        status = corrupt(error, "chunks", "A chunk does not unpack.");
     memory_free(raw);
     return status;
 }
 
-enum sync_status bundle_read(struct slice container, struct sync_error *error,
-                             struct bundle_info *ret_info, bundle_visit *visit, void *context) {
+enum sync_status bundle_read(struct slice container, const struct bundle_codecs *codecs,
+                             struct sync_error *error, struct bundle_info *ret_info,
+                             bundle_visit *visit, void *context) {
+    assert(codecs);
     struct bundle_info info = {.types = 0};
     struct wire_reader reader = wire_reader_of(container);
     struct slice message;
-    struct entry_sink sink = {.visit = visit, .context = context};
+    struct entry_sink sink = {.codecs = codecs, .visit = visit, .context = context};
     enum sync_status status = container_verify(container, error, &info, &reader);
+    sink.dictionary_id = info.dictionary_id;
     for (uint64_t i = 0; !status && part_read(&reader, CONTAINER_CHUNKS, &message); i++) {
         struct chunk chunk = {.index = 0};
         status = chunk_read(message, i, error, &chunk);

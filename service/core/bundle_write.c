@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <snappy-c.h>
 
 #include "base/wire.h"
 #include "service/core/bundle_container.h"
@@ -9,9 +8,9 @@
 
 enum { BUNDLE_SCRATCH_MAX = 2 * BUNDLE_CHUNK_RAW_MAX };
 
-void bundle_writer_init(struct bundle_writer *writer, bool compress) {
+void bundle_writer_init(struct bundle_writer *writer, const struct bundle_codec *codec) {
     assert(writer);
-    *writer = (struct bundle_writer){.compress = compress};
+    *writer = (struct bundle_writer){.codec = codec};
     buffer_init(&writer->raw, BUNDLE_SCRATCH_MAX);
     buffer_init(&writer->scratch, BUNDLE_SCRATCH_MAX);
     sha256_init(&writer->root);
@@ -91,35 +90,38 @@ void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info 
     wire_write_bytes(out, HEADER_CHECKSUM, slice_of(checksum, sizeof checksum));
     write_time(out, HEADER_CREATED_AT, info->created_us);
     write_uint(out, HEADER_RECORD_COUNT, info->record_count);
+    if (writer->codec)
+        write_uint(out, HEADER_DICTIONARY_ID, writer->codec->dictionary_id);
     wire_end(out, begin);
     if (bundle_writer_check(writer, out))
         root_add(writer, slice_after(buffer_slice(out), start));
 }
 
-/* The open chunk's data as they will be stored: compressed where that is smaller. */
-static struct slice chunk_compress(struct bundle_writer *writer, int *ret_codec) {
+/* The open chunk's data as they will be stored: packed where that is smaller. */
+static struct slice chunk_pack(struct bundle_writer *writer, enum bundle_codec_number *ret_codec) {
     struct slice raw = buffer_slice(&writer->raw);
+    const struct bundle_codec *codec = writer->codec;
     *ret_codec = BUNDLE_CODEC_IDENTITY;
-    if (!writer->compress)
+    if (!codec)
         return raw;
-    size_t size = snappy_max_compressed_length(raw.size);
+    size_t size;
     buffer_clear(&writer->scratch);
-    uint8_t *room = buffer_reserve(&writer->scratch, size);
+    uint8_t *room = buffer_reserve(&writer->scratch, codec->size_max(raw.size));
     if (!bundle_writer_check(writer, &writer->scratch))
         return raw;
-    if (snappy_compress((const char *)raw.data, raw.size, (char *)room, &size) != SNAPPY_OK ||
-        size >= raw.size)
+    writer->status = codec->pack(codec->context, raw, room, &size);
+    if (writer->status || size >= raw.size)
         return raw;
-    *ret_codec = BUNDLE_CODEC_SNAPPY;
+    *ret_codec = codec->number;
     return slice_of(room, size);
 }
 
 /* Writes the open chunk and empties it. */
 static void bundle_writer_flush(struct bundle_writer *writer, struct buffer *out) {
-    int codec;
+    enum bundle_codec_number codec;
     if (writer->status || writer->raw.size == 0)
         return;
-    struct slice data = chunk_compress(writer, &codec);
+    struct slice data = chunk_pack(writer, &codec);
     if (writer->status)
         return;
     uint8_t digest[SHA256_SIZE];

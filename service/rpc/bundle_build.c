@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "service/codec/chunk_codec.h"
 #include "service/core/bundle_container.h"
 #include "service/core/cursor.h"
 #include "service/rpc/bundle_source.h"
@@ -10,6 +11,7 @@
 enum {
     CONTAINER_BYTES_MAX = 2 * BUNDLE_BYTES_MAX, /* what the writer may hold back at once */
     TOLD_EVERY = 256,                           /* records */
+    DICTIONARY_RECORDS_MAX = 200,
 };
 
 /* A container on its way into the store. */
@@ -18,6 +20,7 @@ struct build {
     struct bundle *bundle;
     const struct bundle_progress *progress;
     struct bundle_source source;
+    struct bundle_codec codec; /* all zeros: identity */
     struct bundle_writer writer;
     struct buffer out; /* final bytes that are not stored yet */
     struct sha256 sha;
@@ -70,6 +73,19 @@ static enum sync_status build_store_full_parts(struct build *build) {
     enum sync_status status = buffer_status(&build->out);
     while (status == SYNC_OK && build->out.size > BUNDLE_PART_BYTES)
         status = build_store_part(build, BUNDLE_PART_BYTES, false);
+    return status;
+}
+
+/* Takes the codec. A dictionary is for small bundles: what it tells, large ones soon have told. */
+static enum sync_status build_take_codec(struct build *build) {
+    struct bundle *bundle = build->bundle;
+    if (bundle->codec <= BUNDLE_CODEC_IDENTITY)
+        return SYNC_OK;
+    if (build->source.count > DICTIONARY_RECORDS_MAX)
+        bundle->dictionary_id = 0;
+    enum sync_status status = chunk_codec_open(bundle->codec, bundle->dictionary_id, &build->codec);
+    if (status == SYNC_OK)
+        bundle_writer_init(&build->writer, &build->codec);
     return status;
 }
 
@@ -134,6 +150,8 @@ static enum sync_status build_write(struct build *build) {
         return SYNC_ERR_CANCELLED;
     enum sync_status status = bundle_source_collect(&build->source, build->bundle->created_us);
     if (status == SYNC_OK)
+        status = build_take_codec(build);
+    if (status == SYNC_OK)
         status = build_begin(build);
     if (status == SYNC_OK)
         status = build_records(build);
@@ -166,9 +184,10 @@ enum sync_status bundle_build(struct service *service, struct bundle *bundle,
     arena_init(&build.scratch, SOURCE_ARENA_MAX);
     buffer_init(&build.out, CONTAINER_BYTES_MAX);
     sha256_init(&build.sha);
-    bundle_writer_init(&build.writer, bundle->compress);
+    bundle_writer_init(&build.writer, NULL);
     status = build_write(&build);
     bundle_writer_done(&build.writer);
+    chunk_codec_close(&build.codec);
     buffer_done(&build.out);
     arena_done(&build.scratch);
     bundle_source_done(&build.source);

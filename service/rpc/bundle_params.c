@@ -3,19 +3,39 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "service/codec/chunk_codec.h"
 #include "service/core/checksum.h"
 #include "service/rpc/device_binding.h"
 
 enum { SECOND_US = 1000000 };
+
+/* The best codec that the client has; what is not known here is passed over. */
+static enum bundle_codec_number codec_choose(const struct bundle_fields *fields) {
+    if (fields->codec_count == 0)
+        return BUNDLE_CODEC_SNAPPY;
+    enum bundle_codec_number best = BUNDLE_CODEC_IDENTITY;
+    for (size_t i = 0; i < fields->codec_count; i++) {
+        int codec = (int)fields->codecs[i];
+        if (codec > (int)best && codec <= BUNDLE_CODEC_ZSTD)
+            best = (enum bundle_codec_number)codec;
+    }
+    return best;
+}
 
 void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *call,
                          struct violations *violations, struct bundle_params *ret_params) {
     struct bundle_params params = {
         .types = DATA_TYPES_ALL,
         .compress = !fields->compress || fields->compress->value,
+        .codec = BUNDLE_CODEC_IDENTITY,
         .sync_type = fields->sync_type,
         .received_us = rpc_call_received_us(call),
     };
+    if (params.compress)
+        params.codec = codec_choose(fields);
+    if (params.codec == BUNDLE_CODEC_ZSTD &&
+        chunk_dictionary((uint32_t)fields->dictionary_id).size > 0)
+        params.dictionary_id = (uint32_t)fields->dictionary_id;
     for (size_t i = 0; i < fields->data_type_count; i++)
         violations_check_type(violations, i, (int)fields->data_types[i]);
     if (fields->data_type_count > 0)
@@ -108,19 +128,20 @@ struct bundle bundle_params_bundle(const struct bundle_params *params,
         .has_from = want->has_from,
         .from = want->from,
         .sequence = source->head.sequence,
-        .compress = params->compress,
+        .codec = params->codec,
+        .dictionary_id = params->dictionary_id,
         .created_us = now_us,
         .expires_us = whole_seconds(now_us + (int64_t)service->retention.bundle_us),
     };
     uint64_t half = service->retention.bundle_us / 2;
     char checksum[2 * CHECKSUM_SIZE + 1];
     checksum_format(source->head.checksum, checksum);
-    const char *name =
-        arena_format(arena, "%.*s|%x|%d|%d|%llu|%llu|%s|%d|%llx|%llu", (int)want->user.size,
-                     (const char *)want->user.data, bundle.types, bundle.sync_type, bundle.has_from,
-                     (unsigned long long)bundle.from, (unsigned long long)bundle.sequence, checksum,
-                     bundle.compress, (unsigned long long)store_epoch(source->store),
-                     (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
+    const char *name = arena_format(
+        arena, "%.*s|%x|%d|%d|%llu|%llu|%s|%d|%u|%llx|%llu", (int)want->user.size,
+        (const char *)want->user.data, bundle.types, bundle.sync_type, bundle.has_from,
+        (unsigned long long)bundle.from, (unsigned long long)bundle.sequence, checksum,
+        bundle.codec, bundle.dictionary_id, (unsigned long long)store_epoch(source->store),
+        (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
     if (name)
         bundle.id = slice_text(id_of_name(slice_text(name), arena));
     return bundle;

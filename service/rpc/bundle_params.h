@@ -23,12 +23,17 @@ struct bundle_fields {
     const Google__Protobuf__BoolValue *compress; /* NULL: true */
     const char *cursor, *device_id;
     int sync_type;
+    const PB(BundleCodec) *codecs; /* of a container; none: snappy */
+    size_t codec_count;
+    int32_t dictionary_id;
 };
 
 /* Checked. Slices live as long as the call. */
 struct bundle_params {
     data_type_set types;
     bool compress;
+    enum bundle_codec_number codec; /* of a container */
+    uint32_t dictionary_id;         /* one that there is; 0: none */
     bool has_since, has_cursor;
     int64_t since_us;
     int64_t received_us; /* when it was asked for, by the service's clock */

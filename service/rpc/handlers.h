@@ -23,6 +23,7 @@ void sync_operation_watch_handle(struct rpc_call *call);
 /* SyncService: bundles. The download is a server stream. */
 void bundle_get_handle(struct rpc_call *call);
 void bundle_download_handle(struct rpc_call *call);
+void bundle_dictionary_handle(struct rpc_call *call);
 
 /* SyncService: changes and conflicts. */
 void changes_upload_handle(struct rpc_call *call);

@@ -38,6 +38,7 @@ static const struct sync_service_server sync_rows = {
     .watch_sync_operation = {sync_operation_watch_handle, &watches},
     .get_bundle = {bundle_get_handle, &bundles},
     .download_bundle = {bundle_download_handle, &bundles},
+    .get_bundle_dictionary = {bundle_dictionary_handle, &reads},
     .upload_changes = {changes_upload_handle, &writes},
     .sync = {sync_stream_handle, &streams},
     .list_conflicts = {conflict_list_handle, &reads},

@@ -22,7 +22,7 @@ enum {
     BUNDLE_SYNC_TYPE = 4,
     BUNDLE_FROM = 5,
     BUNDLE_SEQUENCE = 6,
-    BUNDLE_COMPRESS = 7,
+    BUNDLE_COMPRESSES = 7, /* of rows of earlier versions: with snappy */
     BUNDLE_CREATED = 8,
     BUNDLE_EXPIRES = 9,
     BUNDLE_DOWNLOADS = 10,
@@ -30,6 +30,8 @@ enum {
     BUNDLE_PARTS = 12,
     BUNDLE_RECORDS = 13,
     BUNDLE_SHA256 = 14,
+    BUNDLE_CODEC = 15,
+    BUNDLE_DICTIONARY_ID = 16,
 };
 
 /* Moves what was written into the arena and releases the buffer. */
@@ -100,7 +102,9 @@ bool bundle_pack(const struct bundle *bundle, struct arena *arena, struct slice 
     if (bundle->has_from)
         wire_write_uint(&out, BUNDLE_FROM, bundle->from);
     wire_write_uint(&out, BUNDLE_SEQUENCE, bundle->sequence);
-    wire_write_uint(&out, BUNDLE_COMPRESS, bundle->compress);
+    wire_write_uint(&out, BUNDLE_CODEC, bundle->codec);
+    if (bundle->dictionary_id != 0)
+        wire_write_uint(&out, BUNDLE_DICTIONARY_ID, bundle->dictionary_id);
     wire_write_uint(&out, BUNDLE_CREATED, (uint64_t)bundle->created_us);
     wire_write_uint(&out, BUNDLE_EXPIRES, (uint64_t)bundle->expires_us);
     wire_write_uint(&out, BUNDLE_DOWNLOADS, bundle->downloads);
@@ -156,8 +160,14 @@ static void bundle_take_asked(struct bundle *bundle, const struct wire_field *fi
     case BUNDLE_SEQUENCE:
         bundle->sequence = field->bits;
         break;
-    case BUNDLE_COMPRESS:
-        bundle->compress = field->bits != 0;
+    case BUNDLE_COMPRESSES:
+        bundle->codec = field->bits != 0 ? BUNDLE_CODEC_SNAPPY : BUNDLE_CODEC_IDENTITY;
+        break;
+    case BUNDLE_CODEC:
+        bundle->codec = (enum bundle_codec_number)field->bits;
+        break;
+    case BUNDLE_DICTIONARY_ID:
+        bundle->dictionary_id = (uint32_t)field->bits;
         break;
     case BUNDLE_CREATED:
         bundle->created_us = (int64_t)field->bits;

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/id.h"
 #include "base/sha256.h"
+#include "service/core/bundle_codec.h"
 #include "service/core/model.h"
 
 /* A device of a user, in TABLE_DEVICE. That the row is there means that the device id is bound to
@@ -32,7 +33,8 @@ struct bundle {
     bool has_from;     /* changes since `from`; else a snapshot */
     uint64_t from;     /* sequence */
     uint64_t sequence; /* the head's when it was asked for; of the container once built */
-    bool compress;
+    enum bundle_codec_number codec;
+    uint32_t dictionary_id; /* of zstd; 0: none */
     int64_t created_us, expires_us;
     uint64_t downloads;
     /* once built */

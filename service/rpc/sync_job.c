@@ -179,7 +179,7 @@ static enum sync_status job_choose_bundle(struct sync_job *job, struct sync_erro
         return status;
     struct bundle_params params = {
         .types = message_type_set(job->operation->data_types, job->operation->n_data_types),
-        .compress = true,
+        .codec = BUNDLE_CODEC_SNAPPY, /* what every reader has */
         .device = slice_text(job->operation->device_id),
         .sync_type = (int)job->operation->sync_type,
     };

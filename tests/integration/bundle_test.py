@@ -191,6 +191,83 @@ class Bundle(Case):
         self.assertEqual([entry["json"] for entry in container.read(small.body)[1]],
                          [entry["json"] for entry in container.read(large.body)[1]])
 
+    def dictionary(self, path="/api/offline/dictionaries"):
+        """The id of a dictionary and its bytes."""
+        answer = self.call("GET", path)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.body[:4], bytes.fromhex("37a430ec"))  # RFC 8878 section 5
+        return int.from_bytes(answer.body[4:8], "little"), answer.body
+
+    def test_a_container_is_packed_as_the_client_can_unpack_it(self):
+        number, dictionary = self.dictionary()
+        self.upload([change(name, data={"@type": "Flight", "airplaneSeat": "%dC" % name})
+                     for name in range(30)])
+        known = "dictionaryId=%d" % number
+        cases = [("", {1, 2}, 0), ("codecs=snappy", {1, 2}, 0), ("codecs=zstd", {1, 3}, 0),
+                 ("codecs=snappy,zstd&" + known, {1, 3}, number),
+                 ("codecs=identity&" + known, {1}, 0), ("codecs=snappy&" + known, {1, 2}, 0),
+                 ("codecs=zstd&dictionaryId=5", {1, 3}, 0), ("codecs=zstd&compress=false", {1}, 0)]
+        whole = None
+        for query, codecs, used in cases:
+            with self.subTest(query):
+                answer = self.download(PATH + "?" + query)
+                self.assertEqual(answer.status, 200, answer)
+                header, entries = container.read(answer.body, dictionary)
+                self.assertEqual(header.get(11, 0), used)
+                self.assertLessEqual(container.codecs(answer.body), codecs)
+                whole = whole or entries
+                self.assertEqual(entries, whole)
+
+    def test_the_dictionary_halves_what_a_small_bundle_needs(self):
+        number, dictionary = self.dictionary()
+        self.upload([change(0, data=next(record for record in harness.own_records()
+                                         if record["@type"] == "FlightReservation"))])
+        plain = len(self.download(PATH + "?compress=false").body)
+        small = self.download(PATH + "?codecs=zstd&dictionaryId=%d" % number).body
+        self.assertLess(len(small), plain * 0.7)
+        self.assertEqual(len(container.read(small, dictionary)[1]), 1)
+
+    def test_a_container_with_zstd_resumes_as_any_other(self):
+        self.upload([change(number, data={"text": "x%d " % number * 100}) for number in range(99)])
+        whole = self.download(PATH + "?codecs=zstd")
+        path = PATH + "/" + whole.headers["X-Bundle-Id"]
+        rest = self.download(path, Range="bytes=100-")
+        self.assertEqual((rest.status, whole.body[:100] + rest.body), (206, whole.body))
+        self.assertEqual(self.download(path).headers["ETag"], whole.headers["ETag"])
+        self.assertNotEqual(self.download().headers["ETag"], whole.headers["ETag"])
+
+    def test_a_container_of_real_records_is_a_fifth_of_their_json(self):
+        records = harness.shared_records()
+        if not records:
+            self.skipTest("the real records are not at hand")
+        self.upload([change(number, data=record["data"], dataId="r-%03d" % number)
+                     for number, record in enumerate(records)])
+        json_size = len(self.call("GET", PATH).body)
+        size = len(self.download(PATH + "?codecs=zstd").body)
+        print("%d of %d bytes" % (size, json_size))
+        self.assertLessEqual(size, json_size * 0.20)
+
+    def test_a_dictionary_is_to_be_had_by_its_id(self):
+        number, dictionary = self.dictionary()
+        path = "/api/offline/dictionaries/"
+        self.assertEqual(self.dictionary(path + str(number)), (number, dictionary))
+        self.expect_error(self.call("GET", path + "7"), 404, "NOT_FOUND", str(number))
+        self.expect_error(self.call("GET", path + "seven"), 400, "INVALID_ARGUMENT")
+
+    def test_the_dictionary_holds_nothing_of_real_records(self):
+        records = harness.shared_records()
+        if not records:
+            self.skipTest("the real records are not at hand")
+        dictionary = self.dictionary()[1].decode("utf-8", "replace")
+        own = ("familyName", "givenName", "reservationNumber", "ticketNumber", "membershipNumber",
+               "ticketToken")
+        seen = 0
+        for name, value in container.members(records):
+            if name in own and len(value) > 3:
+                seen += 1
+                self.assertNotIn('"%s"' % value, dictionary)
+        self.assertGreater(seen, 100)
+
     def completed_bundle(self):
         body = {"dataTypes": ["bookings"], "syncType": "full", "deviceId": self.phone}
         accepted = self.expect(self.post("/api/offline/sync", body), 202)

@@ -2,6 +2,7 @@
 
 Written apart from the service's own code on purpose: two readings of one document must agree.
 """
+import ctypes
 import hashlib
 import os
 import sys
@@ -11,7 +12,7 @@ import harness
 sys.path.append(os.path.join(harness.ROOT, "tools", "sample"))
 from state import DATA_TYPES, canonical, checksum  # noqa: E402,F401 pylint: disable=C0413,W0611
 
-SNAPPY = 2
+SNAPPY, ZSTD = 2, 3
 
 
 def varint(data, at):
@@ -40,6 +41,20 @@ def fields(data):
         else:
             raise AssertionError("unexpected wire type %d" % kind)
         yield tag >> 3, value
+
+
+def unzstd(data, size, dictionary):
+    """Decompresses one frame of zstd to so many bytes, by the library itself."""
+    zstd = ctypes.CDLL("libzstd.so.1")
+    zstd.ZSTD_createDCtx.restype = ctypes.c_void_p
+    zstd.ZSTD_decompress_usingDict.restype = ctypes.c_size_t
+    context, out = ctypes.c_void_p(zstd.ZSTD_createDCtx()), ctypes.create_string_buffer(size)
+    count = zstd.ZSTD_decompress_usingDict(
+        context, out, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)), dictionary,
+        ctypes.c_size_t(len(dictionary)))
+    zstd.ZSTD_freeDCtx(context)
+    assert count == size, "a chunk does not decompress"
+    return out.raw
 
 
 def unsnap(data):
@@ -87,7 +102,7 @@ def entry_of(data):
     return entry
 
 
-def read(data):
+def read(data, dictionary=b""):
     """The header as a dict of field numbers, and the entries, of a container that proves itself."""
     header, proof, entries, hashes, trailer = {}, b"", [], [], {}
     for number, value in fields(data):
@@ -99,7 +114,11 @@ def read(data):
             digest = hashlib.sha256(chunk[5]).digest()
             assert digest == chunk[4], "a chunk differs from its checksum"
             hashes.append(digest)
-            raw = unsnap(chunk[5]) if chunk[2] == SNAPPY else chunk[5]
+            raw = chunk[5]
+            if chunk[2] == SNAPPY:
+                raw = unsnap(raw)
+            elif chunk[2] == ZSTD:
+                raw = unzstd(raw, chunk[3], dictionary if header.get(11) else b"")
             assert len(raw) == chunk[3], "a chunk's size differs"
             at = 0
             while at < len(raw):
@@ -112,3 +131,21 @@ def read(data):
     assert trailer[2] == hashlib.sha256(proof + b"".join(hashes)).digest(), "the root differs"
     assert header.get(10, 0) == len(entries), "records are missing"
     return header, entries
+
+
+def codecs(data):
+    """The codecs of a container's chunks."""
+    return {dict(fields(value))[2] for number, value in fields(data) if number == 2}
+
+
+def members(value):
+    """Yields (name, text) of every member that is a text, however deep."""
+    if isinstance(value, list):
+        for item in value:
+            yield from members(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, str):
+                yield name, item
+            else:
+                yield from members(item)

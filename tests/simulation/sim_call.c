@@ -2,6 +2,7 @@
  * late, twice, or before an earlier one. */
 #include <string.h>
 
+#include "service/codec/chunk_codec.h"
 #include "service/core/bundle_container.h"
 #include "service/core/pull.h"
 #include "service/rpc/bundle_source.h"
@@ -123,20 +124,24 @@ static void answer_pack(struct sim_world *world, struct sim_message *answer,
                                .record_count = (uint32_t)source->count},
                        read;
     struct container_reading reading = {.world = world, .items = items};
+    struct bundle_codec codec;
+    struct bundle_codecs codecs = {&codec, 1};
+    SIM_HOLDS(world, chunk_codec_open(BUNDLE_CODEC_SNAPPY, 0, &codec) == SYNC_OK, "no codec");
     buffer_init(&out, 64 << 20);
-    bundle_writer_init(&writer, world_pick(world, 2));
+    bundle_writer_init(&writer, world_pick(world, 2) ? &codec : NULL);
     bundle_writer_begin(&writer, &info, &out);
     for (size_t i = 0; i < source->count; i++)
         bundle_writer_add(&writer, &source->items[i], &out);
     enum sync_status status = bundle_writer_end(&writer, &out);
     if (status == SYNC_OK)
-        status = bundle_read(buffer_slice(&out), &error, &read, container_visit, &reading);
+        status = bundle_read(buffer_slice(&out), &codecs, &error, &read, container_visit, &reading);
     SIM_HOLDS(world, status == SYNC_OK && reading.count == source->count,
               "a container is not read as it was written: %s", sync_status_name(status));
     SIM_HOLDS(world,
               read.checksum.high == info.checksum.high && read.checksum.low == info.checksum.low,
               "a container has another checksum");
     bundle_writer_done(&writer);
+    chunk_codec_close(&codec);
     buffer_done(&out);
     answer->item_count = reading.count;
 }

@@ -11,12 +11,15 @@ from benchmark.stack import BenchError, Stack
 from benchmark.upload_benches import timed
 
 CONTAINER = "application/vnd.travelsense.bundle"
-FORMS = [("JSON", "identity"), ("JSON, gzip", "gzip"), ("JSON, zstd", "zstd"),
-         ("container, snappy", CONTAINER)]
+# Name, coding or media type, parameters.
+FORMS = [("JSON", "identity", ""), ("JSON, gzip", "gzip", ""), ("JSON, zstd", "zstd", "")]
+CONTAINER_FORMS = [
+    ("container, snappy", CONTAINER, ""), ("container, zstd", CONTAINER, "codecs=zstd"),
+    ("container, zstd, dictionary", CONTAINER, "codecs=zstd&dictionaryId=32769")]
+PATH = "/api/offline/bundle"
 MAKINGS = 4
 DELTA_RECORDS, DELTA_USERS, DELTA_STOCK = 100, 16, 1000
 BUNDLE_RECORDS, BUNDLE_CLIENTS = 10000, 4
-CONTAINER_SHARE_AT_MOST, DELTA_BYTES_AT_MOST = 35, 400
 
 
 def update(stack, users):
@@ -107,7 +110,7 @@ def records_in(body, coding):
     return len(json.loads(body)["records"])
 
 
-def fetch(stack, user, form, expected, target="/api/offline/bundle"):
+def fetch(stack, user, form, expected, target=PATH):
     """The bytes of a bundle in one of FORMS, which must hold the expected number of records."""
     if form == CONTAINER:
         headers = {"Accept": CONTAINER, "Accept-Encoding": "identity"}
@@ -130,18 +133,20 @@ def bundle(options):
     with Stack(options.binaries, options.data) as stack:
         users = stack.users(BUNDLE_CLIENTS)
         stack.fill(users, BUNDLE_RECORDS)
-        for _, form in FORMS:
-            fetch(stack, users[0], form, BUNDLE_RECORDS)
-        found = {form: [] for _, form in FORMS}
+        forms = FORMS + CONTAINER_FORMS
+        for _, form, query in forms:
+            fetch(stack, users[0], form, BUNDLE_RECORDS, PATH + "?" + query)
+        found = {name: [] for name, _, _ in forms}
         for _ in range(options.rounds):
-            for _, form in FORMS:
-                found[form].append(bundle_load(stack, options, users, form))
-        rows += [bundle_row(name, found[form]) for name, form in FORMS]
-        rows.append(making_row(stack, users[0], options.rounds * MAKINGS))
+            for name, form, query in forms:
+                found[name].append(bundle_load(stack, options, users, form, query))
+        rows += [bundle_row(name, found[name]) for name, _, _ in forms]
+        rows += [making_row(stack, users[0], options.rounds * MAKINGS, name, query)
+                 for name, _, query in CONTAINER_FORMS]
     return report
 
 
-def bundle_load(stack, options, users, form):
+def bundle_load(stack, options, users, form, query):
     flags = {"expect": BUNDLE_RECORDS, **timed(options, 0.5)}
     if form == CONTAINER:
         flags["accept"] = CONTAINER
@@ -149,7 +154,7 @@ def bundle_load(stack, options, users, form):
         flags["count"] = '"dataId":'
     else:
         flags["encoding"] = form
-    return stack.load("pull", users, flags, ["/api/offline/bundle"] * len(users))
+    return stack.load("pull", users, flags, [PATH + "?" + query] * len(users))
 
 
 def bundle_row(name, found):
@@ -161,98 +166,22 @@ def bundle_row(name, found):
                                                                "gateway_us")]
 
 
-def making_row(stack, user, count):
+def making_row(stack, user, count, name, query):
     """A container is made once and kept until the user's records change; here it always is new."""
     record = stack.bundle(user, "?pageSize=1")["records"][0]
-    taken, cpu_us = [], {name: 0.0 for name in stack.processes()}
+    taken, cpu_us = [], {process: 0.0 for process in stack.processes()}
     for number in range(count):
-        stack.upload(user, [{"id": "m-%d" % number, "type": "update", "data": {"gate": number},
+        mark = "m-%s-%d" % (query, number)
+        stack.upload(user, [{"id": mark, "type": "update", "data": {"gate": mark},
                              "dataType": record["dataType"], "dataId": record["dataId"],
                              "timestamp": "2026-11-01T08:00:00Z"}])
         before, begun = stack.cpu_us(), time.perf_counter()
-        body = fetch(stack, user, CONTAINER, BUNDLE_RECORDS)
+        body = fetch(stack, user, CONTAINER, BUNDLE_RECORDS, PATH + "?" + query)
         taken.append(time.perf_counter() - begun)
-        for name, value in stack.cpu_us().items():
-            cpu_us[name] += value - before[name]
+        for process, value in stack.cpu_us().items():
+            cpu_us[process] += value - before[process]
     rates = spread([BUNDLE_RECORDS / seconds for seconds in taken])
     middle = spread(taken)[0]
-    return ["container made anew, 1 client"] + rates + [
+    return [name + ", made anew, 1 client"] + rates + [
         len(body) / middle / 1e6, len(body), middle * 1000] + [
-            cpu_us[name] / count / BUNDLE_RECORDS for name in ("service", "gateway")]
-
-
-def sample_records(root):
-    with open(os.path.join(root, "tools", "sample", "records.json"), encoding="utf-8") as file:
-        return json.load(file)
-
-
-def real_records(root):
-    """The reservations of real mails where they are at hand, or None."""
-    path = os.path.join(root, "..", "shared", "data", "reservations.jsonl")
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line)["data"] for line in lines]
-
-
-def is_trip(record):
-    return record.get("@type") in ("Trip", "Event", "EventReservation")
-
-
-def upload_records(stack, user, records):
-    stack.upload(user, [
-        {"id": "c-%03d" % number, "type": "create",
-         "dataType": "trip" if is_trip(record) else "booking",
-         "dataId": record.get("id", "r-%03d" % number), "data": record,
-         "timestamp": "2026-11-01T08:00:00Z"} for number, record in enumerate(records)])
-
-
-def size_rows(stack, user, records):
-    """Bytes of all records in each form, and of their data alone as compact JSON."""
-    upload_records(stack, user, records)
-    sizes = {"data as compact JSON": sum(
-        len(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
-        for record in records)}
-    for name, form in FORMS:
-        sizes[name] = len(fetch(stack, user, form, len(records)))
-    return sizes
-
-
-def delta_rows(stack, user):
-    """Bytes of a delta after one field of one record changed, in each form."""
-    whole = stack.bundle(user)
-    record = whole["records"][0]
-    stack.upload(user, [{"id": "c-delta", "type": "update", "dataType": record["dataType"],
-                         "dataId": record["dataId"], "data": {"airplaneSeat": "99Z"},
-                         "timestamp": "2026-11-01T09:00:00Z", "baseVersion": record["version"]}])
-    target = "/api/offline/bundle?syncType=delta&cursor=" + whole["cursor"]
-    return {name: len(fetch(stack, user, form, 1, target)) for name, form in FORMS}
-
-
-def size(options):
-    report = Report("size", "Bytes of bundles and deltas")
-    sources = [("sample records", sample_records(options.root)),
-               ("real records", real_records(options.root))]
-    with Stack(options.binaries, options.data) as stack:
-        for source, records in sources:
-            if records is None:
-                continue
-            user = stack.users(1)[0]
-            sizes = size_rows(stack, user, records)
-            rows = report.table("%d %s" % (len(records), source),
-                                ["", "bytes", "% of the JSON", "% of the data alone"])
-            for name, count in sizes.items():
-                rows.append([name, count, 100.0 * count / sizes["JSON"],
-                             100.0 * count / sizes["data as compact JSON"]])
-            changed = delta_rows(stack, user)
-            rows = report.table("delta after one changed field, %s" % source, ["", "bytes"])
-            rows += [[name, count] for name, count in changed.items()]
-            if source == "real records":
-                report.check("container of the %s" % source,
-                             100.0 * sizes["container, snappy"] / sizes["data as compact JSON"],
-                             "% of the data alone",
-                             at_most=CONTAINER_SHARE_AT_MOST)
-            for name, count in changed.items():
-                report.check("delta after one changed field, %s, %s" % (source, name),
-                             count, "bytes", at_most=DELTA_BYTES_AT_MOST)
-    return report
+            cpu_us[process] / count / BUNDLE_RECORDS for process in ("service", "gateway")]

@@ -177,7 +177,8 @@ static void a_cursor_ahead_of_the_data_is_refused(void **state) {
 
 /* The bundle that answers a question without parameters. */
 static struct bundle ask(struct service_fixture *fixture, bool compress) {
-    struct bundle_params params = {.types = DATA_TYPES_ALL, .compress = compress};
+    struct bundle_params params = {.types = DATA_TYPES_ALL,
+                                   .codec = compress ? BUNDLE_CODEC_SNAPPY : BUNDLE_CODEC_IDENTITY};
     struct bundle_source source;
     assert_int_equal(bundle_source_init(&source, fixture->service.store, &ALL, NULL), SYNC_OK);
     struct bundle bundle = bundle_params_bundle(&params, &source, &fixture->service,
@@ -255,7 +256,9 @@ static void a_container_is_stored_in_parts_and_reads_back(void **state) {
     sha256_of(container, sha256);
     assert_memory_equal(sha256, bundle.sha256, SHA256_SIZE);
     struct count count = {0};
-    assert_int_equal(bundle_read(container, NULL, NULL, count_entry, &count), SYNC_OK);
+    assert_int_equal(
+        bundle_read(container, &(struct bundle_codecs){NULL, 0}, NULL, NULL, count_entry, &count),
+        SYNC_OK);
     assert_int_equal(count.records, RECORDS);
     assert_int_equal(
         bundle_load(&fixture->service, bundle.id, SLICE("anna"), &fixture->arena, NULL, &stored),

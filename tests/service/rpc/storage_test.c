@@ -59,7 +59,8 @@ static void a_bundle_survives_storing(void **state) {
                             .has_from = true,
                             .from = 7,
                             .sequence = 9,
-                            .compress = true,
+                            .codec = BUNDLE_CODEC_ZSTD,
+                            .dictionary_id = 32769,
                             .created_us = 5,
                             .expires_us = 6,
                             .downloads = 3};
@@ -70,6 +71,8 @@ static void a_bundle_survives_storing(void **state) {
     assert_false(read.is_built);
     assert_int_equal(read.from, 7);
     assert_int_equal(read.downloads, 3);
+    assert_int_equal(read.codec, BUNDLE_CODEC_ZSTD);
+    assert_int_equal(read.dictionary_id, 32769);
     bundle.is_built = true;
     bundle.size = 1ull << 33;
     bundle.part_count = 12;
@@ -85,6 +88,15 @@ static void a_bundle_survives_storing(void **state) {
     assert_int_equal(read.record_count, 158);
     assert_memory_equal(read.sha256, bundle.sha256, sizeof bundle.sha256);
     assert_int_equal(bundle_unpack(SLICE(""), &read), SYNC_ERR_CORRUPT);
+}
+
+static void a_bundle_of_an_earlier_version_has_its_codec(void **state) {
+    (void)state;
+    struct bundle read;
+    assert_int_equal(bundle_unpack(SLICE("\x0a\x01u\x38\x01"), &read), SYNC_OK);
+    assert_int_equal(read.codec, BUNDLE_CODEC_SNAPPY);
+    assert_int_equal(bundle_unpack(SLICE("\x0a\x01u\x38\x00"), &read), SYNC_OK);
+    assert_int_equal(read.codec, BUNDLE_CODEC_IDENTITY);
 }
 
 static void newer_operations_come_first_in_the_index(void **state) {
@@ -119,6 +131,7 @@ int main(void) {
         cmocka_unit_test(a_device_survives_storing),
         cmocka_unit_test(a_device_that_never_acknowledged_stays_so),
         cmocka_unit_test(a_bundle_survives_storing),
+        cmocka_unit_test(a_bundle_of_an_earlier_version_has_its_codec),
         cmocka_unit_test(newer_operations_come_first_in_the_index),
         cmocka_unit_test(rows_of_a_user_do_not_mix_with_those_of_a_longer_name),
         cmocka_unit_test(parts_lie_in_order),
