@@ -72,6 +72,13 @@ static nghttp2_nv nv_of_fixed(struct slice name, struct slice value) {
     return nv;
 }
 
+/* A value to be copied, behind a name that is there for as long as the program. */
+static nghttp2_nv nv_of_value(struct slice name, struct slice value) {
+    nghttp2_nv nv = nv_of(name, value);
+    nv.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    return nv;
+}
+
 /* A value that few calls have would only push out of the table of HPACK what all have; a token has
  * no business there. */
 static nghttp2_nv nv_of_metadata(const struct transcode_header *header) {
@@ -93,19 +100,19 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     headers[count++] = nv_of_fixed(SLICE(":method"), SLICE("POST"));
     headers[count++] =
         nv_of_fixed(SLICE(":scheme"), session->transport.ssl ? SLICE("https") : SLICE("http"));
-    headers[count++] = nv_of(SLICE(":path"), call->path);
-    headers[count++] = nv_of(SLICE(":authority"), session->authority);
+    headers[count++] = nv_of_value(SLICE(":path"), call->path);
+    headers[count++] = nv_of_value(SLICE(":authority"), session->authority);
     headers[count++] = nv_of_fixed(SLICE("te"), SLICE("trailers"));
     headers[count++] =
-        nv_of(SLICE("content-type"),
-              call->content_type.size ? call->content_type : SLICE("application/grpc"));
+        nv_of_value(SLICE("content-type"),
+                    call->content_type.size ? call->content_type : SLICE("application/grpc"));
     if (call->timeout_us > 0) {
         grpc_timeout_format(call->timeout_us, timeout);
-        headers[count++] = nv_of(SLICE("grpc-timeout"), slice_text(timeout));
+        headers[count++] = nv_of_value(SLICE("grpc-timeout"), slice_text(timeout));
     }
     /* Trailers are small; details that are not may come as a message before them. */
     if (call->takes_details)
-        headers[count++] = nv_of(SLICE("accept-status-details"), SLICE("message"));
+        headers[count++] = nv_of_fixed(SLICE("accept-status-details"), SLICE("message"));
     for (size_t i = 0; i < call->metadata_count; i++)
         headers[count++] = nv_of_metadata(&call->metadata[i]);
     nghttp2_data_provider provider = {.read_callback = upstream_request_read};
