@@ -14,6 +14,7 @@ CONNECTIONS, THREADS = 64, 2
 SMALL_AT_LEAST, BATCH_AT_LEAST = 8, 15
 SMALL_BYTES, BATCH_CHANGES, TEXT_BYTES = 200, 100, 300
 OURS = "this gateway"
+BARE = "the system alone"  # a server that answers with what it got, and does nothing else
 PEERS = {"grpc-gateway": "gateway", "Vanguard": "vanguard"}  # by name: their programs
 H2LOAD_DONE = re.compile(r"finished in ([0-9.]+)(ms|s), ")
 H2LOAD_CODES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
@@ -76,6 +77,9 @@ class Gateways(Stack):
             "--descriptor-set", self.binary("tests/bench/echo_descriptor.binpb"),
             "--upstream", backend, "--http", "127.0.0.1:%d" % self.port, "--no-access-log"])
         self.ports[OURS], self.pids[OURS] = self.port, self.gateway.pid
+        port = free_port()
+        child = self.run(self.binary("tests/bench/bare_http"), [str(port), str(THREADS)], port)
+        self.ports[BARE], self.pids[BARE] = port, child.pid
         for name, program in PEERS.items() if self.peers else ():
             port = free_port()
             child = self.run(os.path.join(self.peers, program),
@@ -161,6 +165,8 @@ def gateway(options):
         for number in range(options.rounds):
             for name, body, load, _ in kinds(has_h2load):
                 for who in sorted(stack.ports, reverse=number % 2 == 1):
+                    if who == BARE and (body, load) != ("small", Gateways.http1):
+                        continue
                     runs.setdefault((name, who), []).append(
                         load(stack, who, body, options.seconds / 2))
     missing = [words for words, is_there in (
@@ -188,8 +194,10 @@ def tables(report, options, runs, loads, compared):
     for name, _, _, least in loads:
         ours = runs[name, OURS]
         ratios = {peer: times(ours, runs[name, peer]) for peer in PEERS if compared}
-        for who in (OURS, *ratios):
-            found = runs[name, who]
+        for who in (OURS, *ratios, BARE):
+            found = runs.get((name, who))
+            if not found:
+                continue
             rows.append(["%s: %s" % (name, who)] + spread([one[0] for one in found]) +
                         spread([one[1] for one in found]) + ratios.get(who, ["", ""]))
         if ratios:
