@@ -163,15 +163,17 @@ def small_table(report, stack, user, records):
 
 
 def array_table(report, stack, user):
-    """One field of one segment of a long trip changes."""
+    """One field of one segment of a long trip changes; the segments are of different places."""
+    chance = random.Random(2)
     trip = {"name": "Round the world", "itinerary": [
-        {"id": "segment-%02d" % number, "type": "train", "from": "Wien Hbf", "to": "Venezia",
-         "startTime": "2027-05-14T12:05:00+02:00", "seat": "%dA" % number}
+        varied({"id": "segment-%02d" % number, "type": "train", "startTime": "2027-05-14T12:05:00Z",
+                "from": other_text("Salzburg Hbf", chance), "to": other_text("Venezia", chance),
+                "trainNumber": "NJ 466", "airplaneSeat": "21A"}, chance)
         for number in range(SEGMENTS)]}
     stack.upload(user, [{"id": "t", "type": "create", "dataType": "trip", "dataId": "t",
                          "data": trip, "timestamp": "2026-11-01T10:00:00Z"}])
     cursor = stack.bundle(user)["cursor"]
-    trip["itinerary"][17]["seat"] = "99Z"
+    trip["itinerary"][17]["airplaneSeat"] = "99Z"
     update(stack, user, {"dataType": "trip", "dataId": "t"}, "t-edit",
            {"itinerary": trip["itinerary"]})
     rows = report.table("delta after one field of one of %d segments" % SEGMENTS, ["", "bytes"])
