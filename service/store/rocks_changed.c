@@ -1,5 +1,6 @@
 /* Which records changed after a sequence: by digests of the log and, where there are none, by the
- * log itself; beyond the log's floor, and when there are very many, by the records. */
+ * log itself; beyond the log's floor, when there are very many, and when much of the log would have
+ * to be read for few records, by the records. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -10,6 +11,8 @@ enum {
     CHANGED_FIRST = 32,      /* a power of two, as all capacities */
     CHANGED_MAX = 1 << 18,   /* records in memory at once */
     CHANGED_BYTES = 1 << 29, /* of these, and of what held fewer before */
+    LOG_READ_MIN = 4096,     /* entries of the log that are always read, */
+    LOG_READ_SHARE = 2,      /* and as many for each record */
 };
 
 /* Records that changed, each at the newest version seen. */
@@ -92,9 +95,10 @@ struct changed_search {
     const struct store_reader *reader;
     struct slice user;
     struct changed_set set;
-    uint64_t at;     /* what the log names up to here is in the set */
-    uint64_t head;   /* the last sequence; 0: not read yet */
-    bool is_trimmed; /* the log does not reach back so far */
+    uint64_t at;   /* what the log names up to here is in the set */
+    uint64_t head; /* the last sequence; 0: not read yet */
+    uint64_t record_count, entries_read;
+    bool is_given_up; /* the log does not reach back so far, or is long and has no digests */
     struct rocks_cursor log;
     struct buffer body; /* the block of the log that is read */
     struct wire_reader rest;
@@ -107,9 +111,11 @@ static enum sync_status search_read_head(struct changed_search *search) {
         return SYNC_OK;
     enum sync_status status =
         rocks_get_head(search->store, search->reader->options, search->user, &head);
-    if (status == SYNC_OK)
-        search->head = head.sequence;
-    return status;
+    if (status != SYNC_OK)
+        return status;
+    search->head = head.sequence;
+    search->record_count = head.record_count;
+    return SYNC_OK;
 }
 
 /* Takes the digest of a level that begins where the search stands, if there is one. */
@@ -189,7 +195,9 @@ static enum sync_status search_next_entry(struct changed_search *search, bool *r
         if (!rocks_log_next(&search->rest, &search->sequence, &entry))
             return SYNC_ERR_CORRUPT;
     } while (search->sequence <= search->at);
-    search->is_trimmed = search->sequence != search->at + 1; /* there are no gaps */
+    search->is_given_up = search->sequence != search->at + 1 || /* there are no gaps */
+                          (++search->entries_read > LOG_READ_MIN &&
+                           search->entries_read > LOG_READ_SHARE * search->record_count);
     search->at = search->sequence;
     return set_add(&search->set,
                    &(struct record_version){.key = entry.key, .version = entry.sequence});
@@ -200,7 +208,7 @@ static enum sync_status search_by_log(struct changed_search *search) {
     uint64_t after = search->at;
     bool is_taken, is_found = true;
     enum sync_status status = SYNC_OK;
-    while (status == SYNC_OK && is_found && !search->is_trimmed) {
+    while (status == SYNC_OK && is_found && !search->is_given_up) {
         status = search_by_digest(search, &is_taken);
         if (status == SYNC_OK && !is_taken)
             status = search_next_entry(search, &is_found);
@@ -209,7 +217,7 @@ static enum sync_status search_by_log(struct changed_search *search) {
     if (status == SYNC_OK && search->at == after)
         status = search_read_head(search);
     if (status == SYNC_OK && search->at == after)
-        search->is_trimmed = search->head > after;
+        search->is_given_up = search->head > after;
     return status;
 }
 
@@ -262,7 +270,7 @@ static enum sync_status search_run(struct changed_search *search, uint64_t after
     bool by_records, has_more = true;
     search->at = after;
     enum sync_status status = search_by_log(search);
-    by_records = search->is_trimmed || status == SYNC_ERR_TOO_LARGE;
+    by_records = search->is_given_up || status == SYNC_ERR_TOO_LARGE;
     if (status == SYNC_ERR_TOO_LARGE)
         status = SYNC_OK;
     while (status == SYNC_OK && has_more) {

@@ -61,6 +61,7 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(history_follows_a_record_through_many_commits),
         CONTRACT_TEST(log_scan_resumes_inside_a_commit),
         CONTRACT_TEST(changed_records_are_those_with_greater_versions),
+        CONTRACT_TEST(changed_records_are_found_in_a_long_log),
         CONTRACT_TEST(unknown_user_has_changed_nothing),
         CONTRACT_TEST(record_scan_is_ordered_and_stays_in_its_type),
         CONTRACT_TEST(rows_are_put_scanned_by_prefix_and_removed),

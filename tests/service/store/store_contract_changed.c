@@ -212,6 +212,41 @@ void changed_records_are_those_with_greater_versions(void **state) {
     history_live(*state, SLICE("changed-many"), POOL_MAX, 1000, 36000, seed * 5);
 }
 
+/* Few records in a long log, whose entries all say that they are of new ones: what a store keeps to
+ * find changes faster may hold nothing of them, as in one written before it was kept. */
+void changed_records_are_found_in_a_long_log(void **state) {
+    enum { RECORDS = 50, COMMITS = 150 };
+    struct contract *contract = *state;
+    struct history *history = memory_zalloc(1, sizeof *history);
+    assert_non_null(history);
+    history->contract = contract;
+    history->user = SLICE("changed-long");
+    history->pool = RECORDS;
+    for (size_t commit = 0; commit < COMMITS; commit++) {
+        history->head.record_count = 0; /* the fixture counts each as one more */
+        arena_reset(&contract->arena);
+        fixture_make(contract->commit, &contract->arena,
+                     &(struct fixture_wish){.user = history->user,
+                                            .head = history->head,
+                                            .type = DATA_TYPE_TRIP,
+                                            .prefix = "r",
+                                            .count = RECORDS,
+                                            .data = SLICE("d")});
+        for (size_t i = 0; i < RECORDS; i++) {
+            struct record *record = &contract->commit->records[i];
+            record->key = contract->commit->log[i].key = key_of(&contract->arena, i);
+            history->versions[i] = record->version;
+        }
+        assert_int_equal(store_commit_wait(contract->store, &contract->commit->set, &history->head),
+                         SYNC_OK);
+    }
+    check_changed(history, NULL, 0);
+    check_changed(history, NULL, 1000);
+    check_changed(history, NULL, history->head.sequence - RECORDS / 2);
+    check_changed(history, NULL, history->head.sequence);
+    memory_free(history);
+}
+
 static bool count_visit(void *context, const struct scan_item *item) {
     assert_non_null(item->changed);
     ++*(size_t *)context;

@@ -44,6 +44,7 @@ void users_whose_names_share_a_beginning_do_not_mix(void **state);
 void history_follows_a_record_through_many_commits(void **state);
 void log_scan_resumes_inside_a_commit(void **state);
 void changed_records_are_those_with_greater_versions(void **state);
+void changed_records_are_found_in_a_long_log(void **state);
 void unknown_user_has_changed_nothing(void **state);
 void record_scan_is_ordered_and_stays_in_its_type(void **state);
 void rows_are_put_scanned_by_prefix_and_removed(void **state);
