@@ -5,11 +5,12 @@ import json
 import os
 import sys
 import unittest
+from xml.etree import ElementTree
 
 ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 sys.path += [os.path.join(ROOT, "tests", "integration"), os.path.join(ROOT, "tools")]
 import harness  # noqa: E402
-from benchmark import gateway_benches, machine, pull_benches, report  # noqa: E402
+from benchmark import gateway_benches, growth_benches, machine, pull_benches, report  # noqa: E402
 from benchmark import stack, upload_benches  # noqa: E402
 
 
@@ -53,6 +54,16 @@ class BenchmarkTest(unittest.TestCase):
         body = json.dumps({"records": [1, 2, 3]}).encode()
         self.assertEqual(pull_benches.records_in(body, "identity"), 3)
         self.assertEqual(pull_benches.records_in(gzip.compress(body), "gzip"), 3)
+
+    def test_a_picture_has_a_line_for_each_kind_of_pull(self):
+        figures = {(records, changed, times): 50.0 * changed
+                   for records in growth_benches.RECORDS for changed in growth_benches.CHANGED
+                   for times in growth_benches.TIMES if changed <= records}
+        drawn = ElementTree.fromstring(growth_benches.picture(figures))
+        lines = [item for item in drawn if item.tag.endswith("polyline")]
+        self.assertEqual([len(line.get("points").split()) for line in lines], 6 * [5] + 3 * [4])
+        for line in lines:  # the same at all sizes: a level line
+            self.assertEqual(len({point.split(",")[1] for point in line.get("points").split()}), 1)
 
     def test_much_in_flight_is_measured_longer(self):
         class Options:
