@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "gateway/file_mark.h"
 #include "gateway/gateway_config.h"
 #include "gateway/listener.h"
 #include "gateway/worker.h"
@@ -17,14 +17,6 @@
 enum { THREADS_MAX = 64, TRIM_SECONDS = 10, DESCRIPTORS_OWN = 200 };
 
 /* What tells that a file is another than before. */
-struct file_mark {
-    bool exists;
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec changed;
-};
-
 /* The running parts. */
 struct program {
     struct gateway_setup setup;
@@ -33,19 +25,6 @@ struct program {
     struct file_mark set_mark; /* of the descriptor set, as it was last read */
     struct file_mark set_seen; /* as it was a second ago */
 };
-
-static struct file_mark file_mark(const char *path) {
-    struct stat found;
-    if (stat(path, &found) != 0)
-        return (struct file_mark){.exists = false};
-    return (struct file_mark){true, found.st_dev, found.st_ino, found.st_size, found.st_mtim};
-}
-
-static bool file_mark_equal(const struct file_mark *a, const struct file_mark *b) {
-    return a->exists == b->exists && a->device == b->device && a->inode == b->inode &&
-           a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
-           a->changed.tv_nsec == b->changed.tv_nsec;
-}
 
 static void fail(const struct sync_error *error) {
     fprintf(stderr, "sync_gateway: %s\n", error->message);
@@ -169,6 +148,17 @@ static void reload_tls(struct gateway *gateway) {
              LOG_INT("not_after", tls_not_after_s(gateway->tls)));
 }
 
+/* The same of what backends are spoken to with. */
+static void reload_upstream_tls(const struct gateway_setup *setup) {
+    struct sync_error error = {.status = SYNC_OK};
+    if (tls_client_reload(setup->gateway.upstream_tls, &error) == SYNC_OK)
+        log_line(setup->gateway.log, LOG_INFO, "the certificates for upstreams were loaded",
+                 LOG_TEXT("upstream", config_text(setup->config, "upstream")));
+    else
+        log_line(setup->gateway.log, LOG_ERROR, "the certificates for upstreams stay as they were",
+                 LOG_TEXT("reason", error.message));
+}
+
 /* Reads the descriptor set again, for the requests to come. One that is bad leaves the old one in
  * force. */
 static void reload_api(struct program *program) {
@@ -177,7 +167,7 @@ static void reload_api(struct program *program) {
     struct api *api = NULL;
     if (!setup->descriptor_set)
         return;
-    program->set_mark = file_mark(setup->descriptor_set);
+    program->set_mark = file_mark_of(setup->descriptor_set);
     if (gateway_setup_api(setup, &error, &api) != SYNC_OK) {
         log_line(setup->gateway.log, LOG_ERROR, "the descriptor set stays as it was",
                  LOG_TEXT("reason", error.message));
@@ -197,7 +187,7 @@ static void reload_api(struct program *program) {
 static void notice_api(struct program *program) {
     if (!program->setup.descriptor_set)
         return;
-    struct file_mark mark = file_mark(program->setup.descriptor_set);
+    struct file_mark mark = file_mark_of(program->setup.descriptor_set);
     if (mark.exists && !file_mark_equal(&mark, &program->set_mark) &&
         file_mark_equal(&mark, &program->set_seen))
         reload_api(program);
@@ -212,6 +202,8 @@ static void tend(struct program *program, unsigned seconds) {
         memory_trim();
     if (gateway->tls && tls_files_changed(gateway->tls))
         reload_tls(gateway);
+    if (gateway->upstream_tls && tls_client_files_changed(gateway->upstream_tls))
+        reload_upstream_tls(&program->setup);
     notice_api(program);
 }
 
@@ -229,6 +221,8 @@ static void wait_for_end(const sigset_t *signals, struct program *program) {
         gateway_setup_reopen_log(&program->setup);
         if (gateway->tls)
             reload_tls(gateway);
+        if (gateway->upstream_tls)
+            reload_upstream_tls(&program->setup);
         reload_api(program);
     }
     log_line(gateway->log, LOG_INFO, "stopping", LOG_INT("signal", signal_number));
@@ -306,7 +300,7 @@ int main(int argc, char **argv) {
     int rc = EXIT_FAILURE;
     const char *set = config_text(config, "descriptor-set");
     if (set && set[0])
-        program->set_mark = file_mark(set); /* before it is read: what comes later is seen */
+        program->set_mark = file_mark_of(set); /* before it is read: what comes later is seen */
     if (gateway_setup_init(&program->setup, config, &error) != SYNC_OK)
         fail(&error);
     else

@@ -5,21 +5,14 @@
 #include <openssl/err.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/memory.h"
+#include "gateway/file_mark.h"
 #include "gateway/tls_context.h"
 #include "gateway/tls_ticket.h"
 
 enum { TLS_FILES = 3, TLS_CHAIN_DEPTH_MAX = 4 };
-
-/* What a file was like when it was last read. */
-struct file_state {
-    struct timespec changed;
-    ino_t inode;
-    off_t size;
-};
 
 struct tls {
     struct tls_options options;
@@ -27,7 +20,7 @@ struct tls {
     pthread_mutex_t lock; /* of what follows */
     SSL_CTX *context;     /* connections keep theirs over a reload */
     int64_t not_after_s;
-    struct file_state files[TLS_FILES];
+    struct file_mark files[TLS_FILES]; /* as they were last read */
 };
 
 static int tls_choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size,
@@ -124,18 +117,11 @@ static int64_t context_not_after_s(SSL_CTX *context) {
     return time && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
 }
 
-static struct file_state file_look(const char *path) {
-    struct stat found;
-    if (!path || stat(path, &found) != 0)
-        return (struct file_state){.size = -1};
-    return (struct file_state){found.st_mtim, found.st_ino, found.st_size};
-}
-
-static void files_look(const struct tls_options *options, struct file_state files[TLS_FILES]) {
+static void files_look(const struct tls_options *options, struct file_mark files[TLS_FILES]) {
     const char *const paths[TLS_FILES] = {options->cert_path, options->key_path,
                                           options->client_ca_path};
     for (size_t i = 0; i < TLS_FILES; i++)
-        files[i] = file_look(paths[i]);
+        files[i] = file_mark_of(paths[i]);
 }
 
 enum sync_status tls_open(const struct tls_options *options, struct sync_error *error,
@@ -171,7 +157,7 @@ struct tls *tls_close(struct tls *tls) {
 }
 
 enum sync_status tls_reload(struct tls *tls, struct sync_error *error) {
-    struct file_state files[TLS_FILES];
+    struct file_mark files[TLS_FILES];
     SSL_CTX *context = NULL;
     files_look(&tls->options, files); /* before they are read: a later change is seen */
     enum sync_status status = context_make(tls, error, &context);
@@ -193,16 +179,12 @@ enum sync_status tls_reload(struct tls *tls, struct sync_error *error) {
 }
 
 bool tls_files_changed(struct tls *tls) {
-    struct file_state files[TLS_FILES];
+    struct file_mark files[TLS_FILES];
     files_look(&tls->options, files);
     bool changed = false;
     pthread_mutex_lock(&tls->lock);
-    for (size_t i = 0; i < TLS_FILES; i++) {
-        const struct file_state *old = &tls->files[i];
-        changed |= files[i].inode != old->inode || files[i].size != old->size ||
-                   files[i].changed.tv_sec != old->changed.tv_sec ||
-                   files[i].changed.tv_nsec != old->changed.tv_nsec;
-    }
+    for (size_t i = 0; i < TLS_FILES; i++)
+        changed |= !file_mark_equal(&files[i], &tls->files[i]);
     pthread_mutex_unlock(&tls->lock);
     return changed;
 }

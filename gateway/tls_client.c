@@ -5,12 +5,19 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "gateway/file_mark.h"
+
+enum { CLIENT_FILES = 3 };
 
 struct tls_client {
-    SSL_CTX *context;
+    struct tls_client_options options;
+    struct file_mark files[CLIENT_FILES]; /* as they were last read */
+    pthread_mutex_t lock;                 /* of what follows */
+    SSL_CTX *context;                     /* connections keep theirs over a reload */
 };
 
 static enum sync_status client_bad(struct sync_error *error, const char *what, const char *path) {
@@ -39,18 +46,12 @@ static enum sync_status client_load(SSL_CTX *context, const struct tls_client_op
     return SYNC_OK;
 }
 
-enum sync_status tls_client_open(const struct tls_client_options *options, struct sync_error *error,
-                                 struct tls_client **ret_client) {
+static enum sync_status client_context_make(const struct tls_client_options *options,
+                                            struct sync_error *error, SSL_CTX **ret_context) {
     static const unsigned char protocols[] = "\x02h2";
-    assert(!options->cert_path == !options->key_path);
-    struct tls_client *client = memory_zalloc(1, sizeof(*client));
-    if (client)
-        client->context = SSL_CTX_new(TLS_client_method());
-    if (!client || !client->context) {
-        tls_client_close(client);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context)
         return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for TLS");
-    }
-    SSL_CTX *context = client->context;
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -59,6 +60,29 @@ enum sync_status tls_client_open(const struct tls_client_options *options, struc
     SSL_CTX_set_alpn_protos(context, protocols, sizeof(protocols) - 1);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     enum sync_status status = client_load(context, options, error);
+    if (status == SYNC_OK)
+        *ret_context = context;
+    else
+        SSL_CTX_free(context);
+    return status;
+}
+
+static void client_look(const struct tls_client *client, struct file_mark files[CLIENT_FILES]) {
+    const struct tls_client_options *options = &client->options;
+    files[0] = file_mark_of(options->ca_path);
+    files[1] = file_mark_of(options->cert_path);
+    files[2] = file_mark_of(options->key_path);
+}
+
+enum sync_status tls_client_open(const struct tls_client_options *options, struct sync_error *error,
+                                 struct tls_client **ret_client) {
+    assert(!options->cert_path == !options->key_path);
+    struct tls_client *client = memory_zalloc(1, sizeof(*client));
+    if (!client)
+        return sync_error_set(error, SYNC_ERR_NO_MEMORY, "MEMORY", NULL, "no memory for TLS");
+    client->options = *options;
+    pthread_mutex_init(&client->lock, NULL);
+    enum sync_status status = tls_client_reload(client, error);
     if (status != SYNC_OK) {
         tls_client_close(client);
         return status;
@@ -71,8 +95,32 @@ struct tls_client *tls_client_close(struct tls_client *client) {
     if (!client)
         return NULL;
     SSL_CTX_free(client->context);
+    pthread_mutex_destroy(&client->lock);
     memory_free(client);
     return NULL;
+}
+
+enum sync_status tls_client_reload(struct tls_client *client, struct sync_error *error) {
+    SSL_CTX *context = NULL;
+    client_look(client, client->files); /* before they are read: a later change is seen */
+    enum sync_status status = client_context_make(&client->options, error, &context);
+    if (status != SYNC_OK)
+        return status;
+    pthread_mutex_lock(&client->lock);
+    SSL_CTX *before = client->context;
+    client->context = context;
+    pthread_mutex_unlock(&client->lock);
+    SSL_CTX_free(before);
+    return SYNC_OK;
+}
+
+bool tls_client_files_changed(const struct tls_client *client) {
+    struct file_mark files[CLIENT_FILES];
+    bool changed = false;
+    client_look(client, files);
+    for (size_t i = 0; i < CLIENT_FILES; i++)
+        changed |= !file_mark_equal(&files[i], &client->files[i]);
+    return changed;
 }
 
 /* Says whose certificate is expected; a name also goes into the ClientHello. */
@@ -86,7 +134,9 @@ static bool client_expect(SSL *ssl, const char *host) {
 
 enum sync_status tls_client_connect(struct tls_client *client, int fd, const char *host,
                                     struct transport *ret_transport) {
+    pthread_mutex_lock(&client->lock);
     SSL *ssl = SSL_new(client->context);
+    pthread_mutex_unlock(&client->lock);
     if (!ssl || SSL_set_fd(ssl, fd) != 1 || !client_expect(ssl, host)) {
         ERR_clear_error();
         SSL_free(ssl);

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Backends that the gateway speaks TLS to: they must be who they are said to be."""
 import contextlib
+import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -31,7 +33,7 @@ class Server:
             self.context.verify_mode = ssl.CERT_REQUIRED
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.listener.getsockname()[1]
-        self.clients, self.read = [], b""
+        self.clients, self.streams, self.read = [], [], b""
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -43,12 +45,19 @@ class Server:
     def speak(self, plain):
         with contextlib.suppress(OSError), self.context.wrap_socket(plain, server_side=True) as tls:
             self.clients.append(tls.getpeercert())
+            self.streams.append(tls)
             tls.sendall(SETTINGS)
             while True:
                 some = tls.recv(4096)
                 if not some:
                     break
                 self.read += some
+
+    def cut(self):
+        """Ends the connections there are."""
+        for tls in self.streams:
+            with contextlib.suppress(OSError):
+                tls.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -139,6 +148,50 @@ class UpstreamTls(unittest.TestCase):
                      own + ".key")
         self.until(lambda: self.sessions() == 1)
         self.assertEqual(server.clients[-1]["subjectAltName"], (("DNS", "gateway.test"),))
+
+    def put(self, certificate, name):
+        """Puts a certificate and its key in the place of others."""
+        for ending in (".pem", ".key"):
+            shutil.copy(certificate + ending, self.front.path("next"))
+            os.replace(self.front.path("next"), self.front.path(name + ending))
+
+    def test_who_vouches_for_backends_is_read_anew(self):
+        server = self.serve()
+        self.put(self.certificate("stranger.test"), "trusted")
+        self.gateway("--upstream", "127.0.0.1:%d" % server.port, "--upstream-tls", "--upstream-ca",
+                     self.front.path("trusted.pem"))
+        self.expect_refused()
+        self.put(self.cert, "trusted")
+        self.until(lambda: self.sessions() == 1)
+        self.assertIn('"the certificates for upstreams were loaded"',
+                      self.front.log("gateway/sync_gateway"))
+
+    def test_the_gateways_own_certificate_is_read_anew_and_a_bad_one_is_not_taken(self):
+        first, second = self.certificate("first.test"), self.certificate("second.test")
+        with open(self.front.path("both.pem"), "wb") as both:
+            for one in (first, second):
+                with open(one + ".pem", "rb") as file:
+                    both.write(file.read())
+        self.put(first, "own")
+        server = self.serve(client_ca=self.front.path("both.pem"))
+        self.gateway("--upstream", "127.0.0.1:%d" % server.port, "--upstream-tls", "--upstream-ca",
+                     self.cert + ".pem", "--upstream-cert", self.front.path("own.pem"),
+                     "--upstream-key", self.front.path("own.key"))
+        shown = lambda: [cert["subjectAltName"][0][1] for cert in server.clients]
+        self.until(lambda: shown() == ["first.test"])
+        with open(self.front.path("own.pem"), "w", encoding="ascii") as file:
+            file.write("nonsense")
+        self.front.gateway.send_signal(signal.SIGHUP)
+        self.until(lambda: '"the certificates for upstreams stay as they were"' in
+                   self.front.log("gateway/sync_gateway"))
+        server.cut()
+        self.until(lambda: shown() == ["first.test"] * 2)
+        self.put(second, "own")
+        self.front.gateway.send_signal(signal.SIGHUP)
+        self.until(lambda: '"the certificates for upstreams were loaded"' in
+                   self.front.log("gateway/sync_gateway"))
+        server.cut()
+        self.until(lambda: shown()[2:] == ["second.test"])
 
     def test_other_machines_may_be_spoken_to(self):
         run = subprocess.run(
