@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -43,7 +44,8 @@ enum sync_status address_split(const char *text, struct sync_error *error,
     if (size >= ADDRESS_TEXT_MAX)
         return address_bad(text, "the host is too long", error);
     size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits >= ADDRESS_PORT_TEXT_MAX || colon[1 + digits] != '\0')
+    if (digits == 0 || digits >= ADDRESS_PORT_TEXT_MAX || colon[1 + digits] != '\0' ||
+        strtoul(colon + 1, NULL, 10) > UINT16_MAX)
         return address_bad(text, "the port is not a number from 0 to 65535", error);
     memcpy(ret_host, begin, size);
     ret_host[size] = '\0';

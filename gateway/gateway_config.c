@@ -246,15 +246,50 @@ static void setup_limits(struct gateway_setup *setup) {
     setup->ready_file = is_set(ready_file) ? ready_file : NULL;
 }
 
+/* As browsers write it (RFC 6454): a path or a capital would never match. */
+static bool origin_is_valid(struct slice origin) {
+    if (slice_equal(origin, SLICE("*")) || slice_equal(origin, SLICE("null")))
+        return true;
+    const uint8_t *mark = memmem(origin.data, origin.size, "://", 3);
+    if (!mark || mark == origin.data || mark + 3 == slice_end(origin))
+        return false;
+    for (const uint8_t *at = origin.data; at < slice_end(origin); at++) {
+        bool valid = (*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') ||
+                     strchr(".-+:[]_", *at) || (at > mark && at <= mark + 2);
+        if (!valid || *at == '\0')
+            return false;
+    }
+    return true;
+}
+
 static enum sync_status setup_origins(struct gateway_setup *setup, struct sync_error *error) {
     const char *text = config_text(setup->config, "cors-origin");
     while (is_set(text)) {
         size_t size = strcspn(text, ",");
         if (size > 0 && setup->gateway.cors_origin_count == GATEWAY_CORS_ORIGINS_MAX)
             return bad_option(error, "cors-origin", "too many origins");
+        if (size > 0 && !origin_is_valid(slice_of(text, size)))
+            return sync_error_set(error, SYNC_ERR_INVALID, "CONFIG", NULL,
+                                  "--cors-origin: \"%.*s\" is no origin: expected "
+                                  "SCHEME://HOST[:PORT] in lower case, null or *",
+                                  (int)size, text);
         if (size > 0)
             setup->gateway.cors_origins[setup->gateway.cors_origin_count++] = slice_of(text, size);
         text += size + (text[size] == ',');
+    }
+    return SYNC_OK;
+}
+
+/* An option that says nothing without another is a mistake. */
+static enum sync_status setup_needs(const struct gateway_setup *setup, struct sync_error *error) {
+    static const char *const edge[] = {"cert", "key", "client-ca"};
+    static const char *const upstream[] = {"upstream-ca", "upstream-cert", "upstream-key"};
+    bool secure = config_flag(setup->config, "upstream-tls");
+    for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
+        if (is_set(config_text(setup->config, edge[i])) && !setup->has_https)
+            return bad_option(error, edge[i], "it needs --https");
+        if (is_set(config_text(setup->config, upstream[i])) && !secure)
+            return bad_option(error, upstream[i], "it needs --upstream-tls");
     }
     return SYNC_OK;
 }
@@ -344,8 +379,6 @@ static enum sync_status setup_tls(struct gateway_setup *setup, struct sync_error
     bool required = strcmp(when, "required") == 0;
     if (!required && strcmp(when, "optional") != 0)
         return bad_option(error, "client-auth", "expected required or optional");
-    if (is_set(client_ca) && !setup->has_https)
-        return bad_option(error, "client-ca", "it needs --https");
     if (!setup->has_https)
         return SYNC_OK;
     const struct tls_options options = {
@@ -438,6 +471,8 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
         status = setup_origins(setup, error);
     if (status == SYNC_OK)
         status = setup_addresses(setup, error);
+    if (status == SYNC_OK)
+        status = setup_needs(setup, error);
     if (status == SYNC_OK)
         status = setup_clients(setup, error);
     if (status == SYNC_OK)

@@ -100,8 +100,11 @@ static enum sync_status resolver_read(struct resolver *resolver, const char *lis
     for (;;) {
         char text[ADDRESS_TEXT_MAX];
         size_t size = strcspn(list, ",");
-        if (size == 0 || size >= sizeof(text))
-            return target_bad(list, size ? "it is too long" : "an address is missing", error);
+        if (size == 0)
+            return sync_error_set(error, SYNC_ERR_INVALID, "UPSTREAM", NULL,
+                                  "--upstream: an address is missing in \"%s\"", list);
+        if (size >= sizeof(text))
+            return target_bad(list, "it is too long", error);
         memcpy(text, list, size);
         text[size] = '\0';
         enum sync_status status = resolver_add(resolver, text, error);

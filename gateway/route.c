@@ -350,6 +350,30 @@ enum sync_status route_match(const struct route_table *table,
                           "there is nothing at this path");
 }
 
+/* What else a rule says, behind its line. */
+static void notes_print(const struct route_entry *entry, struct buffer *out) {
+    const struct schema_method *method = entry->method;
+    const struct {
+        bool said;
+        struct slice what, value;
+    } notes[] = {
+        {method->accept.size > 0, SLICE("Accept: "), method->accept},
+        {entry->rule->body.size > 0, SLICE("body: "), entry->rule->body},
+        {entry->rule->response_body.size > 0, SLICE("response body: "), entry->rule->response_body},
+        {method->client_streaming, SLICE("takes a stream"), SLICE_EMPTY},
+        {method->server_streaming, SLICE("answers with a stream"), SLICE_EMPTY},
+    };
+    struct slice mark = SLICE("  # ");
+    for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+        if (!notes[i].said)
+            continue;
+        buffer_append(out, mark);
+        buffer_append(out, notes[i].what);
+        buffer_append(out, notes[i].value);
+        mark = SLICE("; ");
+    }
+}
+
 void route_table_print(const struct route_table *table, struct buffer *out) {
     for (size_t i = 0; i < table->count; i++) {
         const struct route_entry *entry = &table->entries[i];
@@ -358,6 +382,7 @@ void route_table_print(const struct route_table *table, struct buffer *out) {
         buffer_append(out, entry->rule->path_template);
         buffer_append(out, SLICE(" -> "));
         buffer_append(out, entry->method->path);
+        notes_print(entry, out);
         buffer_append_byte(out, '\n');
     }
 }

@@ -113,7 +113,7 @@ class Reload(unittest.TestCase):
             [harness.binary("gateway/sync_gateway"), "--check-config", "--descriptor-set",
              self.file], capture_output=True, text=True, timeout=60, check=True)
         routes = run.stdout[run.stdout.index("# routes\n"):]
-        self.assertIn("\nGET %s -> /travelsense.sync.v1.SyncService/GetSyncConfig\n" % OLD, routes)
+        self.assertIn("\nGET %s -> /travelsense.sync.v1.SyncService/GetSyncConfig " % OLD, routes)
 
     def test_the_check_names_both_of_two_templates_that_conflict(self):
         self.replace(self.old.replace(b"/api/offline/devices", b"/api/offline/changes"))
