@@ -15,6 +15,7 @@ enum {
     HTTP2_STREAMS_SPARED = 4, /* of a connection, where requests hold as much as they may */
     HTTP2_STREAM_WINDOW = 1 << 20,
     HTTP2_CONNECTION_WINDOW = 4 << 20,
+    HTTP2_PARTING_US = 1000000,       /* for a client to hear that no more is taken */
     HTTP2_STALL_US = 60000000,        /* a client that opens no window for so long is gone */
     HTTP2_STALL_PRESSED_US = 2000000, /* the same while answers fill the gateway's memory */
     /* Headers beyond the bound that are read all the same, to answer that they are too large. */
@@ -175,11 +176,35 @@ static void begin_exchange(struct http2_stream *stream, bool has_body) {
     exchange_begin(exchange, &head);
 }
 
+static void drain_streams(struct http2_server *server) {
+    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
+        if (stream->relay)
+            grpc_relay_drain(stream->relay);
+        else
+            exchange_drain(stream->exchange);
+    }
+}
+
+/* What the client has sent by now, it has sent before it could know; no more is taken. */
+static void part(struct http2_server *server) {
+    if (server->parted)
+        return;
+    server->parted = true;
+    loop_timer_clear(&server->parting);
+    nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(server->session),
+                          NGHTTP2_NO_ERROR, NULL, 0);
+    drain_streams(server);
+    connection_wake(server->connection);
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
     /* He may say more after his goodbye, which must not reset what we have said. */
     if (frame->hd.type == NGHTTP2_GOAWAY)
         server->connection->linger = true;
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && server->draining)
+        part(server);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct http2_stream *stream =
@@ -369,7 +394,7 @@ static void http2_fill(struct connection *connection) {
         }
         buffer_append(&connection->out, slice_of(frames, (size_t)size));
     }
-    if (server->draining && server->streams == 0)
+    if (server->parted && server->streams == 0)
         connection->over = true;
     if (!nghttp2_session_want_read(server->session) && !nghttp2_session_want_write(server->session))
         connection->over = true;
@@ -390,20 +415,21 @@ static void http2_ask(struct connection *connection) {
     connection_wake(connection);
 }
 
+static void parting_fired(struct loop_timer *timer) {
+    part((struct http2_server *)((char *)timer - offsetof(struct http2_server, parting)));
+}
+
+/* Says first that the end is near, and which streams are the last only once the client has heard
+ * (RFC 9113 section 6.8): a request that is on its way meanwhile is not lost. */
 static void http2_drain(struct connection *connection) {
     struct http2_server *server = server_of(connection);
     if (server->draining)
         return;
     server->draining = true;
-    nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(server->session),
-                          NGHTTP2_NO_ERROR, NULL, 0);
-    for (struct http2_stream *stream = server->stream_list; stream; stream = stream->next) {
-        if (stream->relay)
-            grpc_relay_drain(stream->relay);
-        else
-            exchange_drain(stream->exchange);
-    }
+    nghttp2_submit_shutdown_notice(server->session);
+    nghttp2_submit_ping(server->session, NGHTTP2_FLAG_NONE, NULL);
+    loop_timer_set(connection->worker->loop, &server->parting, HTTP2_PARTING_US);
+    drain_streams(server);
 }
 
 static void http2_close(struct connection *connection) {
@@ -411,6 +437,7 @@ static void http2_close(struct connection *connection) {
     while (server->stream_list)
         stream_close(server->stream_list);
     loop_timer_clear(&server->sweep);
+    loop_timer_clear(&server->parting);
     nghttp2_session_del(server->session);
     http2_memory_done(&server->memory);
     memory_free(server);
@@ -454,6 +481,7 @@ bool http2_server_start(struct connection *connection) {
         return false;
     server->connection = connection;
     server->sweep.fire = sweep_streams;
+    server->parting.fire = parting_fired;
     if (!session_open(server)) {
         nghttp2_session_del(server->session);
         http2_memory_done(&server->memory);

@@ -19,9 +19,11 @@ struct http2_server {
     struct http2_stream *stream_list;
     size_t streams;
     bool draining;
-    bool failed;             /* nothing more is received */
-    bool cut;                /* and noted as such */
-    struct loop_timer sweep; /* set while a stream is answered and open */
+    bool parted;               /* the client was told which streams are the last */
+    struct loop_timer parting; /* set while draining, until then */
+    bool failed;               /* nothing more is received */
+    bool cut;                  /* and noted as such */
+    struct loop_timer sweep;   /* set while a stream is answered and open */
     struct http2_guard guard;
     struct http2_memory memory;
 };

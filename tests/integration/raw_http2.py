@@ -59,6 +59,8 @@ class RawClient:
         self.windows = {0: WINDOW_DEFAULT}
         self.initial, self.next_stream, self.input = WINDOW_DEFAULT, 1, b""
         self.ended, self.closed = {}, False  # by stream: its last block of headers, compressed
+        self.data, self.goaways = {}, []  # by stream: what came; last stream and code of each
+        self.answers_pings = True
         self.send(PREFACE + frame(SETTINGS, 0, 0))
 
     def close(self):
@@ -158,16 +160,22 @@ class RawClient:
                         self.windows[other] += value - self.initial if other else 0
                     self.initial = value
             self.send(frame(SETTINGS, ACK, 0))
-        elif kind == PING and not flags & ACK:
+        elif kind == PING and not flags & ACK and self.answers_pings:
             self.send(frame(PING, ACK, 0, payload))
         elif kind == RESET or kind == HEADERS and flags & 1:
             self.ended[stream] = payload if kind == HEADERS else self.ended.get(stream, b"")
         elif kind == GOAWAY:
-            self.closed = True
+            self.goaways.append(struct.unpack(">II", payload[:8]))
+            self.closed = self.goaways[-1][1] != 0
+        elif kind == DATA:
+            self.data[stream] = self.data.get(stream, b"") + payload
+            if flags & END_STREAM:
+                self.ended[stream] = b""
 
 
-class RefusingService:
-    """A service on a Unix socket that greets whoever connects, and refuses every call."""
+class RawService:
+    """A service on a Unix socket that greets whoever connects; what it does with a call is its
+    child's to say."""
 
     def __init__(self, path):
         self.listener = socket.socket(socket.AF_UNIX)
@@ -178,6 +186,10 @@ class RefusingService:
     def close(self):
         self.listener.close()
 
+    def called(self, client, stream):
+        """A call begins on the stream; `client` is the socket of its connection."""
+        raise NotImplementedError
+
     def _accept(self):
         try:
             while True:
@@ -186,15 +198,60 @@ class RefusingService:
         except OSError:
             pass
 
-    @staticmethod
-    def _serve(client):
+    def _serve(self, client):
         with client, client.makefile("rb") as stream:
             client.sendall(frame(SETTINGS, 0, 0))
             stream.read(len(PREFACE))
             while head := stream.read(FRAME_HEAD):
                 stream.read(int.from_bytes(head[:3], "big"))
                 if head[3] == HEADERS:
-                    client.sendall(frame(RESET, 0, int.from_bytes(head[5:], "big"),
-                                          struct.pack(">I", REFUSED_STREAM)))
+                    self.called(client, int.from_bytes(head[5:], "big"))
                 elif head[3] == SETTINGS and not head[4] & ACK:
                     client.sendall(frame(SETTINGS, ACK, 0))
+
+
+class RefusingService(RawService):
+    """Refuses every call."""
+
+    def called(self, client, stream):
+        client.sendall(frame(RESET, 0, stream, struct.pack(">I", REFUSED_STREAM)))
+
+
+class StatusService(RawService):
+    """Answers every call with a message, where it has one, and a status of gRPC."""
+
+    message, code = None, 0
+
+    def called(self, client, stream):
+        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
+        end = _literal("grpc-status", str(self.code)) + _literal("grpc-message", "so it says")
+        if self.message is None:
+            client.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream, head + end))
+            return
+        data = b"\0" + struct.pack(">I", len(self.message)) + self.message
+        client.sendall(frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, 0, stream, data) +
+                       frame(HEADERS, END_HEADERS | END_STREAM, stream, end))
+
+
+class LeavingService(RawService):
+    """Says goodbye to the connection in the middle of its first answer. That goes on when told to,
+    and any later call is answered at once."""
+
+    def __init__(self, path, message):
+        self.message, self.go_on = message, threading.Event()
+        self.connections = []  # of each call
+        super().__init__(path)
+
+    def called(self, client, stream):
+        self.connections.append(client)
+        data = b"\0" + struct.pack(">I", len(self.message)) + self.message
+        half = len(data) // 2
+        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
+        client.sendall(frame(HEADERS, END_HEADERS, stream, head) +
+                       frame(DATA, 0, stream, data[:half]))
+        if len(self.connections) == 1:
+            client.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", stream, 0)))
+            self.go_on.wait()
+        client.sendall(frame(DATA, 0, stream, data[half:]) +
+                       frame(HEADERS, END_HEADERS | END_STREAM, stream,
+                              _literal("grpc-status", "0")))
