@@ -260,16 +260,38 @@ void exchange_end(struct exchange *exchange) {
     exchange_call_method(exchange);
 }
 
+/* The reason word of a request that HTTP itself forbids. */
+static struct slice reason_of_http(int http_status) {
+    switch (http_status) {
+    case 413:
+        return SLICE("BODY_TOO_LARGE");
+    case 414:
+        return SLICE("TARGET_TOO_LONG");
+    case 417:
+        return SLICE("EXPECTATION_UNKNOWN");
+    case 431:
+        return SLICE("HEADERS_TOO_LARGE");
+    case 501:
+        return SLICE("NOT_IMPLEMENTED");
+    case 503:
+        return SLICE("MEMORY");
+    case 505:
+        return SLICE("HTTP_VERSION");
+    default:
+        return SLICE("MALFORMED_HTTP");
+    }
+}
+
 void exchange_refuse(struct exchange *exchange, int http_status, const char *message) {
     if (exchange->state >= EXCHANGE_ANSWERED)
         return;
     if (exchange->request_id.size == 0)
         exchange_give_id(exchange);
     int code = http_status == 503   ? GRPC_UNAVAILABLE
-               : http_status == 501 ? GRPC_UNIMPLEMENTED
                : http_status == 413 ? GRPC_RESOURCE_EXHAUSTED
+               : http_status >= 500 ? GRPC_UNIMPLEMENTED
                                     : GRPC_INVALID_ARGUMENT;
-    exchange_refuse_as(exchange, http_status, code, SLICE("MALFORMED_HTTP"), "%s", message);
+    exchange_refuse_as(exchange, http_status, code, reason_of_http(http_status), "%s", message);
 }
 
 bool exchange_is_answered(const struct exchange *exchange) {

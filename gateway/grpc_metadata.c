@@ -4,7 +4,8 @@
 
 #include "gateway/http_text.h"
 
-/* Says nothing to the service: HTTP's own, what the gateway sets itself, and what browsers add. */
+/* Says nothing to the service: HTTP's own, what the gateway sets itself, what else a service may
+ * take for the client's address, and what browsers add. */
 static bool name_is_dropped(struct slice name) {
     static const struct slice names[] = {
         {(const uint8_t *)"te", 2},
@@ -16,12 +17,15 @@ static bool name_is_dropped(struct slice name) {
         {(const uint8_t *)"upgrade", 7},
         {(const uint8_t *)"referer", 7},
         {(const uint8_t *)"forwarded", 9},
+        {(const uint8_t *)"x-real-ip", 9},
         {(const uint8_t *)"connection", 10},
         {(const uint8_t *)"keep-alive", 10},
         {(const uint8_t *)"x-grpc-web", 10},
+        {(const uint8_t *)"x-client-ip", 11},
         {(const uint8_t *)"content-type", 12},
         {(const uint8_t *)"grpc-timeout", 12},
         {(const uint8_t *)"content-length", 14},
+        {(const uint8_t *)"true-client-ip", 14},
         {(const uint8_t *)"accept-encoding", 15},
         {(const uint8_t *)"content-encoding", 16},
         {(const uint8_t *)"proxy-connection", 16},

@@ -202,6 +202,8 @@ static void parse_held(struct http1_server *server) {
 static bool may_keep(const struct http1_server *server) {
     if (server->malformed || server->draining)
         return false;
+    if (exchange_answer(server->exchange)->status == 408) /* nobody waits any longer (RFC 9110) */
+        return false;
     if (server->connection->input_ended && server->held.size == 0)
         return false;
     const struct http1_request *request = http1_request(server->parser);

@@ -4,7 +4,14 @@
 #include "gateway/openapi_writer.h"
 
 /* When a status is among those of a method. */
-enum error_when { ERROR_ALWAYS, ERROR_WITH_TOKEN, ERROR_WITH_BODY, ERROR_WITH_RANGE };
+enum error_when {
+    ERROR_ALWAYS,
+    ERROR_WITH_TOKEN,
+    ERROR_WITH_BODY,
+    ERROR_WITH_RANGE,
+    ERROR_WITH_STREAMS, /* both ways */
+    ERROR_APART, /* of requests that are none of any method, or that have a fault of HTTP's */
+};
 
 struct error_answer {
     int status;
@@ -16,36 +23,47 @@ struct error_answer {
 
 static const struct error_answer ANSWERS[] = {
     {400, ERROR_ALWAYS, "INVALID_ARGUMENT",
-     "The request is not as documented; details name the "
-     "fields.",
-     "pageSize: must be 1 to 1000", "INVALID_FIELDS"},
+     "The request is not as documented; details name the fields.", "pageSize: must be 1 to 1000",
+     "INVALID_FIELDS"},
     {401, ERROR_WITH_TOKEN, "UNAUTHENTICATED", "There is no valid token.",
-     "The call carries no token.", "TOKEN_MISSING"},
+     "the request carries no token", "TOKEN_MISSING"},
     {403, ERROR_ALWAYS, "PERMISSION_DENIED", "It exists, but is not the caller's.",
      "This belongs to another user.", "NOT_YOURS"},
     {404, ERROR_ALWAYS, "NOT_FOUND", "There is nothing of that name.",
      "There is nothing with this id.", "NOT_FOUND"},
-    {408, ERROR_WITH_BODY, "DEADLINE_EXCEEDED", "The request took too long to come.",
-     "the request took too long to come", "REQUEST_TIMEOUT"},
+    {405, ERROR_APART, "UNIMPLEMENTED", "The path takes other methods, which Allow lists.",
+     "this path takes GET, HEAD", "METHOD_NOT_ALLOWED"},
+    {408, ERROR_WITH_BODY, "DEADLINE_EXCEEDED", "The body came too slowly.",
+     "the body came too slowly", "BODY_TOO_SLOW"},
     {409, ERROR_ALWAYS, "ABORTED", "It has changed meanwhile, or is there already.",
      "The record has moved on.", "VERSION_MISMATCH"},
-    {413, ERROR_WITH_BODY, "RESOURCE_EXHAUSTED", "The body is too large.", "the body is too large",
-     "BODY_TOO_LARGE"},
-    {415, ERROR_WITH_BODY, "INVALID_ARGUMENT", "The body is of another type than JSON.",
+    {413, ERROR_WITH_BODY, "RESOURCE_EXHAUSTED", "The body is too large.",
+     "the body is larger than this service takes", "BODY_TOO_LARGE"},
+    {414, ERROR_ALWAYS, "INVALID_ARGUMENT", "The path and query are too long.",
+     "the request line is too long", "TARGET_TOO_LONG"},
+    {415, ERROR_WITH_BODY, "INVALID_ARGUMENT",
+     "The body is of another type than JSON, or in a coding other than gzip and zstd.",
      "the body must be application/json", "CONTENT_TYPE"},
     {416, ERROR_WITH_RANGE, "OUT_OF_RANGE", "The range lies outside the content.", NULL, NULL},
+    {417, ERROR_APART, "INVALID_ARGUMENT", "Expect asks for something other than 100-continue.",
+     "the only expectation taken is 100-continue", "EXPECTATION_UNKNOWN"},
     {429, ERROR_ALWAYS, "RESOURCE_EXHAUSTED",
-     "Too many requests, or a quota is used up; Retry-After "
-     "says when to come again.",
+     "Too many requests, or a quota is used up; Retry-After says when to come again.",
      "Too many requests.", "RATE_LIMITED"},
+    {431, ERROR_ALWAYS, "INVALID_ARGUMENT", "The headers are too large, or too many.",
+     "the headers are too large", "HEADERS_TOO_LARGE"},
+    {499, ERROR_APART, "CANCELLED", "The call was cancelled.", "The call was cancelled.", NULL},
     {500, ERROR_ALWAYS, "INTERNAL", "A fault of the server's; it tells no more than a request id.",
      "internal error; request id 0195a3c4-7b1e-7c3a-9f00-2b6d1c8e4f01", NULL},
+    {501, ERROR_ALWAYS, "UNIMPLEMENTED", "The service does not have this method.",
+     "The method is not implemented.", NULL},
     {503, ERROR_ALWAYS, "UNAVAILABLE",
-     "The service cannot be reached; Retry-After says when to come "
-     "again.",
-     "the service cannot be reached", "UPSTREAM_UNAVAILABLE"},
+     "The service cannot be reached; Retry-After says when to come again.",
+     "the service is away; try again", NULL},
     {504, ERROR_ALWAYS, "DEADLINE_EXCEEDED", "The service took too long.",
-     "the service took too long", "DEADLINE_EXCEEDED"},
+     "the service did not answer in time", NULL},
+    {505, ERROR_WITH_STREAMS, "UNIMPLEMENTED", "The version of HTTP is not one that can do this.",
+     "a method that streams both ways needs HTTP/2", "HTTP2_REQUIRED"},
 };
 
 static bool takes_range(const struct schema_method *method) {
@@ -64,6 +82,10 @@ static bool answer_is_of(const struct error_answer *answer, const struct schema_
         return has_body;
     case ERROR_WITH_RANGE:
         return takes_range(method);
+    case ERROR_WITH_STREAMS:
+        return method->client_streaming && method->server_streaming;
+    case ERROR_APART:
+        return false;
     default:
         return true;
     }
@@ -105,15 +127,15 @@ static void answer_example(struct openapi_writer *writer, const struct error_ans
     openapi_number(writer, SLICE("code"), answer->status);
     openapi_member(writer, SLICE("status"), slice_text(answer->code));
     openapi_member(writer, SLICE("message"), slice_text(answer->message));
+    OPENAPI_NAME(writer, "details");
+    openapi_open(writer, '[');
     if (answer->reason) {
-        OPENAPI_NAME(writer, "details");
-        openapi_open(writer, '[');
         openapi_open(writer, '{');
         openapi_member(writer, SLICE("@type"), SLICE("type.googleapis.com/google.rpc.ErrorInfo"));
         openapi_member(writer, SLICE("reason"), slice_text(answer->reason));
         openapi_close(writer, '}');
-        openapi_close(writer, ']');
     }
+    openapi_close(writer, ']');
     openapi_close(writer, '}');
     openapi_close(writer, '}');
 }

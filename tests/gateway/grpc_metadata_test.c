@@ -49,6 +49,8 @@ static void what_is_not_metadata_is_left_out(void **state) {
                                         "grpc-timeout",
                                         "content-length",
                                         "x-forwarded-client-cert",
+                                        "forwarded",
+                                        "x-real-ip",
                                         "x-grpc-web",
                                         "origin",
                                         "sec-fetch-mode",
