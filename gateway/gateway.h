@@ -18,6 +18,7 @@
 #include "gateway/resolver.h"
 #include "gateway/tls.h"
 #include "gateway/tls_client.h"
+#include "gateway/upstream_board.h"
 #include "gateway/upstream_policy.h"
 
 enum { GATEWAY_CORS_ORIGINS_MAX = 16 };
@@ -53,6 +54,7 @@ struct gateway {
     struct api *api;           /* the newest; main's alone: threads have their own hold */
     struct resolver *resolver; /* where the service is */
     struct upstream_policy upstream_policy;
+    struct upstream_board upstream_board;
     struct tls_client *upstream_tls; /* NULL: in clear */
     struct gateway_limits limits;
     struct slice cors_origins[GATEWAY_CORS_ORIGINS_MAX]; /* one "*" allows all */

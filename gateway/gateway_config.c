@@ -465,6 +465,7 @@ enum sync_status gateway_setup_init(struct gateway_setup *setup, struct config *
     setup->access_fd = -1;
     setup->gateway.clock = clock_system();
     setup->gateway.random = random_system();
+    upstream_board_init(&setup->gateway.upstream_board);
     setup_limits(setup);
     enum sync_status status = setup_log(setup, error);
     if (status == SYNC_OK)
@@ -491,6 +492,7 @@ void gateway_setup_done(struct gateway_setup *setup) {
     gateway->api = api_release(gateway->api);
     gateway->metrics = gateway_metrics_close(gateway->metrics);
     gateway->resolver = resolver_close(gateway->resolver);
+    upstream_board_done(&gateway->upstream_board);
     gateway->upstream_tls = tls_client_close(gateway->upstream_tls);
     gateway->tls = tls_close(gateway->tls);
     gateway->clients = client_table_close(gateway->clients);

@@ -236,15 +236,28 @@ static bool upstream_start_again(struct upstream *upstream, struct upstream_call
     return true;
 }
 
+/* Tells the breaker how a call went, and what other threads have seen; true when it has opened. */
+static bool backend_note(struct upstream_backend *backend, bool is_probe,
+                         enum upstream_outcome outcome) {
+    const struct upstream_options *options = &backend->pool->options;
+    upstream_notice *notice = backend->notice;
+    if (notice && outcome == UPSTREAM_OUTCOME_FAILURE)
+        upstream_breaker_hear(&backend->breaker,
+                              atomic_fetch_add_explicit(notice, 1, memory_order_relaxed));
+    else if (notice && outcome == UPSTREAM_OUTCOME_SUCCESS &&
+             atomic_load_explicit(notice, memory_order_relaxed) > 0)
+        atomic_store_explicit(notice, 0, memory_order_relaxed);
+    return upstream_breaker_end(&backend->breaker, &options->policy->breaker, is_probe, outcome,
+                                loop_now_us(options->loop));
+}
+
 /* A call has ended; true when it has been started again. */
 static bool upstream_call_over(struct upstream_call *call, const struct upstream_result *result) {
     struct upstream *upstream = call->pool;
     struct upstream_backend *backend = call->backend;
     backend->outstanding--;
     metric_add(backend->series.outstanding, -1);
-    bool opened =
-        upstream_breaker_end(&backend->breaker, &upstream->options.policy->breaker, call->is_probe,
-                             outcome_of(result), loop_now_us(upstream->options.loop));
+    bool opened = backend_note(backend, call->is_probe, outcome_of(result));
     if (opened)
         metric_add(backend->series.ejections, 1);
     if (opened || call->is_probe)

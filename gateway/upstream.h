@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/resolver.h"
+#include "gateway/upstream_board.h"
 #include "gateway/upstream_policy.h"
 #include "gateway/upstream_session.h"
 
@@ -15,6 +16,7 @@ struct upstream;
 struct upstream_options {
     struct loop *loop;
     struct resolver *resolver;            /* where the backends are; outlives the upstream */
+    struct upstream_board *board;         /* other threads' word; outlives it; NULL: none */
     const struct upstream_policy *policy; /* outlives the upstream */
     struct tls_client *tls;               /* NULL: in clear; Unix sockets always are */
     uint8_t *scratch;                     /* as upstream_session_open */

@@ -186,6 +186,8 @@ struct upstream_backend *upstream_backend_open(struct upstream *pool,
     backend->serving = true;
     backend->drain_timer.fire = backend_drain_timer_fired;
     address_format(&at->address, backend->name);
+    if (pool->options.board)
+        backend->notice = upstream_board_notice(pool->options.board, &at->address);
     if (pool->options.metrics)
         gateway_metrics_backend(pool->options.metrics, backend->name, &backend->series);
     for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {

@@ -68,6 +68,7 @@ struct upstream_backend {
     uint64_t good_since_us;
     size_t outstanding;
     struct upstream_breaker breaker;
+    upstream_notice *notice; /* of all threads' breakers, or NULL */
     struct backend_series series;
     struct upstream_slot slots[UPSTREAM_SESSIONS_MAX];
     struct upstream_drain drains[UPSTREAM_DRAINS_MAX];

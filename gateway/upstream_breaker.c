@@ -80,6 +80,11 @@ static bool breaker_is_too_much(const struct upstream_breaker *breaker,
             failures * 100 >= (uint64_t)calls * options->failures_percent);
 }
 
+void upstream_breaker_hear(struct upstream_breaker *breaker, unsigned failures_in_row) {
+    if (breaker->failures_in_row < failures_in_row)
+        breaker->failures_in_row = failures_in_row;
+}
+
 bool upstream_breaker_end(struct upstream_breaker *breaker,
                           const struct upstream_breaker_options *options, bool probe,
                           enum upstream_outcome outcome, uint64_t now_us) {

@@ -56,6 +56,10 @@ bool upstream_breaker_admits(struct upstream_breaker *breaker,
 bool upstream_breaker_begin(struct upstream_breaker *breaker,
                             const struct upstream_breaker_options *options, uint64_t now_us);
 
+/* Breakers for the same backend have seen so many failures in a row together, before the next call
+ * that is told. */
+void upstream_breaker_hear(struct upstream_breaker *breaker, unsigned failures_in_row);
+
 /* The call is over. `probe` is what upstream_breaker_begin told of it. Tells whether the breaker
  * has opened by it. */
 bool upstream_breaker_end(struct upstream_breaker *breaker,

@@ -120,6 +120,7 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
         return status;
     return upstream_open(&(struct upstream_options){.loop = worker->loop,
                                                     .resolver = gateway->resolver,
+                                                    .board = &gateway->upstream_board,
                                                     .policy = &gateway->upstream_policy,
                                                     .tls = gateway->upstream_tls,
                                                     .scratch = worker->upstream_scratch,

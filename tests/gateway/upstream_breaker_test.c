@@ -46,6 +46,19 @@ static void a_success_between_breaks_the_row(void **state) {
     assert_int_equal(upstream_breaker_look(&breaker, 0), UPSTREAM_BREAKER_CLOSED);
 }
 
+static void what_others_saw_counts_as_well(void **state) {
+    (void)state;
+    struct upstream_breaker breaker = {0};
+    upstream_breaker_hear(&breaker, options.failures_max - 2);
+    assert_false(call(&breaker, UPSTREAM_OUTCOME_FAILURE, 0));
+    assert_false(call(&breaker, UPSTREAM_OUTCOME_SUCCESS, 0)); /* here it is well */
+    fail_in_row(&breaker, 0);
+    breaker = (struct upstream_breaker){0};
+    upstream_breaker_hear(&breaker, options.failures_max + 7);
+    assert_true(upstream_breaker_admits(&breaker, &options, 0));
+    assert_true(call(&breaker, UPSTREAM_OUTCOME_FAILURE, 0));
+}
+
 static void what_tells_nothing_counts_as_nothing(void **state) {
     (void)state;
     struct upstream_breaker breaker = {0};
@@ -159,6 +172,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_in_a_row_open_it),
         cmocka_unit_test(a_success_between_breaks_the_row),
+        cmocka_unit_test(what_others_saw_counts_as_well),
         cmocka_unit_test(what_tells_nothing_counts_as_nothing),
         cmocka_unit_test(half_of_a_windows_calls_open_it),
         cmocka_unit_test(calls_of_long_ago_are_forgotten),

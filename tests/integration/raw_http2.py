@@ -233,6 +233,16 @@ class StatusService(RawService):
                        frame(HEADERS, END_HEADERS | END_STREAM, stream, end))
 
 
+class DyingService(RawService):
+    """Is gone in the middle of every answer."""
+
+    def called(self, client, stream):
+        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
+        client.sendall(frame(HEADERS, END_HEADERS, stream, head) +
+                       frame(DATA, 0, stream, b"\0\0\0\0\x09half"))
+        client.shutdown(socket.SHUT_RDWR)
+
+
 class LeavingService(RawService):
     """Says goodbye to the connection in the middle of its first answer. That goes on when told to,
     and any later call is answered at once."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The gateway before several backends, and before those that are dead, stopped or mute."""
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -11,8 +12,10 @@ import unittest
 
 import harness
 from harness import Stack, free_port, token
+from raw_http2 import DyingService, RawClient, StatusService
 
 PATH = "/api/offline/config"
+EVENTS = "/api/offline/sync/01a22334-835e-7220-b02b-f9901bf032e5/events"
 # A request that is not answered by then hangs.
 HANG_SECONDS = 20
 FLAGS = ["--threads", "1", "--upstream-health-interval-ms", "200",
@@ -198,6 +201,86 @@ class Upstream(unittest.TestCase):
                     self.assertEqual(self.get().status, 200)
                 self.assertEqual(self.metric("gateway_upstream_up", mute), 0)
                 listener.shutdown(socket.SHUT_RDWR)
+
+    def blackhole(self):
+        """An address whose queue of connections is full: the next is neither taken nor refused."""
+        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.addCleanup(listener.close)
+        address = listener.getsockname()
+        for _ in range(16):
+            client = socket.socket()
+            self.addCleanup(client.close)
+            client.settimeout(0.2)
+            try:
+                client.connect(address)
+            except TimeoutError:
+                return "127.0.0.1:%d" % address[1]
+        self.skipTest("the system takes connections beyond the queue")
+
+    def test_a_backend_behind_a_full_queue_is_given_up(self):
+        hole = self.blackhole()
+        self.gateway(hole)
+        for _ in range(3):
+            self.expect_away(self.get())
+        backend = self.backend()
+        self.gateway(hole, backend)
+        self.until_up(backend)
+        for _ in range(10):
+            self.assertEqual(self.get().status, 200)
+
+    def test_no_call_waits_for_the_half_that_is_dead(self):
+        with contextlib.ExitStack() as held:
+            mute = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+            threading.Thread(target=accept_all, args=(mute, held), daemon=True).start()
+            backends = [self.backend() for _ in range(3)]
+            self.gateway("127.0.0.1:%d" % free_port(), backends[0], self.blackhole(), backends[1],
+                         "127.0.0.1:%d" % mute.getsockname()[1], backends[2],
+                         flags=["--upstream-connect-timeout-ms", "60000"])
+            for backend in backends:
+                self.until_up(backend)
+            for _ in range(30):
+                self.assertEqual(self.get().status, 200)
+            for backend in backends:
+                self.assertEqual(self.metric("gateway_upstream_calls_total", backend), 10)
+            mute.shutdown(socket.SHUT_RDWR)
+
+    def test_a_backend_that_dies_in_an_answer_is_told_to_whom_it_answered(self):
+        stack = Stack()
+        self.stacks.append(stack)
+        service = DyingService(stack.path("sync.sock"))
+        self.addCleanup(service.close)
+        self.gateway(stack, flags=["--upstream-health-interval-ms", "0",
+                                   "--upstream-failures-max", "0"])
+        self.expect_away(self.get())
+        events = self.front.call("GET", EVENTS, bearer=self.bearer,
+                                 headers={"Accept": "text/event-stream"}, timeout=HANG_SECONDS)
+        last = json.loads(events.body.rsplit(b"data: ", 1)[1])["error"]
+        self.assertEqual((last["code"], last["status"]), (503, "UNAVAILABLE"))
+        client = RawClient(self.front.grpc_port)
+        self.addCleanup(client.close)
+        stream = client.call("travelsense.sync.v1.SyncService/GetSyncConfig", self.bearer)
+        client.push(stream, b"\0\0\0\0\0")
+        client.end(stream)
+        while not client.has_ended(stream):
+            self.assertTrue(client.take(HANG_SECONDS))
+        self.assertIn(b"\x0214", client.ended[stream])
+
+    def test_threads_tell_each_other_of_a_backend_that_fails(self):
+        good, bad = self.backend(), Stack()
+        self.stacks.append(bad)
+        service = StatusService(bad.path("sync.sock"))
+        self.addCleanup(service.close)
+        service.code = 14
+        self.gateway(good, bad, flags=["--threads", "4", "--upstream-failures-max", "10",
+                                       "--upstream-health-interval-ms", "0",
+                                       "--upstream-ejection-ms", "600000"])
+        for backend in (good, bad):
+            self.until_up(backend, 4)
+        # Each request comes by a connection of its own, to whichever thread.
+        self.until(lambda: self.get() and
+                   self.metric("gateway_upstream_ejections_total", bad) == 4)
+        # Ten in a row for all, and one for each other thread that finds out.
+        self.assertLessEqual(self.metric("gateway_upstream_calls_total", bad), 10 + 3)
 
     def test_a_name_is_all_its_addresses(self):
         port = free_port()
