@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,19 @@ CODES = {
     9: (400, "FAILED_PRECONDITION"), 10: (409, "ABORTED"), 11: (400, "OUT_OF_RANGE"),
     12: (501, "UNIMPLEMENTED"), 13: (500, "INTERNAL"), 14: (503, "UNAVAILABLE"),
     15: (500, "DATA_LOSS"), 16: (401, "UNAUTHENTICATED")}
+
+NEEDS_CURL = unittest.skipUnless(shutil.which("curl"), "curl speaks HTTP/2")
+NEEDS_GRPCURL = unittest.skipUnless(harness.grpcurl(), "grpcurl is not in .cache/bin "
+                                    "(tools/setup --ci)")
+SERVICE_NAME = "sample.routes.Routes/"
+LINES, WEB = "application/x-ndjson", "application/grpc-web+proto"
+MB = 1 << 20
+# What clients may forge to be taken for others.
+FORGED = (("X-Forwarded-For", "192.0.2.66"), ("x-forwarded-for", "198.51.100.66, 192.0.2.66"),
+          ("Forwarded", "for=192.0.2.66;host=evil"), ("X-Forwarded-Host", "evil"),
+          ("X-Forwarded-Proto", "https"), ("X-Real-IP", "192.0.2.66"),
+          ("X-Client-IP", "192.0.2.66"), ("True-Client-IP", "192.0.2.66"),
+          ("X-Forwarded-Client-Cert", "Hash=0;Subject=\"CN=admin\""))
 
 # Method and address, body, and the answer: the request as the service saw it.
 ECHOES = (
@@ -53,6 +68,10 @@ ECHOES = (
 )
 
 
+def grpc_framed(message):
+    return struct.pack(">BI", 0, len(message)) + message
+
+
 @unittest.skipUnless(os.path.exists(SERVICE), "the echo service is not in .cache/bin "
                      "(tools/setup --ci)")
 class Generic(unittest.TestCase):
@@ -63,8 +82,9 @@ class Generic(unittest.TestCase):
         cls.processes = []
         cls.addClassCleanup(cls.end)
         upstream = "127.0.0.1:%d" % cls.grpc_port
-        service = subprocess.Popen([SERVICE, DESCRIPTORS, upstream], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE)
+        cls.told = os.path.join(cls.folder, "told")
+        service = subprocess.Popen([SERVICE, DESCRIPTORS, upstream, cls.told],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         cls.processes.append(service)
         assert service.stdout.readline() == b"ready\n"
         ready = os.path.join(cls.folder, "ready")
@@ -145,6 +165,166 @@ class Generic(unittest.TestCase):
                 answer = self.call(method, address, b"true" if method == "POST" else None, headers)
                 self.assertEqual(answer.status, status, answer)
                 self.assertEqual(answer.json["error"]["code"], status)
+
+    def curl(self, address, *flags, kind=LINES):
+        """curl over HTTP/2, whose body is what it is given, as it is given."""
+        process = subprocess.Popen(
+            ["curl", "-sSN", "--http2-prior-knowledge", "-X", "POST", "-H", "Content-Type: " + kind,
+             "http://127.0.0.1:%d%s" % (self.http_port, address), "-T", ".", *flags],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def grpcurl(self, method, text, *flags):
+        """The messages of an answer, and what is said of its end."""
+        run = subprocess.run(
+            [harness.grpcurl(), "-plaintext", "-protoset", DESCRIPTORS, *flags, "-d", "@",
+             "127.0.0.1:%d" % self.http_port, SERVICE_NAME + method], input=text, text=True,
+            capture_output=True, timeout=60, check=False)
+        messages, decoder, rest = [], json.JSONDecoder(), run.stdout.strip()
+        while rest:
+            message, size = decoder.raw_decode(rest)
+            messages.append(message)
+            rest = rest[size:].strip()
+        return messages, run.stderr
+
+    def test_a_streamed_request_arrives_whole(self):
+        lines = b'{"numbers": [1]}\n\n{"b": "y", "numbers": [2, 3]}'
+        wanted = {"a": "x", "b": "y", "numbers": [1, 2, 3]}
+        answer = self.call("POST", "/collect/x", lines, {"Content-Type": LINES})
+        self.assertEqual((answer.status, answer.json), (200, wanted))
+        body = grpc_framed(b"\x22\x01\x01") + grpc_framed(b"\x22\x02\x02\x03")
+        answer = self.call("POST", "/" + SERVICE_NAME + "Collect", body, {"Content-Type": WEB})
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.body.startswith(grpc_framed(b"\x22\x03\x01\x02\x03")))
+        self.assertIn(b"grpc-status: 0", answer.body)
+
+    @NEEDS_CURL
+    def test_lines_go_both_ways_at_once(self):
+        process = self.curl("/talk/x")
+        for number in range(3):
+            process.stdin.write(b'{"numbers": [%d]}\n' % number)
+            process.stdin.flush()
+            self.assertEqual(json.loads(process.stdout.readline()),
+                             {"a": "x", "numbers": [number]})
+        process.stdin.close()
+        self.assertEqual((process.stdout.read(), process.wait()), (b"", 0))
+
+    @NEEDS_CURL
+    def test_an_error_midway_is_the_last_line(self):
+        process = self.curl("/fail-midway")
+        process.stdin.write(b'{"a": "1"}\n')
+        process.stdin.flush()
+        self.assertEqual(json.loads(process.stdout.readline()), {"a": "1"})
+        process.stdin.write(b'{"longValue": "9"}\n')
+        process.stdin.flush()
+        error = json.loads(process.stdout.readline())["error"]
+        self.assertEqual((error["code"], error["status"]), (400, "FAILED_PRECONDITION"))
+
+    @NEEDS_GRPCURL
+    def test_grpc_streams_every_way(self):
+        two = '{"a": "1", "numbers": [1]} {"a": "2", "numbers": [2]}'
+        self.assertEqual(self.grpcurl("Collect", two), ([{"a": "2", "numbers": [1, 2]}], ""))
+        self.assertEqual(self.grpcurl("Talk", two), ([{"a": "1", "numbers": [1]},
+                                                      {"a": "2", "numbers": [2]}], ""))
+        self.assertEqual(self.grpcurl("Watch", '{"a": "1", "numbers": [7, 8]}'),
+                         ([{"a": "1", "numbers": [7, 8]}] * 2, ""))
+        messages, said = self.grpcurl("FailMidway", '{"a": "1"} {"longValue": "9"} {"a": "3"}')
+        self.assertEqual(messages, [{"a": "1"}])
+        self.assertIn("Code: FailedPrecondition", said)
+        self.assertIn("Message: asked for 9", said)
+
+    def test_grpc_web_goes_both_ways_at_once_even_over_http_1(self):
+        client = socket.create_connection(("127.0.0.1", self.http_port), 60)
+        self.addCleanup(client.close)
+        client.sendall(("POST /%sTalk HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n"
+                        "Transfer-Encoding: chunked\r\n\r\n" % (SERVICE_NAME, WEB)).encode())
+        got = b""
+        for name in (b"1", b"2"):
+            message = grpc_framed(b"\x0a\x01" + name)
+            client.sendall(b"%x\r\n%s\r\n" % (len(message), message))
+            while message not in got:
+                part = client.recv(4096)
+                self.assertTrue(part, got)
+                got += part
+        client.sendall(b"0\r\n\r\n")
+        while b"grpc-status: 0" not in got:
+            part = client.recv(4096)
+            self.assertTrue(part, got)
+            got += part
+
+    @NEEDS_CURL
+    def test_a_line_of_40_mb_is_refused_within_bounds(self):
+        before = self.memory()
+        process = self.curl("/collect/x", "-w", "%{http_code}")
+        try:
+            process.stdin.write(b'{"a": "')
+            for _ in range(40):
+                process.stdin.write(b"x" * MB)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        said = process.stdout.read()
+        self.assertEqual(said[-3:], b"413")
+        self.assertEqual(json.loads(said[:-3])["error"]["status"], "RESOURCE_EXHAUSTED")
+        pieces = iter([b'{"a": "'] + [b"x" * MB] * 40)
+        client = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
+        self.addCleanup(client.close)
+        try:
+            client.request("POST", "/collect/x", pieces, {"Content-Type": LINES},
+                           encode_chunked=True)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        self.assertEqual(client.getresponse().status, 413)
+        self.assertLess(self.memory() - before, 128 * MB)
+
+    def memory(self):
+        """The most that the gateway has ever held, in bytes."""
+        with open("/proc/%d/status" % self.processes[-1].pid, encoding="ascii") as file:
+            lines = [line.split() for line in file if line.startswith("VmHWM")]
+        return int(lines[0][1]) * 1024
+
+    def last_told(self):
+        with open(self.told, encoding="utf-8") as file:
+            return json.loads(file.readlines()[-1])
+
+    def check_told(self):
+        """Of the last call's client the service was told what the gateway knows, and no more."""
+        told = self.last_told()
+        self.assertEqual(told["x-forwarded-for"], ["127.0.0.1"])
+        for name, _ in FORGED[2:]:
+            self.assertNotIn(name.lower(), told)
+        self.assertNotIn("66", json.dumps(told.get("x-forwarded-for")))
+        self.assertNotIn("evil", json.dumps(told))
+        self.assertNotIn("admin", json.dumps(told))
+
+    @NEEDS_CURL
+    @NEEDS_GRPCURL
+    def test_nobody_speaks_as_another(self):
+        flags = [part for header in FORGED for part in ("-H", "%s: %s" % header)]
+        head = "".join("%s: %s\r\n" % header for header in FORGED)
+        with socket.create_connection(("127.0.0.1", self.http_port), 60) as client:
+            client.sendall(("GET /any/1 HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n%s\r\n" %
+                            head).encode())
+            self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 200"))
+        self.check_told()
+        run = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", *flags, "-H", "Host: evil",
+                              "http://127.0.0.1:%d/any/2" % self.http_port], capture_output=True,
+                             timeout=60, check=True)
+        self.assertEqual(json.loads(run.stdout), {"a": "2"})
+        self.check_told()
+        self.assertEqual(self.grpcurl("Any", '{"a": "3"}', *flags, "-authority", "evil"),
+                         ([{"a": "3"}], ""))
+        self.check_told()
+        body = grpc_framed(b"\x0a\x014")
+        with socket.create_connection(("127.0.0.1", self.http_port), 60) as client:
+            client.sendall(("POST /%sAny HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n"
+                            "Content-Type: %s\r\nContent-Length: %d\r\n%s\r\n" %
+                            (SERVICE_NAME, WEB, len(body), head)).encode() + body)
+            self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 200"))
+        self.check_told()
 
     def test_the_service_is_described(self):
         document = self.call("GET", "/openapi.json").json
