@@ -115,8 +115,11 @@ static void string_members(struct openapi_writer *writer, const struct schema_fi
     const struct schema_constraint *constraint = field->constraint;
     if (!constraint)
         return;
-    if (constraint->has_length)
+    if (constraint->has_length) {
         bounds_write(writer, &constraint->length, SLICE("minLength"), SLICE("maxLength"));
+        /* JSON Schema counts characters: what it allows may still be too long. */
+        openapi_number(writer, SLICE("x-maxBytes"), constraint->length.max);
+    }
     if (constraint->pattern.size > 0)
         openapi_member(writer, SLICE("pattern"), constraint->pattern);
     if (constraint->format.size > 0)

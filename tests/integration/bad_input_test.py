@@ -219,5 +219,21 @@ class BadInput(Case):
                 self.assertIn(answer.status, (400, 404), answer)
 
 
+class Lengths(Case):
+    def test_they_are_bytes_as_the_document_says(self):
+        schemas = self.stack.call("GET", "/openapi.json").json["components"]["schemas"]
+        bounds = [schema["properties"]["dataId"] for name, schema in schemas.items()
+                  if name.split(".")[-1].startswith("Change") and "dataId" in schema["properties"]]
+        most = {(bound["maxLength"], bound["x-maxBytes"]) for bound in bounds
+                if "maxLength" in bound}
+        self.assertEqual(most, {(256, 256)})
+        self.assertEqual(self.outcomes([change(1, data={}, dataId="\u00e9" * 128)]), ["applied"])
+        for data_id in ("\u00e9" * 129, "e" * 257):
+            answer = self.post("/api/offline/changes", {
+                "changes": [change(2, data={}, dataId=data_id)], "deviceId": self.phone})
+            error = self.expect_error(answer, 400, "INVALID_ARGUMENT", "256 bytes")
+            self.assertEqual(self.violations(error), ["changes[0].dataId"])
+
+
 if __name__ == "__main__":
     harness.main()
