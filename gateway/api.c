@@ -66,6 +66,10 @@ static enum sync_status api_read(struct api_private *self, const struct api_opti
         set = buffer_slice(&self->set);
     }
     enum sync_status status = schema_open(set, error, &api->schema);
+    bool has_details =
+        status == SYNC_OK && schema_message_find(api->schema, SLICE("google.rpc.ErrorInfo"));
+    if (status == SYNC_OK && !has_details && options->errors.size > 0)
+        status = schema_open(options->errors, error, &api->errors);
     if (status == SYNC_OK)
         status = route_table_open(api->schema, options->unescape, error, &api->routes);
     return status != SYNC_OK && options->path ? error_in(options->path, error) : status;
@@ -156,6 +160,7 @@ struct api *api_release(struct api *api) {
         return NULL;
     method_metrics_close(api->metrics);
     route_table_close(api->routes);
+    schema_close(api->errors);
     schema_close(api->schema);
     buffer_done(&self->challenge);
     buffer_done(&self->openapi);

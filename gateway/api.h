@@ -11,6 +11,7 @@
 /* Fields are read by all, written by none. */
 struct api {
     struct schema *schema;
+    struct schema *errors; /* google.rpc's details of errors; NULL where the schema has them */
     struct route_table *routes;
     struct slice openapi;   /* JSON */
     struct slice domain;    /* of the gateway's own errors, as google.rpc.ErrorInfo has it */
@@ -22,6 +23,7 @@ struct api {
 struct api_options {
     const char *path;             /* of a FileDescriptorSet; NULL: `embedded` */
     struct slice embedded;        /* outlives the API */
+    struct slice errors;          /* a set with google.rpc's details; outlives the API; or empty */
     enum route_unescape unescape; /* in paths */
     const char *title, *version; /* of the OpenAPI document; title NULL: the first service's name */
     const char *domain;          /* as in struct api; outlives the API */

@@ -112,14 +112,14 @@ static int retry_seconds(struct slice wire) {
     return rounded > 0 ? rounded : 1;
 }
 
-/* Appends one detail, with its comma; what cannot be shown leaves `out` as it was. */
-static void write_detail(struct buffer *out, const struct schema *schema,
-                         const struct any_parts *any, bool *first) {
+/* Appends one detail, with its comma; false where it cannot be shown, and `out` is as it was. */
+static bool write_detail(struct buffer *out, const struct schema *schema,
+                         const struct any_parts *any, bool first) {
     const struct schema_message *message = schema_message_find(schema, any->type_name);
     if (!message || !slice_is_utf8(any->type_url))
-        return;
+        return false;
     size_t begin = out->size;
-    buffer_append(out, *first ? SLICE("{\"@type\":") : SLICE(",{\"@type\":"));
+    buffer_append(out, first ? SLICE("{\"@type\":") : SLICE(",{\"@type\":"));
     json_append_string(out, any->type_url);
     size_t body = out->size;
     struct sync_error error;
@@ -127,7 +127,7 @@ static void write_detail(struct buffer *out, const struct schema *schema,
         out->size - body < 2 || out->data[body] != '{') {
         if (!out->failed)
             out->size = begin;
-        return;
+        return false;
     }
     if (out->size - body == 2) {
         /* "{}": only the type remains */
@@ -136,10 +136,11 @@ static void write_detail(struct buffer *out, const struct schema *schema,
     } else {
         out->data[body] = ',';
     }
-    *first = false;
+    return true;
 }
 
-static void write_details(struct buffer *out, const struct schema *schema, struct slice details,
+static void write_details(struct buffer *out, const struct schema *schema,
+                          const struct schema *more, struct slice details,
                           struct error_hints *hints) {
     struct wire_reader reader = wire_reader_of(details);
     struct wire_field field;
@@ -154,7 +155,10 @@ static void write_details(struct buffer *out, const struct schema *schema, struc
         }
         if (slice_equal(any.type_name, SLICE("google.rpc.RetryInfo")))
             hints->retry_after_s = retry_seconds(any.value);
-        write_detail(out, schema, &any, &first);
+        if (!write_detail(out, schema, &any, first) &&
+            !(more && write_detail(out, more, &any, first)))
+            continue;
+        first = false;
     }
 }
 
@@ -165,16 +169,16 @@ static struct slice whole_text(struct slice text) {
     return slice_is_utf8(text) ? text : SLICE_EMPTY;
 }
 
-void error_body_write(struct buffer *out, const struct schema *schema, int http_status,
-                      struct slice status_name, struct slice message, struct slice details,
-                      struct error_hints *ret_hints) {
+void error_body_write(struct buffer *out, const struct schema *schema, const struct schema *more,
+                      int http_status, struct slice status_name, struct slice message,
+                      struct slice details, struct error_hints *ret_hints) {
     struct error_hints hints = {.retry_after_s = 0};
     buffer_append_format(out, "{\"error\":{\"code\":%d,\"status\":", http_status);
     json_append_string(out, status_name);
     buffer_append(out, SLICE(",\"message\":"));
     json_append_string(out, whole_text(message));
     buffer_append(out, SLICE(",\"details\":["));
-    write_details(out, schema, details, &hints);
+    write_details(out, schema, more, details, &hints);
     buffer_append(out, SLICE("]}}"));
     *ret_hints = hints;
 }

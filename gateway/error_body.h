@@ -36,11 +36,11 @@ struct error_hints {
 };
 
 /* Appends {"error":{"code","status","message","details"}}. `details` is a google.rpc.Status in wire
- * form or empty; details that the schema cannot resolve are dropped, a ResponseHead goes to
- * `ret_hints` (which borrows from `details`). */
-void error_body_write(struct buffer *out, const struct schema *schema, int http_status,
-                      struct slice status_name, struct slice message, struct slice details,
-                      struct error_hints *ret_hints);
+ * form or empty; details that neither the schema nor `more` (which may be NULL) can resolve are
+ * dropped, a ResponseHead goes to `ret_hints` (which borrows from `details`). */
+void error_body_write(struct buffer *out, const struct schema *schema, const struct schema *more,
+                      int http_status, struct slice status_name, struct slice message,
+                      struct slice details, struct error_hints *ret_hints);
 
 /* Appends a google.rpc.Status with one ErrorInfo. */
 void error_info_details(struct buffer *out, struct slice reason, struct slice domain);

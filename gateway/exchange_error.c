@@ -72,8 +72,8 @@ static void exchange_fail_as(struct exchange *exchange, int http_status, int cod
     exchange->header_count = 0;
     exchange->code = code;
     struct error_hints hints;
-    error_body_write(&exchange->out, exchange->api->schema, http_status, grpc_code_name(code),
-                     message, details, &hints);
+    error_body_write(&exchange->out, exchange->api->schema, exchange->api->errors, http_status,
+                     grpc_code_name(code), message, details, &hints);
     exchange_add_hints(exchange, http_status, &hints);
     exchange_answer_json(exchange, http_status);
 }
@@ -216,8 +216,8 @@ void exchange_fail_stream(struct exchange *exchange, int code, struct slice mess
         buffer_append(&exchange->out, SLICE("event: error\ndata: "));
     else if (exchange->stream == EXCHANGE_STREAM_ARRAY)
         buffer_append(&exchange->out, exchange->has_message ? SLICE(",\n") : SLICE("["));
-    error_body_write(&exchange->out, exchange->api->schema, http_status_of_grpc(code),
-                     grpc_code_name(code), message, details, &hints);
+    error_body_write(&exchange->out, exchange->api->schema, exchange->api->errors,
+                     http_status_of_grpc(code), grpc_code_name(code), message, details, &hints);
     buffer_append(&exchange->out, events ? SLICE("\n\n") : SLICE("\n"));
     if (exchange->stream == EXCHANGE_STREAM_ARRAY)
         buffer_append(&exchange->out, SLICE("]\n"));

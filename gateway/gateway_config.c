@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "error_descriptor.h"
+#include "gateway/http_text.h"
 #include "sync_descriptor.h"
 
 enum {
@@ -246,29 +248,13 @@ static void setup_limits(struct gateway_setup *setup) {
     setup->ready_file = is_set(ready_file) ? ready_file : NULL;
 }
 
-/* As browsers write it (RFC 6454): a path or a capital would never match. */
-static bool origin_is_valid(struct slice origin) {
-    if (slice_equal(origin, SLICE("*")) || slice_equal(origin, SLICE("null")))
-        return true;
-    const uint8_t *mark = memmem(origin.data, origin.size, "://", 3);
-    if (!mark || mark == origin.data || mark + 3 == slice_end(origin))
-        return false;
-    for (const uint8_t *at = origin.data; at < slice_end(origin); at++) {
-        bool valid = (*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') ||
-                     strchr(".-+:[]_", *at) || (at > mark && at <= mark + 2);
-        if (!valid || *at == '\0')
-            return false;
-    }
-    return true;
-}
-
 static enum sync_status setup_origins(struct gateway_setup *setup, struct sync_error *error) {
     const char *text = config_text(setup->config, "cors-origin");
     while (is_set(text)) {
         size_t size = strcspn(text, ",");
         if (size > 0 && setup->gateway.cors_origin_count == GATEWAY_CORS_ORIGINS_MAX)
             return bad_option(error, "cors-origin", "too many origins");
-        if (size > 0 && !origin_is_valid(slice_of(text, size)))
+        if (size > 0 && !http_text_is_origin(slice_of(text, size)))
             return sync_error_set(error, SYNC_ERR_INVALID, "CONFIG", NULL,
                                   "--cors-origin: \"%.*s\" is no origin: expected "
                                   "SCHEME://HOST[:PORT] in lower case, null or *",
@@ -437,6 +423,7 @@ enum sync_status gateway_setup_api(const struct gateway_setup *setup, struct syn
     const struct api_options options = {
         .path = setup->descriptor_set,
         .embedded = slice_of(sync_descriptor, sync_descriptor_size),
+        .errors = slice_of(error_descriptor, error_descriptor_size),
         .title = title,
         .version = gateway_program()->version,
         .domain = setup->descriptor_set ? "gateway" : SYNC_DOMAIN,

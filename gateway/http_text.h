@@ -90,4 +90,17 @@ static inline struct slice http_text_trim(struct slice text) {
     return text;
 }
 
+/* Tells whether a text may be an Origin as browsers write it (RFC 6454), null, or "*": one with a
+ * path or a capital would never match. */
+static inline bool http_text_is_origin(struct slice origin) {
+    if (slice_equal(origin, SLICE("*")) || slice_equal(origin, SLICE("null")))
+        return true;
+    const uint8_t *mark = memmem(origin.data, origin.size, "://", 3);
+    bool valid = mark && mark != origin.data && mark + 3 != slice_end(origin);
+    for (const uint8_t *at = origin.data; valid && at < slice_end(origin); at++)
+        valid = (*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') ||
+                (*at && strchr(".-+:[]_", *at)) || (at > mark && at <= mark + 2);
+    return valid;
+}
+
 #endif

@@ -35,8 +35,8 @@ static void expect_body(struct slice message, struct slice details, struct error
                         const char *expected) {
     struct buffer out;
     buffer_init(&out, 1 << 20);
-    error_body_write(&out, schema, 400, grpc_code_name(GRPC_INVALID_ARGUMENT), message, details,
-                     hints);
+    error_body_write(&out, schema, NULL, 400, grpc_code_name(GRPC_INVALID_ARGUMENT), message,
+                     details, hints);
     buffer_append_byte(&out, '\0');
     assert_string_equal((const char *)out.data, expected);
     buffer_done(&out);
@@ -92,7 +92,7 @@ static void a_retry_delay_is_rounded_up(void **state) {
         buffer_init(&status, 4096);
         buffer_init(&out, 4096);
         append_detail(&status, "type.googleapis.com/google.rpc.RetryInfo", cases[i].info);
-        error_body_write(&out, schema, 429, SLICE("RESOURCE_EXHAUSTED"), SLICE("m"),
+        error_body_write(&out, schema, NULL, 429, SLICE("RESOURCE_EXHAUSTED"), SLICE("m"),
                          buffer_slice(&status), &hints);
         assert_int_equal(hints.retry_after_s, cases[i].seconds);
         buffer_done(&status);
