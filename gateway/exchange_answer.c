@@ -124,6 +124,19 @@ static bool exchange_client_has_it(const struct exchange *exchange, int status) 
            etag_is_listed(exchange->known.if_none_match, *tag);
 }
 
+/* A strong tag is of one coding's bytes alone (RFC 9110 section 8.8.3.3). */
+static void exchange_weaken_tag(struct exchange *exchange) {
+    for (size_t i = 0; i < exchange->header_count; i++) {
+        struct transcode_header *header = &exchange->headers[i];
+        if (!slice_equal(header->name, SLICE("etag")) ||
+            slice_starts_with(header->value, SLICE("W/")))
+            continue;
+        char *weak = arena_format(&exchange->arena, "W/%.*s", (int)header->value.size,
+                                  (const char *)header->value.data);
+        header->value = weak ? slice_text(weak) : SLICE_EMPTY;
+    }
+}
+
 /* Packs `out` in the coding the client likes best, where that makes it smaller or must be. */
 static void exchange_compress(struct exchange *exchange) {
     enum content_coding coding = coding_negotiate(exchange->known.accept_encoding);
@@ -141,6 +154,7 @@ static void exchange_compress(struct exchange *exchange) {
     }
     buffer_done(&exchange->out);
     exchange->out = packed;
+    exchange_weaken_tag(exchange);
     exchange_header(exchange, SLICE("content-encoding"), coding_name(coding));
 }
 
@@ -179,6 +193,9 @@ static bool exchange_declines_compression(const struct exchange *exchange) {
 
 void exchange_answer_json(struct exchange *exchange, int status) {
     if (exchange_client_has_it(exchange, status)) {
+        if (exchange->out.size >= COMPRESS_BYTES_MIN && !exchange_declines_compression(exchange) &&
+            coding_negotiate(exchange->known.accept_encoding) != CODING_IDENTITY)
+            exchange_weaken_tag(exchange);
         buffer_clear(&exchange->out);
         exchange_header(exchange, SLICE("vary"), SLICE("accept-encoding"));
         exchange_answer_whole(exchange, 304, SLICE_EMPTY);

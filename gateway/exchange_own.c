@@ -6,7 +6,12 @@
 #include "docs_page_js.h"
 #include "gateway/exchange_types.h"
 
-enum { HEALTH_TIMEOUT_US = 2000000, HEALTH_MESSAGE_MAX = 1024, METRICS_MAX = 8 << 20 };
+enum {
+    HEALTH_TIMEOUT_US = 2000000,
+    HEALTH_MESSAGE_MAX = 1024,
+    METRICS_MAX = 8 << 20,
+    ALLOWED_HEADERS_MAX = 1 << 10
+};
 
 static void serve_alive(struct exchange *exchange) {
     buffer_append(&exchange->out, SLICE("{\"status\":\"ok\"}"));
@@ -107,7 +112,7 @@ void exchange_add_cors(struct exchange *exchange) {
     exchange_header(exchange, SLICE("access-control-expose-headers"),
                     SLICE("etag, retry-after, x-request-id, content-range, digest, "
                           "www-authenticate, ratelimit, ratelimit-policy, grpc-status, "
-                          "grpc-message, grpc-status-details-bin"));
+                          "grpc-message, grpc-status-details-bin, *"));
 }
 
 static bool is_preflight(const struct exchange *exchange) {
@@ -116,17 +121,29 @@ static bool is_preflight(const struct exchange *exchange) {
            exchange->worker->gateway->cors_origin_count > 0;
 }
 
+/* A list of header names, as far as an answer may repeat it. */
+static bool names_are_well(struct slice names) {
+    for (size_t i = 0; i < names.size; i++) {
+        uint8_t byte = names.data[i];
+        if (!(byte >= 'a' && byte <= 'z') && !(byte >= 'A' && byte <= 'Z') &&
+            !(byte >= '0' && byte <= '9') && !strchr("-_.!#$%&'*+^`|~, ", byte))
+            return false;
+    }
+    return names.size > 0 && names.size <= ALLOWED_HEADERS_MAX &&
+           memchr(names.data, '\0', names.size) == NULL;
+}
+
+/* Which headers a page may send is the service's to know: an origin that may call may send any. */
 static void serve_preflight(struct exchange *exchange) {
+    struct slice asked = exchange->known.access_control_headers;
     if (origin_is_allowed(exchange)) {
         exchange_header(exchange, SLICE("access-control-allow-methods"),
                         SLICE("GET, HEAD, POST, PUT, PATCH, DELETE"));
-        exchange_header(exchange, SLICE("access-control-allow-headers"),
-                        SLICE("authorization, content-type, content-encoding, accept, "
-                              "accept-language, if-none-match, if-range, range, traceparent, "
-                              "x-request-id, x-request-timeout, x-grpc-web, x-user-agent, "
-                              "grpc-timeout"));
+        if (names_are_well(asked))
+            exchange_header(exchange, SLICE("access-control-allow-headers"), asked);
         exchange_header(exchange, SLICE("access-control-max-age"), SLICE("86400"));
     }
+    exchange_header(exchange, SLICE("vary"), SLICE("access-control-request-headers"));
     exchange_answer_whole(exchange, 204, SLICE_EMPTY);
 }
 

@@ -37,6 +37,7 @@ static struct slice *known_place(struct exchange_known *known, struct slice name
         KNOWN("content-encoding", content_encoding),
         KNOWN("x-request-timeout", request_timeout),
         KNOWN("access-control-request-method", access_control_method),
+        KNOWN("access-control-request-headers", access_control_headers),
     };
 #undef KNOWN
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

@@ -38,7 +38,8 @@ enum exchange_stream {
 /* The request headers that the gateway itself looks at. */
 struct exchange_known {
     struct slice authorization, content_type, content_encoding, accept, accept_encoding;
-    struct slice if_none_match, cache_control, origin, access_control_method;
+    struct slice if_none_match, cache_control, origin, access_control_method,
+        access_control_headers;
     struct slice traceparent, tracestate, request_id, user_agent, accept_language;
     struct slice grpc_timeout, request_timeout, te;
 };

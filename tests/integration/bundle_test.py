@@ -317,5 +317,22 @@ class Bundle(Case):
         self.assertGreater(expires, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()))
 
 
+class Tags(Case):
+    def test_a_tag_of_a_packed_answer_is_weak(self):
+        self.upload([change(1, data={"text": "x" * 3000})])
+        plain = self.call("GET", "/api/offline/bundle").headers["ETag"]
+        self.assertTrue(plain.startswith('"'))
+        for coding in ("gzip", "zstd"):
+            headers = {"Accept-Encoding": coding}
+            answer = self.call("GET", "/api/offline/bundle", headers=headers)
+            self.assertEqual(answer.headers["Content-Encoding"], coding)
+            self.assertEqual(answer.headers["ETag"], "W/" + plain)
+            for tag in (plain, "W/" + plain, '"other", W/' + plain):
+                headers["If-None-Match"] = tag
+                answer = self.call("GET", "/api/offline/bundle", headers=headers)
+                self.assertEqual((answer.status, answer.body), (304, b""))
+                self.assertEqual(answer.headers["ETag"], "W/" + plain)
+
+
 if __name__ == "__main__":
     harness.main()

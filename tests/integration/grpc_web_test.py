@@ -130,6 +130,12 @@ class Web(Case):
         allowed = answer.headers["Access-Control-Allow-Headers"]
         for name in ("content-type", "x-grpc-web", "x-user-agent", "grpc-timeout"):
             self.assertIn(name, allowed)
+        own = "last-event-id, x-my-own"
+        for asked, allowed in ((own, own), ("a;b", None)):
+            answer = self.stack.call("OPTIONS", "/api/offline/config", headers={
+                "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": asked})
+            self.assertEqual(answer.headers["Access-Control-Allow-Headers"], allowed)
         answer = self.stack.call("POST", HEALTH, framed(), headers={
             "Content-Type": BINARY, "Origin": "https://app.example"})
         self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "https://app.example")
