@@ -24,7 +24,7 @@ function shortName(schema) {
 function describe(schema) {
   if (schema.$ref) return shortName(schema);
   if (schema.anyOf) return schema.anyOf.map(describe).join(" or ");
-  if (schema.type === "array") return "list of " + describe(schema.items || {});
+  if (schema.type === "array") return "list of " + (describe(schema.items || {}) || "values");
   if (schema.type === "object" && schema.additionalProperties && schema.additionalProperties !== true)
     return "map of " + describe(schema.additionalProperties);
   let text = schema.enum ? "" : [].concat(schema.type || "anything").join(" or ");
@@ -34,15 +34,19 @@ function describe(schema) {
 
 function limits(schema) {
   const found = [];
-  if (schema.enum) found.push("one of " + schema.enum.filter(value => value !== null).join(", "));
+  if (schema.enum) {
+    const names = schema.enum.filter(value => typeof value === "string");
+    found.push("one of " + (names.length ? names : schema.enum.filter(value => value !== null)).join(", "));
+  }
   if (schema.minimum !== undefined || schema.maximum !== undefined)
     found.push((schema.minimum ?? "…") + " to " + (schema.maximum ?? "…"));
   if (schema.minLength !== undefined || schema.maxLength !== undefined)
-    found.push((schema.minLength ?? 0) + " to " + (schema.maxLength ?? "…") + " characters");
+    found.push((schema.minLength ?? 0) + " to " + (schema.maxLength ?? "…") + (schema["x-maxBytes"] ? " bytes" : " characters"));
   if (schema.minItems !== undefined || schema.maxItems !== undefined)
     found.push((schema.minItems ?? 0) + " to " + (schema.maxItems ?? "…") + " items");
   if (schema.pattern) found.push("matches " + schema.pattern);
-  if (schema.items) found.push(...limits(schema.items));
+  const inner = schema.items && limits(schema.items);
+  if (inner) found.push(inner);
   return found.join("; ");
 }
 

@@ -283,6 +283,13 @@ static void response_headers_write(struct openapi_writer *writer,
 static void unchanged_write(struct openapi_writer *writer, const struct openapi_entry *entries,
                             size_t count) {
     bool ranges = false;
+    const struct schema_method *method = entries[0].method;
+    if (method->server_streaming && !message_is_raw(method->response)) {
+        openapi_raw_member(
+            writer, SLICE("204"),
+            SLICE("{\"description\":\"As events: there is nothing more to tell.\"}"));
+        return;
+    }
     if (!slice_equal(entries[0].rule->verb, SLICE("GET")))
         return;
     for (size_t i = 0; i < count; i++)
@@ -383,9 +390,11 @@ static void operation_write(struct openapi_writer *writer, const struct openapi_
     openapi_open(writer, '[');
     openapi_text(writer, service);
     openapi_close(writer, ']');
-    if (method->comment.size > 0)
-        openapi_member(writer, SLICE("summary"), first_sentence(method->comment));
-    openapi_description(writer, method->comment);
+    struct slice summary = first_sentence(method->comment);
+    if (summary.size > 0)
+        openapi_member(writer, SLICE("summary"), summary);
+    if (method->comment.size > summary.size + 2) /* a point and the line's end */
+        openapi_description(writer, method->comment);
     if (method->bearer_token)
         openapi_raw_member(writer, SLICE("security"), SLICE("[{\"bearer\":[]}]"));
     parameters_write(writer, &entries[0]);

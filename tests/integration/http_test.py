@@ -13,7 +13,7 @@ import unittest
 import harness
 from harness import Case, change
 
-CURL = shutil.which("curl")
+CURL, NODE = shutil.which("curl"), shutil.which("node")
 
 
 class Http(Case):
@@ -90,6 +90,21 @@ class Http(Case):
             self.assertEqual(part.headers["Content-Type"], types[link.rsplit(".", 1)[1]])
             self.assertNotRegex(part.body.decode(), r"https?://|@import|\burl\(")
         self.assertEqual(self.stack.call("POST", "/docs", b"").headers["Allow"], "GET, HEAD")
+
+    @unittest.skipUnless(NODE, "node is not installed")
+    def test_the_documentation_page_words_what_values_may_be(self):
+        script = self.stack.call("GET", "/docs/docs_page.js").body.decode()
+        functions = re.findall(r"^function (?:describe|limits)\(.*?^}$", script, re.M | re.S)
+        self.assertEqual(len(functions), 2)
+        listed = {"type": "array", "maxItems": 9, "items": {"enum": ["full", "delta", 0, 1, None]}}
+        text = {"type": "string", "maxLength": 8, "x-maxBytes": 8, "pattern": "^a$"}
+        ask = "\nconsole.log(JSON.stringify([%s].map(one => describe(one) + ': ' + limits(one))))"
+        run = subprocess.run([NODE, "-e", "\n".join(functions) + ask % ", ".join(
+            json.dumps(one) for one in (listed, text, {"enum": [1, 2]}))], capture_output=True,
+                             text=True, timeout=60, check=True)
+        self.assertEqual(json.loads(run.stdout), [
+            "list of values: 0 to 9 items; one of full, delta",
+            "string: 0 to 8 bytes; matches ^a$", ": one of 1, 2"])
 
     def test_pipelined_requests_are_answered_in_order(self):
         one = ("GET /api/offline/config?%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
