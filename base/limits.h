@@ -11,6 +11,8 @@ enum {
     DATA_ID_MAX = 256,
     DEVICE_NAME_MAX = 256,
 
+    DATA_TYPES_NAMED_MAX = 100, /* in a request; the same may be named again */
+
     /* uploads */
     BATCH_CHANGES_MAX = 1000,
     CHANGE_DATA_MAX = 256 << 10,

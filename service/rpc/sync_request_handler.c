@@ -102,6 +102,9 @@ static bool request_check(struct sync_request *request, const PB(RequestSyncRequ
     if (message->n_data_types == 0)
         violations_add(&violations, "dataTypes", "REQUIRED",
                        "is required: trips, bookings, profiles or preferences");
+    if (message->n_data_types > DATA_TYPES_NAMED_MAX)
+        violations_add(&violations, "dataTypes", "OUT_OF_RANGE", "must name at most %d",
+                       DATA_TYPES_NAMED_MAX);
     for (size_t i = 0; i < message->n_data_types; i++)
         violations_check_type(&violations, i, (int)message->data_types[i]);
     int sync_type = (int)message->sync_type;

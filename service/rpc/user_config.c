@@ -55,6 +55,9 @@ static void take_types(PB(SyncConfig) *config, const PB(SyncConfig) *wanted,
     if (wanted->n_data_types == 0)
         violations_add(violations, "config.dataTypes", "REQUIRED",
                        "must name at least one kind of data");
+    if (wanted->n_data_types > DATA_TYPES_NAMED_MAX)
+        violations_add(violations, "config.dataTypes", "OUT_OF_RANGE", "must name at most %d",
+                       DATA_TYPES_NAMED_MAX);
     for (size_t i = 0; i < wanted->n_data_types; i++)
         if ((int)wanted->data_types[i] < DATA_TYPE_FIRST ||
             (int)wanted->data_types[i] > DATA_TYPE_LAST) {

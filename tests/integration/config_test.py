@@ -64,8 +64,9 @@ class Config(Case):
     def test_bad_settings_are_refused_and_change_nothing(self):
         for name, value in (("syncInterval", 0), ("syncInterval", 10081), ("syncInterval", "soon"),
                             ("bandwidthLimit", -1), ("conflictResolution", "coin"),
-                            ("dataTypes", ["planes"]), ("autoSync", "perhaps"),
-                            ("syncInterval", 1e300), ("syncInterval", 1.5)):
+                            ("dataTypes", ["planes"]), ("dataTypes", ["trips"] * 101),
+                            ("autoSync", "perhaps"), ("syncInterval", 1e300),
+                            ("syncInterval", 1.5)):
             with self.subTest(name=name, value=value):
                 answer = self.call("PATCH", PATH, {name: value})
                 error = self.expect_error(answer, 400, "INVALID_ARGUMENT", name)

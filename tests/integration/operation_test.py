@@ -79,10 +79,10 @@ class Operation(Case):
     def test_missing_and_wrong_fields_are_named(self):
         whole = {"dataTypes": ["trips"], "syncType": "full", "deviceId": self.phone}
         for name, value in (("dataTypes", None), ("dataTypes", []), ("dataTypes", ["planes"]),
-                            ("dataTypes", "trips?"), ("dataTypes", [7.5]), ("syncType", None),
-                            ("syncType", "partial"), ("syncType", ""), ("deviceId", None),
-                            ("deviceId", ""), ("deviceId", "my phone"), ("deviceId", "x" * 129),
-                            ("deviceId", 7)):
+                            ("dataTypes", ["trips"] * 101), ("dataTypes", "trips?"),
+                            ("dataTypes", [7.5]), ("syncType", None), ("syncType", "partial"),
+                            ("syncType", ""), ("deviceId", None), ("deviceId", ""),
+                            ("deviceId", "my phone"), ("deviceId", "x" * 129), ("deviceId", 7)):
             with self.subTest(name=name, value=value):
                 body = dict(whole)
                 body[name] = value
