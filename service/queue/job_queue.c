@@ -166,25 +166,25 @@ static enum sync_status rows_commit(struct job_queue *queue, struct row_write *r
 
 /* Writes the attempt down before it begins, so that a job that ends the process is counted too. */
 static enum sync_status job_begin(struct job_worker *worker, const struct job_search *search,
-                                  const struct job *job) {
+                                  const struct job *job, const struct sync_error *last) {
     struct job begun = *job;
     struct row_write row = {.table = TABLE_JOB, .key = search->key};
     begun.attempts++;
-    if (!job_row_value(&begun, NULL, &worker->arena, &row.value))
+    if (!job_row_value(&begun, last, &worker->arena, &row.value))
         return SYNC_ERR_NO_MEMORY;
     return rows_commit(worker->queue, &row, 1);
 }
 
-static enum sync_status job_retry(struct job_worker *worker, const struct job_search *search,
-                                  const struct job *job) {
+/* Puts the job off: behind those that are due now, so that it does not hold them up. */
+static enum sync_status job_put_off(struct job_worker *worker, const struct job_search *search,
+                                    const struct job *job, const struct sync_error *error) {
     struct job_queue *queue = worker->queue;
     struct job again = *job;
     struct row_write rows[2] = {{.table = TABLE_JOB, .key = search->key, .remove = true},
                                 {.table = TABLE_JOB}};
-    again.attempts++;
     again.due_us = clock_now_us(queue->options.clock) + job_backoff_us(queue, job->attempts);
     if (!job_row_key(&again, &worker->arena, &rows[1].key) ||
-        !job_row_value(&again, NULL, &worker->arena, &rows[1].value))
+        !job_row_value(&again, error, &worker->arena, &rows[1].value))
         return SYNC_ERR_NO_MEMORY;
     /* The batch keeps the order: were both keys one, the put would stay. */
     return rows_commit(queue, rows, 2);
@@ -192,9 +192,11 @@ static enum sync_status job_retry(struct job_worker *worker, const struct job_se
 
 static enum sync_status job_quarantine(struct job_worker *worker, const struct job_search *search,
                                        const struct job *job, const struct sync_error *error) {
+    struct job rests = *job;
     struct row_write rows[2] = {{.table = TABLE_JOB, .key = search->key, .remove = true},
                                 {.table = TABLE_QUARANTINE, .key = job->id}};
-    if (!job_row_value(job, error, &worker->arena, &rows[1].value))
+    rests.due_us = clock_now_us(worker->queue->options.clock);
+    if (!job_row_value(&rests, error, &worker->arena, &rows[1].value))
         return SYNC_ERR_NO_MEMORY;
     return rows_commit(worker->queue, rows, 2);
 }
@@ -209,15 +211,20 @@ static void job_count(struct job_queue *queue, const struct job *job, const char
 static enum sync_status job_give_up(struct job_worker *worker, const struct job_search *search,
                                     const struct job *job, const struct sync_error *error) {
     const struct job_handler *handler = job_handler_of(worker->queue, job->kind);
-    enum sync_status status = job_quarantine(worker, search, job, error);
+    struct job told = *job;
+    enum sync_status status =
+        handler && handler->given_up ? handler->given_up(handler->context, job, error) : SYNC_OK;
+    if (status != SYNC_OK) {
+        told.attempts = JOB_ATTEMPTS_MAX; /* so that it is given up the next time, not run */
+        return job_put_off(worker, search, &told, error);
+    }
+    status = job_quarantine(worker, search, job, error);
     if (status != SYNC_OK)
         return status;
     job_count(worker->queue, job, "quarantined");
     log_line(worker->queue->options.log, LOG_ERROR, "job quarantined", LOG_SLICE("job", job->id),
              LOG_SLICE("kind", job->kind), LOG_TEXT("reason", error->reason),
              LOG_TEXT("error", error->message));
-    if (handler && handler->given_up)
-        handler->given_up(handler->context, job, error);
     return SYNC_OK;
 }
 
@@ -237,19 +244,19 @@ static enum sync_status job_run_handler(struct job_worker *worker, const struct 
         return status;
     if (error.status != status)
         sync_error_of(&error, status);
-    if (job_error_passes(status) && job->attempts + 1 < JOB_ATTEMPTS_MAX) {
-        job_count(worker->queue, job, "retried");
-        return job_retry(worker, search, job);
-    }
     job->attempts++;
+    if (job_error_passes(status) && job->attempts < JOB_ATTEMPTS_MAX) {
+        job_count(worker->queue, job, "retried");
+        return job_put_off(worker, search, job, &error);
+    }
     return job_give_up(worker, search, job, &error);
 }
 
 /* Handles a claimed job. An error is the store's: the row is as it was, or was begun. */
 static enum sync_status job_handle(struct job_worker *worker, const struct job_search *search) {
     struct job job = {.id = slice_after(search->key, 8)};
-    struct sync_error error;
-    enum sync_status status = job_row_read(TABLE_JOB, search->key, search->value, &job, NULL);
+    struct sync_error error = {.status = SYNC_OK};
+    enum sync_status status = job_row_read(TABLE_JOB, search->key, search->value, &job, &error);
     if (status != SYNC_OK) {
         sync_error_set(&error, status, "CORRUPT_JOB", NULL, "the stored job does not parse");
         job = (struct job){.id = job.id, .payload = search->value};
@@ -262,11 +269,12 @@ static enum sync_status job_handle(struct job_worker *worker, const struct job_s
         return job_give_up(worker, search, &job, &error);
     }
     if (job.attempts >= JOB_ATTEMPTS_MAX) {
-        sync_error_set(&error, SYNC_ERR_INTERNAL, "ABANDONED", NULL,
-                       "the process ended during every attempt");
+        if (error.status == SYNC_OK)
+            sync_error_set(&error, SYNC_ERR_INTERNAL, "ABANDONED", NULL,
+                           "the process ended during every attempt");
         return job_give_up(worker, search, &job, &error);
     }
-    status = job_begin(worker, search, &job);
+    status = job_begin(worker, search, &job, &error);
     return status == SYNC_OK ? job_run_handler(worker, search, handler, &job) : status;
 }
 
@@ -414,4 +422,15 @@ enum sync_status job_queue_put(struct job_queue *queue, const struct job *job, s
         return SYNC_ERR_TOO_LARGE;
     *ret_row = row;
     return SYNC_OK;
+}
+
+enum sync_status job_queue_put_back(struct job_queue *queue, const struct job *job,
+                                    struct arena *arena, struct row_write ret_rows[2]) {
+    struct job again = {
+        .id = job->id, .kind = job->kind, .user = job->user, .payload = job->payload};
+    struct row_write rows[2] = {{.table = TABLE_QUARANTINE, .key = job->id, .remove = true}};
+    enum sync_status status = job_queue_put(queue, &again, arena, &rows[1]);
+    if (status == SYNC_OK)
+        memcpy(ret_rows, rows, sizeof rows);
+    return status;
 }

@@ -22,7 +22,7 @@ struct job {
     struct slice user;
     struct slice payload; /* the handler's own bytes */
     uint32_t attempts;    /* begun before this one */
-    uint64_t due_us;
+    uint64_t due_us;      /* in quarantine: when it came there */
 };
 
 /* Runs a job on a worker thread; it may block. SYNC_OK ends the job. A passing error (HEAD_MOVED …
@@ -30,9 +30,11 @@ struct job {
  * quarantine. */
 typedef enum sync_status job_run(void *context, const struct job *job, struct sync_error *error);
 
-/* Told when a job is given up, after it is in quarantine, so that what it was for can be marked as
- * failed. */
-typedef void job_given_up(void *context, const struct job *job, const struct sync_error *error);
+/* Told when a job is given up, before it goes to quarantine, so that what it was for can be marked
+ * as failed. With any answer but SYNC_OK the job stays where it is and is given up again later; so
+ * it may be told more than once. */
+typedef enum sync_status job_given_up(void *context, const struct job *job,
+                                      const struct sync_error *error);
 
 struct job_handler {
     const char *kind;
@@ -64,6 +66,11 @@ struct job_queue *job_queue_close(struct job_queue *queue);
  * is over 256 bytes. Thread-safe. */
 enum sync_status job_queue_put(struct job_queue *queue, const struct job *job, struct arena *arena,
                                struct row_write *ret_row);
+
+/* Makes the rows that put a job from quarantine back among those that wait, with all its attempts
+ * before it: two of `ret_rows`. Memory from the arena, as job_queue_put. Thread-safe. */
+enum sync_status job_queue_put_back(struct job_queue *queue, const struct job *job,
+                                    struct arena *arena, struct row_write ret_rows[2]);
 
 /* Wakes the workers after a commit with a job. Thread-safe. */
 void job_queue_wake(struct job_queue *queue);

@@ -47,7 +47,7 @@ bool job_row_value(const struct job *job, const struct sync_error *error, struct
     wire_write_bytes(&value, JOB_USER, job->user);
     wire_write_bytes(&value, JOB_PAYLOAD, job->payload);
     wire_write_uint(&value, JOB_ATTEMPTS, job->attempts);
-    if (error) {
+    if (error && error->status != SYNC_OK) {
         wire_write_uint(&value, JOB_DUE, job->due_us);
         wire_write_uint(&value, JOB_STATUS, wire_zigzag(error->status));
         wire_write_bytes(&value, JOB_REASON, slice_text(error->reason));
@@ -76,7 +76,8 @@ static void job_take_field(const struct wire_field *field, struct job *job,
         job->attempts = (uint32_t)field->bits;
         break;
     case JOB_DUE:
-        job->due_us = field->bits;
+        if (job->due_us == 0) /* of a waiting job the key has said it */
+            job->due_us = field->bits;
         break;
     case JOB_STATUS:
         error->status = (enum sync_status)wire_unzigzag(field->bits);

@@ -1,8 +1,8 @@
 /* Job row: a job as it lies in the store. Pure.
  *
  * TABLE_JOB: key 8-byte big-endian due µs, job id. TABLE_QUARANTINE: key job id. The value is a
- * message: 1 kind, 2 user, 3 payload, 4 attempts; in quarantine also 5 due µs, 6 status (zigzag),
- * 7 reason, 8 message. */
+ * message: 1 kind, 2 user, 3 payload, 4 attempts; after an attempt that failed, and in quarantine,
+ * also 5 due µs, 6 status (zigzag), 7 reason, 8 message. */
 #ifndef SERVICE_QUEUE_JOB_ROW_H
 #define SERVICE_QUEUE_JOB_ROW_H
 
@@ -15,7 +15,8 @@ bool job_row_key(const struct job *job, struct arena *arena, struct slice *ret_k
 /* Reads the due time of a waiting job's key; false when it is none. */
 bool job_row_due(struct slice key, uint64_t *ret_due_us);
 
-/* The value, in the arena; `error` only for quarantine, else NULL. False without memory. */
+/* The value, in the arena; `error` is what the last attempt failed with, NULL (or one of SYNC_OK)
+ * when none has. False without memory. */
 bool job_row_value(const struct job *job, const struct sync_error *error, struct arena *arena,
                    struct slice *ret_value);
 

@@ -264,7 +264,8 @@ enum sync_status sync_job_run(void *context, const struct job *queued, struct sy
     return status;
 }
 
-void sync_job_given_up(void *context, const struct job *queued, const struct sync_error *error) {
+enum sync_status sync_job_given_up(void *context, const struct job *queued,
+                                   const struct sync_error *error) {
     struct service *service = context;
     /* The cause is the operator's to know; the user hears what to do. */
     struct operation_step step = {
@@ -275,4 +276,6 @@ void sync_job_given_up(void *context, const struct job *queued, const struct syn
     log_line(service->log, LOG_ERROR, "synchronization given up",
              LOG_SLICE("sync_id", queued->payload), LOG_TEXT("cause", error ? error->message : ""),
              LOG_TEXT("marked", sync_status_name(status)));
+    /* Cleaned up, or not to be read: nobody waits for it. */
+    return status == SYNC_ERR_NOT_FOUND || status == SYNC_ERR_CORRUPT ? SYNC_OK : status;
 }

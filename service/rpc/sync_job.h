@@ -13,6 +13,7 @@
 enum sync_status sync_job_run(void *context, const struct job *job, struct sync_error *error);
 
 /* job_given_up: marks the operation as failed. */
-void sync_job_given_up(void *context, const struct job *job, const struct sync_error *error);
+enum sync_status sync_job_given_up(void *context, const struct job *job,
+                                   const struct sync_error *error);
 
 #endif

@@ -28,7 +28,7 @@ struct watch {
     enum sync_status answer;
     unsigned fail_first; /* this many runs get the answer, later ones SYNC_OK */
     bool hold;           /* runs wait until two run at once */
-    bool quarantined;    /* as given_up saw it */
+    unsigned deaf;       /* so many times given_up answers with an error */
 };
 
 /* Queue, store and clock under test. */
@@ -88,16 +88,17 @@ static enum sync_status watch_run(void *context, const struct job *job, struct s
     return status;
 }
 
-static void watch_given_up(void *context, const struct job *job, const struct sync_error *error) {
+static enum sync_status watch_given_up(void *context, const struct job *job,
+                                       const struct sync_error *error) {
     struct fixture *fixture = context;
     (void)job;
-    bool quarantined = count_rows(fixture, TABLE_QUARANTINE) == 1;
     pthread_mutex_lock(&fixture->watch.lock);
-    fixture->watch.given_up++;
-    fixture->watch.quarantined = quarantined;
+    enum sync_status status =
+        fixture->watch.given_up++ < fixture->watch.deaf ? SYNC_ERR_IO : SYNC_OK;
     memcpy(fixture->watch.reason, error->reason, sizeof error->reason);
     pthread_cond_broadcast(&fixture->watch.changed);
     pthread_mutex_unlock(&fixture->watch.lock);
+    return status;
 }
 
 static void store_start(struct fixture *fixture) {
@@ -251,10 +252,95 @@ static void last_attempt_ends_in_quarantine_and_is_told(void **state) {
     wait_for(fixture, &fixture->watch.given_up, 1, 10000000);
     fixture->queue = job_queue_close(fixture->queue);
     assert_int_equal(fixture->watch.runs, JOB_ATTEMPTS_MAX);
-    assert_true(fixture->watch.quarantined);
     assert_string_equal(fixture->watch.reason, "TESTED");
     assert_int_equal(count_rows(fixture, TABLE_JOB), 0);
     assert_int_equal(count_rows(fixture, TABLE_QUARANTINE), 1);
+}
+
+/* The only row of a table, read. Its slices live until the fixture's store closes. */
+struct found_row {
+    struct job job;
+    struct sync_error error;
+    uint8_t bytes[512];
+};
+
+static bool find_row(void *context, const struct scan_item *item) {
+    struct found_row *found = context;
+    struct slice key = item->row->key, value = item->row->value;
+    assert_true(key.size + value.size <= sizeof found->bytes);
+    memcpy(found->bytes, key.data, key.size);
+    memcpy(found->bytes + key.size, value.data, value.size);
+    return job_row_read(item->row->table, slice_of(found->bytes, key.size),
+                        slice_of(found->bytes + key.size, value.size), &found->job,
+                        &found->error) == SYNC_OK;
+}
+
+static void a_job_that_waits_for_another_attempt_tells_why(void **state) {
+    struct fixture *fixture = *state;
+    struct found_row found = {0};
+    fixture->watch.answer = SYNC_ERR_UNAVAILABLE;
+    fixture->watch.fail_first = 1;
+    queue_start(fixture, 1);
+    put(fixture, "test", 1, 0);
+    wait_for(fixture, &fixture->watch.runs, 1, 0);
+    fixture->queue = job_queue_close(fixture->queue);
+    assert_int_equal(store_scan(fixture->store, NULL,
+                                &(struct scan){.kind = SCAN_ROWS, .table = TABLE_JOB}, find_row,
+                                &found),
+                     SYNC_OK);
+    assert_int_equal(found.job.attempts, 1);
+    assert_int_equal(found.error.status, SYNC_ERR_UNAVAILABLE);
+    assert_string_equal(found.error.reason, "TESTED");
+    assert_true(found.job.due_us >= fixture->now_us);
+}
+
+static void a_job_whose_end_cannot_be_told_yet_waits_and_holds_up_no_other(void **state) {
+    struct fixture *fixture = *state;
+    fixture->watch.answer = SYNC_ERR_CORRUPT;
+    fixture->watch.fail_first = 1;
+    fixture->watch.deaf = 3;
+    queue_start(fixture, 1);
+    put(fixture, "test", 1, 0);
+    wait_for(fixture, &fixture->watch.given_up, 1, 0);
+    put(fixture, "test", 2, 0);
+    wait_for(fixture, &fixture->watch.runs, 2, 0);
+    assert_int_equal(count_rows(fixture, TABLE_QUARANTINE), 0);
+    wait_for(fixture, &fixture->watch.given_up, 4, 10000000);
+    fixture->queue = job_queue_close(fixture->queue);
+    assert_int_equal(fixture->watch.runs_of[1], 1);
+    assert_string_equal(fixture->watch.reason, "TESTED");
+    assert_int_equal(count_rows(fixture, TABLE_JOB), 0);
+    assert_int_equal(count_rows(fixture, TABLE_QUARANTINE), 1);
+}
+
+static void a_job_put_back_has_all_its_attempts_again(void **state) {
+    struct fixture *fixture = *state;
+    struct found_row found = {0};
+    struct row_write rows[2];
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    fixture->watch.answer = SYNC_ERR_CORRUPT;
+    fixture->watch.fail_first = 1;
+    queue_start(fixture, 2);
+    put(fixture, "test", 7, 0);
+    wait_for(fixture, &fixture->watch.given_up, 1, 0);
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_QUARANTINE};
+    for (int i = 0; i < 1000 && found.job.id.size == 0; i++) {
+        usleep(1000);
+        assert_int_equal(store_scan(fixture->store, NULL, &scan, find_row, &found), SYNC_OK);
+    }
+    assert_int_equal(found.job.attempts, 1);
+    assert_int_equal(job_queue_put_back(fixture->queue, &found.job, &arena, rows), SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = 2};
+    assert_int_equal(store_commit_wait(fixture->store, &set, NULL), SYNC_OK);
+    job_queue_wake(fixture->queue);
+    wait_for(fixture, &fixture->watch.runs, 2, 0);
+    fixture->queue = job_queue_close(fixture->queue);
+    assert_int_equal(fixture->watch.runs_of[7], 2);
+    assert_int_equal(fixture->watch.attempts_last, 0);
+    assert_int_equal(count_rows(fixture, TABLE_JOB), 0);
+    assert_int_equal(count_rows(fixture, TABLE_QUARANTINE), 0);
+    arena_done(&arena);
 }
 
 static void lasting_error_is_quarantined_at_once(void **state) {
@@ -264,6 +350,7 @@ static void lasting_error_is_quarantined_at_once(void **state) {
     queue_start(fixture, 1);
     put(fixture, "test", 1, 0);
     wait_for(fixture, &fixture->watch.given_up, 1, 0);
+    fixture->queue = job_queue_close(fixture->queue);
     assert_int_equal(fixture->watch.runs, 1);
     assert_int_equal(count_rows(fixture, TABLE_QUARANTINE), 1);
 }
@@ -369,6 +456,9 @@ int main(void) {
         QUEUE_TEST(attempt_is_written_down_before_it_begins),
         QUEUE_TEST(passing_error_is_tried_again_later),
         QUEUE_TEST(last_attempt_ends_in_quarantine_and_is_told),
+        QUEUE_TEST(a_job_that_waits_for_another_attempt_tells_why),
+        QUEUE_TEST(a_job_whose_end_cannot_be_told_yet_waits_and_holds_up_no_other),
+        QUEUE_TEST(a_job_put_back_has_all_its_attempts_again),
         QUEUE_TEST(lasting_error_is_quarantined_at_once),
         QUEUE_TEST(job_of_an_unknown_kind_is_quarantined),
         QUEUE_TEST(job_of_long_ago_is_found_in_the_end),
