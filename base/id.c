@@ -7,6 +7,8 @@
 
 #include "base/limits.h"
 
+enum { UUID_TIME_DIGITS = 12 }; /* hexadecimal, of milliseconds; a hyphen is among them */
+
 static void system_fill(void *context, uint8_t *bytes, size_t size) {
     (void)context;
     while (size > 0) {
@@ -62,6 +64,22 @@ bool uuid_is_valid(struct slice text) {
             return false;
     }
     return true;
+}
+
+int64_t uuid_time_us(struct slice text) {
+    int64_t time_ms = 0;
+    int digits = 0;
+    for (size_t i = 0; i < text.size && digits < UUID_TIME_DIGITS; i++) {
+        uint8_t c = text.data[i];
+        if (c == '-')
+            continue;
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0)
+            return 0;
+        time_ms = time_ms << 4 | digit;
+        digits++;
+    }
+    return digits == UUID_TIME_DIGITS ? time_ms * 1000 : 0;
 }
 
 bool device_id_is_valid(struct slice text) {

@@ -27,6 +27,9 @@ void uuid_v7(uint64_t now_us, const struct random_source *random,
 /* Tells whether the text is a UUID of any version in its 36-character form. */
 bool uuid_is_valid(struct slice text);
 
+/* When a UUIDv7 was made, to the millisecond; 0 when the text cannot be one. */
+int64_t uuid_time_us(struct slice text);
+
 /* 1–128 of [A-Za-z0-9._:-]. */
 bool device_id_is_valid(struct slice text);
 

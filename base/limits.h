@@ -74,6 +74,7 @@ enum {
     USER_DEVICES_MAX = 100,
     USER_CONFLICTS_OPEN_MAX = 10000,
     USER_DECISIONS_MAX = 10000, /* resolved conflicts that are kept; by default */
+    USER_PARKED_MAX = 1000,     /* changes that a fault of the service keeps from being applied */
 };
 
 _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");

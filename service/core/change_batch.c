@@ -145,7 +145,7 @@ static void result_repeat(struct change_result *result, const struct change_resu
     result->duplicate = true;
 }
 
-static void result_reused(struct change_result *result) {
+void change_result_reuse(struct change_result *result) {
     change_reject(result, REASON_ID_REUSED, SLICE("id"),
                   SLICE("The device sent another change under this id before."));
 }
@@ -162,14 +162,14 @@ static enum sync_status change_recall(struct change_work *work, size_t i, bool *
         if (memcmp(other->payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) == 0)
             result_repeat(result, &work->results[earlier]);
         else
-            result_reused(result);
+            change_result_reuse(result);
         return SYNC_OK;
     }
     *ret_known = stored->found;
     if (!stored->found)
         return SYNC_OK;
     if (memcmp(stored->settled.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) != 0) {
-        result_reused(result);
+        change_result_reuse(result);
         return SYNC_OK;
     }
     enum sync_status status = change_result_unpack(stored->settled.outcome, work->arena, &first);

@@ -48,6 +48,7 @@ enum change_outcome { /* numbers of travelsense.sync.v1.ChangeOutcome */
                       OUTCOME_CONFLICT = 3,
                       OUTCOME_REJECTED = 4,
                       OUTCOME_BLOCKED = 5,
+                      OUTCOME_PENDING = 6, /* not of the core: rpc/upload_park.h */
 };
 
 /* What became of one change. */
@@ -78,6 +79,15 @@ enum sync_status change_batch_touch(const struct change_batch *batch, struct are
 enum sync_status change_batch_apply(const struct user_view *view, const struct change_batch *batch,
                                     const struct batch_context *context, struct arena *arena,
                                     struct write_set *ret_set, struct change_result **ret_results);
+
+/* Makes the result a rejection: the device used the change's id before, for another change. */
+void change_result_reuse(struct change_result *result);
+
+/* Makes the set that settles a change as rejected, for this reason, without trying it. `view` is of
+ * a load with the user alone. */
+enum sync_status change_discard(const struct user_view *view, const struct change_batch *batch,
+                                const char *reason, struct slice message, struct arena *arena,
+                                struct write_set *ret_set);
 
 /* The payload hash that makes an upload idempotent: over kind, type, data id as sent (empty when
  * made here), base version, device time and data. */

@@ -132,7 +132,8 @@ enum table {
     TABLE_META = 13,          /* of the store itself: epoch, format */
     TABLE_CONFLICT_HOLD = 14, /* user NUL device NUL type byte, record's id → the ids of the open
                                  conflicts, oldest first, that the device's changes wait behind */
-    TABLE_LAST = TABLE_CONFLICT_HOLD,
+    TABLE_PARKED = 15, /* user NUL → the changes of his that the service could not apply yet */
+    TABLE_LAST = TABLE_PARKED,
 };
 
 /* A row to read, or as read. */

@@ -40,6 +40,12 @@ void device_revoke_handle(struct rpc_call *call);
 /* SyncService: checksums of ranges. */
 void audit_range_handle(struct rpc_call *call);
 
+/* SyncService: jobs that failed by a fault of the service. */
+void quarantine_list_handle(struct rpc_call *call);
+void quarantine_get_handle(struct rpc_call *call);
+void quarantine_retry_handle(struct rpc_call *call);
+void quarantine_discard_handle(struct rpc_call *call);
+
 /* RecordService, for callers with the role "service". */
 void records_put_handle(struct rpc_call *call);
 void records_get_handle(struct rpc_call *call);

@@ -17,6 +17,7 @@
 #include "travelsense/sync/v1/data_type.pb-c.h"
 #include "travelsense/sync/v1/device.pb-c.h"
 #include "travelsense/sync/v1/operation.pb-c.h"
+#include "travelsense/sync/v1/quarantine.pb-c.h"
 #include "travelsense/sync/v1/record.pb-c.h"
 #include "travelsense/sync/v1/record_service.grpc-server.h"
 #include "travelsense/sync/v1/record_service.pb-c.h"

@@ -49,6 +49,10 @@ static const struct sync_service_server sync_rows = {
     .list_devices = {device_list_handle, &reads},
     .revoke_device = {device_revoke_handle, &writes},
     .audit_range = {audit_range_handle, &reads},
+    .list_quarantined_jobs = {quarantine_list_handle, &reads},
+    .get_quarantined_job = {quarantine_get_handle, &reads},
+    .retry_quarantined_job = {quarantine_retry_handle, &writes},
+    .discard_quarantined_job = {quarantine_discard_handle, &writes},
 };
 
 static const struct record_service_server record_rows = {

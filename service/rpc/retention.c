@@ -14,8 +14,7 @@
 enum {
     AT_ONCE = 128,
     ARENA_MAX = 8 << 20,
-    PARTS_MAX = 1024,      /* of a bundle; its bytes are bounded far below */
-    UUID_TIME_DIGITS = 12, /* hexadecimal, of milliseconds; behind 8 of them is a hyphen */
+    PARTS_MAX = 1024, /* of a bundle; its bytes are bounded far below */
 };
 
 /* Keys gathered by a scan, to be worked on after it. */
@@ -134,23 +133,6 @@ enum sync_status retention_work_off_due(struct service *service, struct retentio
         arena_done(&arena);
     } while (status == SYNC_OK && found == AT_ONCE);
     return status;
-}
-
-/* The time in a UUIDv7; 0 when the text is none. */
-static int64_t uuid_time_us(struct slice id) {
-    int64_t time_ms = 0;
-    size_t digits = 0;
-    for (size_t i = 0; i < id.size && digits < UUID_TIME_DIGITS; i++) {
-        uint8_t c = id.data[i];
-        if (c == '-')
-            continue;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0)
-            return 0;
-        time_ms = time_ms << 4 | digit;
-        digits++;
-    }
-    return time_ms * 1000;
 }
 
 /* Names a row by `user NUL id`, to find its place in the user's list as well. */

@@ -11,6 +11,7 @@ struct retention_counts {
     uint64_t bundles, operations, conflicts;
     uint64_t dropped;       /* resolved conflicts beyond retention.decisions_max */
     uint64_t settled;       /* not removed: conflicts whose deadline had come */
+    uint64_t jobs;          /* of the quarantine */
     uint64_t users_trimmed; /* looked at, to be exact */
 };
 
@@ -28,6 +29,11 @@ enum sync_status retention_expire_conflicts(struct service *service,
 
 /* Removes the oldest resolved conflicts of users who have more than retention.decisions_max. */
 enum sync_status retention_bound_conflicts(struct service *service,
+                                           struct retention_counts *counts);
+
+/* Removes syncs that were given up more than retention.operation_us ago from the quarantine, and
+ * counts what is in it for the metrics. */
+enum sync_status retention_tend_quarantine(struct service *service,
                                            struct retention_counts *counts);
 
 /* Trims the logs and settled changes of all users to retention.log_us. */

@@ -38,6 +38,8 @@ static void retention_step(struct service *service, uint64_t step) {
     enum sync_status status = retention_work_off_due(service, &counts);
     if (status == SYNC_OK && with_ended)
         status = retention_expire_operations(service, &counts);
+    if (status == SYNC_OK)
+        status = retention_tend_quarantine(service, &counts);
     if (status == SYNC_OK && with_logs)
         status = retention_expire_conflicts(service, &counts);
     if (status == SYNC_OK && with_logs)

@@ -1,5 +1,8 @@
 #include "service/rpc/sync_metrics.h"
 
+#include "service/rpc/change_job.h"
+#include "service/rpc/sync_job.h"
+
 static const double SECONDS_BOUNDS[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                         1,     2.5,  5,     10,   30,  60};
 
@@ -23,6 +26,20 @@ static struct metric *counter_init(struct metrics *metrics, const char *name, co
                                                                              .help = help,
                                                                              .labels = none}),
                          none);
+}
+
+/* What waits in quarantine, by kind of job. */
+static void quarantine_init(struct sync_metrics *sync, struct metrics *metrics) {
+    static const char *const labels[] = {"kind", NULL};
+    static const char *const sync_kind[] = {SYNC_JOB_KIND}, *const change_kind[] = {
+                                                                CHANGE_JOB_KIND};
+    struct metric_family *family =
+        metric_family_add(metrics, &(struct metric_options){.kind = METRIC_GAUGE,
+                                                            .name = "sync_quarantine_jobs",
+                                                            .help = "Jobs in quarantine, by kind.",
+                                                            .labels = labels});
+    sync->quarantined_syncs = metric_series(family, sync_kind);
+    sync->quarantined_changes = metric_series(family, change_kind);
 }
 
 /* How long operations took, by what was asked for. */
@@ -91,4 +108,5 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
                                  "Resolved conflicts removed before their time, since their user "
                                  "had too many.");
     seconds_init(sync, metrics);
+    quarantine_init(sync, metrics);
 }

@@ -26,6 +26,7 @@ struct sync_metrics {
     struct metric *operations[SYNC_METRICS_STATES];
     struct metric *operation_seconds[SYNC_METRICS_TYPES];
     struct metric *expired, *dropped;
+    struct metric *quarantined_syncs, *quarantined_changes;
 };
 
 /* Registers the families and fills in the series. `metrics` may be NULL. */

@@ -32,6 +32,7 @@ struct upload {
     uint64_t acknowledged;     /* what the device holds; what is stored of it counts when greater */
     bool store_nothing;        /* only say what would become of the changes */
     const char *sync_id;       /* of the operation that this upload is; NULL: of none */
+    struct slice retry_of;     /* the job of a parked change (parked.h) that is tried again */
     int64_t received_us;
     size_t bytes;            /* of the message */
     upload_prepare *prepare; /* may be NULL */
@@ -44,6 +45,7 @@ struct upload {
     struct user_head before;       /* as it was loaded */
     uint64_t sequence;             /* after it: from here on the changes are included */
     struct checksum checksum;      /* at `sequence` */
+    bool parks;                    /* a change of it was set aside, as a job */
     bool as_sent; /* each was applied just as it was sent, and none was a duplicate */
     struct sync_error error;
 };
@@ -56,7 +58,11 @@ void upload_check(struct upload *upload, const struct upload_message *message,
  * own. */
 struct limit_decision upload_take(const struct upload *upload, bool is_service);
 
-/* Applies and commits in the user's lane. */
+/* Applies and commits in the user's lane. A change that cannot be applied by a fault of the
+ * service, while others can, is set aside: its outcome is pending, and a job tries it again. */
 void upload_start(struct upload *upload);
+
+/* The same on the calling thread, which waits (lane_write_wait); `done` is not called. */
+enum sync_status upload_wait(struct upload *upload);
 
 #endif

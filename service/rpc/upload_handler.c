@@ -20,6 +20,9 @@ static enum sync_status upload_call_prepare(struct upload *upload) {
     if (!upload->store_nothing)
         response.sync_id = state->sync_id;
     response.status = (PB(SyncStatus))OPERATION_COMPLETED;
+    for (size_t i = 0; i < upload->content.count; i++)
+        if (upload->results[i].outcome == OUTCOME_PENDING)
+            response.status = (PB(SyncStatus))OPERATION_PENDING;
     response.write_checkpoint = message_cursor(upload->service, upload->arena, upload->sequence);
     response.server_time =
         message_time(upload->arena, (int64_t)clock_now_us(upload->service->clock));

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
+#include "service/rpc/change_job.h"
 #include "service/rpc/retention.h"
 #include "service/rpc/sync_job.h"
 #include "service/rpc/sync_metrics.h"
@@ -12,7 +13,7 @@ enum { JOB_THREADS = 4 };
 struct workers {
     struct service *service;
     struct sync_metrics metrics;
-    struct job_handler handlers[1];
+    struct job_handler handlers[2];
     struct retention *retention;
 };
 
@@ -26,6 +27,8 @@ enum sync_status workers_open(struct service *service, struct workers **ret_work
                                                 .run = sync_job_run,
                                                 .given_up = sync_job_given_up,
                                                 .context = service};
+    workers->handlers[1] =
+        (struct job_handler){.kind = CHANGE_JOB_KIND, .run = change_job_run, .context = service};
     sync_metrics_init(&workers->metrics, service->metrics);
     service->sync_metrics = &workers->metrics;
     struct job_queue_options options = {

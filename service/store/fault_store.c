@@ -16,18 +16,41 @@ static struct fault_store *fault_store_of(struct store *store) {
     return (struct fault_store *)store;
 }
 
-/* Whether the file orders `fault`, or all. */
-static bool fault_ordered(const struct fault_store *store, struct slice fault) {
-    char text[16];
+enum { ORDER_MAX = 320 };
+
+/* What the file orders; empty: nothing. */
+static struct slice fault_order(const struct fault_store *store, char text[ORDER_MAX]) {
     int fd = open(store->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    ssize_t size = read(fd, text, sizeof text);
+        return SLICE_EMPTY;
+    ssize_t size = read(fd, text, ORDER_MAX);
     close(fd);
     while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == ' '))
         size--;
-    struct slice order = slice_of(text, size > 0 ? (size_t)size : 0);
+    return slice_of(text, size > 0 ? (size_t)size : 0);
+}
+
+/* Whether the file orders `fault`, or all. */
+static bool fault_ordered(const struct fault_store *store, struct slice fault) {
+    char text[ORDER_MAX];
+    struct slice order = fault_order(store, text);
     return slice_equal(order, fault) || slice_equal(order, SLICE("all"));
+}
+
+/* What the file orders for a load of these records. */
+static enum sync_status fault_of_records(const struct fault_store *store,
+                                         const struct touched *want) {
+    static const struct slice unread = SLICE("record "), damaged = SLICE("damage ");
+    char text[ORDER_MAX];
+    struct slice order = fault_order(store, text);
+    bool is_damaged = slice_starts_with(order, damaged);
+    if (!is_damaged && !slice_starts_with(order, unread))
+        return SYNC_OK;
+    struct slice id = slice_after(order, unread.size);
+    for (size_t i = 0; i < want->record_count; i++)
+        if (slice_equal(want->records[i].key.id, id))
+            return is_damaged ? SYNC_ERR_CORRUPT : SYNC_ERR_IO;
+    return SYNC_OK;
 }
 
 static struct store *fault_close(struct store *base) {
@@ -60,7 +83,8 @@ static enum sync_status fault_load(struct store *base, struct store_reader *read
     struct fault_store *store = fault_store_of(base);
     if (fault_ordered(store, SLICE("load")))
         return SYNC_ERR_IO;
-    return store_load(store->inner, reader, want, arena, ret_view);
+    enum sync_status status = fault_of_records(store, want);
+    return status == SYNC_OK ? store_load(store->inner, reader, want, arena, ret_view) : status;
 }
 
 static enum sync_status fault_scan(struct store *base, struct store_reader *reader,

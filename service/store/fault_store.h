@@ -2,7 +2,9 @@
  *
  * While the file at the path given holds "load", loads, scans and readers fail with SYNC_ERR_IO;
  * "snapshot": readers alone do; "commit": commits and trims do; "all": all of them, and the health
- * is SYNC_ERR_IO. Without the file, or with other content, every call goes through. */
+ * is SYNC_ERR_IO. "record ID": loads that want a record with this id fail with SYNC_ERR_IO, and
+ * with "damage ID" with SYNC_ERR_CORRUPT. Without the file, or with other content, every call goes
+ * through. */
 #ifndef SERVICE_STORE_FAULT_STORE_H
 #define SERVICE_STORE_FAULT_STORE_H
 

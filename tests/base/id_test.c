@@ -108,9 +108,20 @@ static void data_ids_are_utf8_without_controls(void **state) {
     assert_false(data_id_is_valid(SLICE("a\0b")));
 }
 
+static void the_time_of_version_7_is_read_back(void **state) {
+    (void)state;
+    char text[UUID_TEXT_SIZE + 1];
+    uuid_v7(UINT64_C(1645557742000999), random_system(), text);
+    assert_int_equal(uuid_time_us(slice_of(text, UUID_TEXT_SIZE)), 1645557742000000);
+    assert_int_equal(uuid_time_us(SLICE("0192f3c0-")), 0);
+    assert_int_equal(uuid_time_us(SLICE("0192f3c0-00z0-7000")), 0);
+    assert_int_equal(uuid_time_us(SLICE_EMPTY), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_7_holds_time_version_and_variant),
+        cmocka_unit_test(the_time_of_version_7_is_read_back),
         cmocka_unit_test(later_microseconds_sort_later),
         cmocka_unit_test(the_system_gives_different_ids_for_one_time),
         cmocka_unit_test(uuids_are_told_from_other_text),

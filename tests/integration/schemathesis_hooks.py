@@ -1,8 +1,8 @@
 """What a schema cannot say of the requests that Schemathesis makes up."""
 import schemathesis
 
-# Only an earlier answer says what these may be.
-OPAQUE = ("cursor", "offset", "pageToken", "since", "updateMask")
+# Only an earlier answer, or the token, says what these may be.
+OPAQUE = ("cursor", "offset", "pageToken", "since", "updateMask", "userId")
 
 
 def mend_times(fields, name):
