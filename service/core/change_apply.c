@@ -21,10 +21,9 @@ static enum sync_status reject_absent(struct change_result *result) {
     return SYNC_OK;
 }
 
-/* Writes a document, if it differs from the record's and is not too large. */
-static enum sync_status write_document(struct change_work *work, struct change_record *record,
-                                       const struct change *change, struct slice document,
-                                       enum change_outcome outcome, struct change_result *result) {
+enum sync_status change_put_document(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct slice document,
+                                     enum change_outcome outcome, struct change_result *result) {
     const struct record_state *state = &record->state;
     if (document.size > CHANGE_DATA_MAX) {
         change_reject(result, "TOO_LARGE", SLICE("data"),
@@ -108,7 +107,8 @@ static enum sync_status merge_decided(struct change_work *work, struct change_re
     if (!status)
         status = change_decide_begin(work, record, change, draft, &decided);
     if (!status)
-        status = write_document(work, record, change, merged->document, OUTCOME_MERGED, result);
+        status =
+            change_put_document(work, record, change, merged->document, OUTCOME_MERGED, result);
     return status ? status : change_decide_end(work, record, &decided, result);
 }
 
@@ -170,8 +170,8 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
     bool is_as_sent =
         !merged.took_ours && (change->kind == CHANGE_CREATE || (base->is_known && !base->deleted));
     if (merged.decision_count == 0)
-        return write_document(work, record, change, merged.document,
-                              is_as_sent ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
+        return change_put_document(work, record, change, merged.document,
+                                   is_as_sent ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
     struct conflict_draft draft = {
         .type = CONFLICT_UPDATE_UPDATE,
         .base = base,
@@ -281,7 +281,7 @@ static enum sync_status deletion_write(struct change_work *work, struct change_r
                                        struct change_result *result) {
     enum sync_status status = SYNC_OK;
     if (side == SIDE_CLIENT && draft->has_client)
-        return write_document(work, record, change, draft->client, OUTCOME_MERGED, result);
+        return change_put_document(work, record, change, draft->client, OUTCOME_MERGED, result);
     if (side == SIDE_CLIENT)
         status = change_write(work, record, change, true, SLICE_EMPTY);
     if (!status)
@@ -371,7 +371,7 @@ static enum sync_status apply_create(struct change_work *work, struct change_rec
         creation_is_late(work, record, change_base_sequence(work, change)))
         return create_deleted(work, record, change, result);
     if (!record_state_lives(&record->state))
-        return write_document(work, record, change, change->data, OUTCOME_APPLIED, result);
+        return change_put_document(work, record, change, change->data, OUTCOME_APPLIED, result);
     return merge_document(work, record, change, &empty, change->data, result);
 }
 
@@ -400,7 +400,7 @@ static enum sync_status apply_update(struct change_work *work, struct change_rec
             document_merge_patch(record->state.record.data, change->data, work->arena, &theirs);
         if (status)
             return status;
-        return write_document(work, record, change, theirs, OUTCOME_APPLIED, result);
+        return change_put_document(work, record, change, theirs, OUTCOME_APPLIED, result);
     }
     enum sync_status status = change_base_find(work, record, base_sequence, &base);
     if (!status)
@@ -454,6 +454,8 @@ enum sync_status change_apply(struct change_work *work, struct change_record *re
                       SLICE("No record of the user has had this version yet."));
         return SYNC_OK;
     }
+    if (change_is_stale(work, record, change))
+        return change_stale_apply(work, record, change, result);
     switch (change->kind) {
     case CHANGE_CREATE:
         return apply_create(work, record, change, result);

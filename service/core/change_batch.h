@@ -36,7 +36,8 @@ struct change_batch {
 struct batch_context {
     int64_t now_us; /* the server's clock */
     int64_t
-        clock_offset_us; /* the device's clock minus the server's, as measured; 0 when unknown */
+        clock_offset_us;  /* the device's clock minus the server's, as measured; 0 when unknown */
+    int64_t forgotten_us; /* changes made before this may be known no more; 0: all are */
     const struct random_source *random; /* for conflict ids */
     const struct policy_set *policies;
     enum conflict_strategy strategy;

@@ -87,6 +87,23 @@ enum sync_status change_base_find(struct change_work *work, struct change_record
 enum sync_status change_write(struct change_work *work, struct change_record *record,
                               const struct change *change, bool deleted, struct slice document);
 
+/* Writes a document, if it differs from the record's and is not too large. */
+enum sync_status change_put_document(struct change_work *work, struct change_record *record,
+                                     const struct change *change, struct slice document,
+                                     enum change_outcome outcome, struct change_result *result);
+
+/* Tells whether the change is so old that it may have been applied before and be forgotten, and the
+ * record has changed since it was made, as far as the change itself says. */
+bool change_is_stale(const struct change_work *work, const struct change_record *record,
+                     const struct change *change);
+
+/* Applies a stale change: it counts where nobody changed the record after it was made. Otherwise
+ * the record stays as it is, and the change is kept as a decision, or as a conflict where the user
+ * wants to be asked. So what was applied already and is sent again does nothing, brings nothing
+ * back and deletes nothing. */
+enum sync_status change_stale_apply(struct change_work *work, struct change_record *record,
+                                    const struct change *change, struct change_result *result);
+
 /* Applies one change, which is new and not blocked. */
 enum sync_status change_apply(struct change_work *work, struct change_record *record,
                               const struct change *change, struct change_result *result);

@@ -129,7 +129,7 @@ enum table {
     TABLE_QUARANTINE = 11,       /* job id → storage Job */
     TABLE_EXPIRY =
         12, /* 8-byte big-endian time µs, table byte, key → empty: what clean-up removes then */
-    TABLE_META = 13,          /* of the store itself: epoch, format */
+    TABLE_META = 13,          /* of the store itself: epoch, format; retention's clock */
     TABLE_CONFLICT_HOLD = 14, /* user NUL device NUL type byte, record's id → the ids of the open
                                  conflicts, oldest first, that the device's changes wait behind */
     TABLE_PARKED = 15, /* user NUL → the changes of his that the service could not apply yet */

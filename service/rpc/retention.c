@@ -4,6 +4,7 @@
 
 #include "service/core/conflict.h"
 #include "service/core/expiry_key.h"
+#include "service/core/hybrid_clock.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/conflict_bound.h"
 #include "service/rpc/conflict_due.h"
@@ -164,6 +165,8 @@ static bool operation_take(struct key_list *list, const struct row *row, struct 
 static bool conflict_take(struct key_list *list, const struct row *row, struct arena *arena) {
     struct conflict conflict;
     enum sync_status status = conflict_unpack(row->value, arena, &conflict);
+    if (status == SYNC_ERR_CORRUPT) /* it stays, and holds no other up */
+        return true;
     if (status != SYNC_OK) {
         list->status = status;
         return false;
@@ -293,7 +296,11 @@ static bool user_visit(void *context, const struct scan_item *item) {
 /* Trims in the user's lane, since trimming moves the user's head. */
 static enum sync_status user_trim(struct service *service, struct slice user, int64_t before_us) {
     struct store_trim what = {
-        .user = user, .log_before_us = before_us, .settled_before_us = before_us};
+        .user = user,
+        .log_before_us = before_us,
+        .settled_before_us = before_us,
+        .ahead_us = (int64_t)clock_now_us(service->clock) + HYBRID_CLOCK_AHEAD_MAX_US,
+    };
     struct lane_hold hold;
     lane_hold_enter(&hold, service, user);
     enum sync_status status = store_trim(service->store, &what);
@@ -305,7 +312,7 @@ enum sync_status retention_trim_logs(struct service *service, struct retention_c
     int64_t before_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us;
     char after[USER_ID_MAX];
     struct slice after_user = SLICE_EMPTY;
-    enum sync_status status;
+    enum sync_status status, first = SYNC_OK;
     size_t found;
     if (before_us <= 0)
         return SYNC_OK;
@@ -318,7 +325,12 @@ enum sync_status retention_trim_logs(struct service *service, struct retention_c
         if (status == SYNC_OK)
             status = list.status;
         for (size_t i = 0; i < list.count && status == SYNC_OK; i++) {
-            status = user_trim(service, list.keys[i], before_us);
+            /* What one user's rows hold must not keep those of all others. */
+            enum sync_status trimmed = user_trim(service, list.keys[i], before_us);
+            if (first == SYNC_OK)
+                first = trimmed;
+            if (sync_status_is_fatal(trimmed))
+                status = trimmed;
             counts->users_trimmed++;
         }
         found = list.count;
@@ -330,5 +342,5 @@ enum sync_status retention_trim_logs(struct service *service, struct retention_c
         }
         arena_done(&arena);
     } while (status == SYNC_OK && found == AT_ONCE);
-    return status;
+    return status != SYNC_OK ? status : first;
 }

@@ -174,6 +174,7 @@ enum sync_status upload_turn_run(struct upload_turn *turn) {
     struct batch_context context = {
         .now_us = (int64_t)clock_now_us(service->clock),
         .clock_offset_us = upload->content.clock_offset_us,
+        .forgotten_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us,
         .random = service->random,
         .policies = service->policies,
         .strategy = user_config_strategy(turn->config, turn->arena),

@@ -4,32 +4,83 @@
 #include "service/store/rocks_private.h"
 #include "service/store/store_waiter.h"
 
-enum { TRIM_ROWS_MAX = 1000, TRIM_ATTEMPTS_MAX = 16 };
+enum {
+    TRIM_ROWS_MAX = 1000,
+    TRIM_ATTEMPTS_MAX = 16,
+    TRIM_AHEAD_MAX = 100000, /* rows of a clock that ran ahead, looked behind at once */
+};
 
-/* Puts removals of a family's rows older than `before_us` into the commit, at most `rows_max`;
- * `last` becomes the number of the newest removed. */
-static enum sync_status trim_family(struct rocks_store *store, struct rocks_commit *commit,
-                                    enum rocks_family family, int64_t before_us, size_t rows_max,
-                                    uint64_t *last) {
+/* Rows of a family that may go. */
+struct trim_part {
+    enum rocks_family family;
+    int64_t before_us, ahead_us;
+    uint64_t last; /* number of the newest that goes; 0: none does */
+};
+
+/* Opens a cursor at the user's first row of a family. */
+static void trim_cursor_open(struct rocks_cursor *cursor, struct rocks_store *store,
+                             struct slice user, enum rocks_family family) {
     struct rocks_key key;
+    rocks_key_numbered(&key, user, UINT64_MAX);
+    rocks_cursor_open(cursor, store, NULL, family, &key);
+    rocks_key_numbered(&key, user, 0);
+    rocks_cursor_seek(cursor, rocks_key_slice(&key));
+}
+
+/* Finds the newest row that goes, among the first TRIM_ROWS_MAX and those ahead of the clock. */
+static enum sync_status trim_find(struct rocks_store *store, struct slice user,
+                                  struct trim_part *part) {
     struct rocks_cursor cursor;
     enum sync_status status = SYNC_OK;
-    size_t rows = 0;
-    rocks_key_numbered(&key, commit->user, UINT64_MAX);
-    rocks_cursor_open(&cursor, store, NULL, family, &key);
-    rocks_key_numbered(&key, commit->user, 0);
-    rocks_cursor_seek(&cursor, rocks_key_slice(&key));
-    for (; rows < rows_max && rocks_cursor_valid(&cursor); rocks_cursor_next(&cursor), rows++) {
+    size_t rows = 0, ahead = 0;
+    trim_cursor_open(&cursor, store, user, part->family);
+    for (; rows < TRIM_ROWS_MAX && ahead < TRIM_AHEAD_MAX && rocks_cursor_valid(&cursor);
+         rocks_cursor_next(&cursor)) {
         struct slice stored = rocks_cursor_key(&cursor);
         int64_t time_us;
         status = rocks_block_time(stored, rocks_cursor_value(&cursor), &time_us);
-        if (status != SYNC_OK || time_us >= before_us)
+        if (status != SYNC_OK)
             break;
-        if (!rocks_key_read_number(stored, last)) {
+        if (time_us >= part->before_us) {
+            if (part->ahead_us == 0 || time_us <= part->ahead_us)
+                break;
+            ahead++;
+            continue;
+        }
+        rows++;
+        if (!rocks_key_read_number(stored, &part->last)) {
             status = SYNC_ERR_CORRUPT;
             break;
         }
-        rocks_commit_remove(commit, family, stored);
+    }
+    if (status == SYNC_OK)
+        status = rocks_cursor_status(&cursor);
+    rocks_cursor_close(&cursor);
+    return status;
+}
+
+/* Puts removals of the part's rows into the commit, at most TRIM_ROWS_MAX; its `last` becomes the
+ * number of the newest removed. */
+static enum sync_status trim_family(struct rocks_store *store, struct rocks_commit *commit,
+                                    struct trim_part *part) {
+    struct rocks_cursor cursor;
+    enum sync_status status = trim_find(store, commit->user, part);
+    uint64_t last = part->last, number;
+    part->last = 0;
+    if (status != SYNC_OK || last == 0)
+        return status;
+    trim_cursor_open(&cursor, store, commit->user, part->family);
+    for (size_t rows = 0; rows < TRIM_ROWS_MAX && rocks_cursor_valid(&cursor);
+         rocks_cursor_next(&cursor), rows++) {
+        struct slice stored = rocks_cursor_key(&cursor);
+        if (!rocks_key_read_number(stored, &number)) {
+            status = SYNC_ERR_CORRUPT;
+            break;
+        }
+        if (number > last)
+            break;
+        part->last = number;
+        rocks_commit_remove(commit, part->family, stored);
     }
     if (status == SYNC_OK)
         status = rocks_cursor_status(&cursor);
@@ -63,17 +114,17 @@ static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit
                                   const struct store_trim *what, uint64_t *ret_revision) {
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     struct rocks_key key;
-    uint64_t floor = 0, revision = 0;
+    struct trim_part log = {ROCKS_LOG, what->log_before_us, what->ahead_us, 0},
+                     settled = {ROCKS_SETTLED, what->settled_before_us, what->ahead_us, 0};
     enum sync_status status = rocks_get_head(store, options, what->user, &commit->head);
     rocksdb_readoptions_destroy(options);
     commit->user = commit->watched = what->user;
     if (status == SYNC_OK)
-        status = trim_family(store, commit, ROCKS_LOG, what->log_before_us, TRIM_ROWS_MAX, &floor);
+        status = trim_family(store, commit, &log);
     if (status == SYNC_OK)
-        status = trim_family(store, commit, ROCKS_SETTLED, what->settled_before_us, TRIM_ROWS_MAX,
-                             &revision);
-    if (status == SYNC_OK && floor > commit->head.log_floor)
-        commit->head.log_floor = floor;
+        status = trim_family(store, commit, &settled);
+    if (status == SYNC_OK && log.last > commit->head.log_floor)
+        commit->head.log_floor = log.last;
     if (status == SYNC_OK)
         status = trim_digests(store, commit, commit->head.log_floor);
     if (status != SYNC_OK || commit->op_count == 0)
@@ -81,7 +132,7 @@ static enum sync_status trim_fill(struct rocks_store *store, struct rocks_commit
     commit->expected_revision = commit->head.revision++;
     rocks_key_user(&key, what->user);
     rocks_commit_put_head(commit, &key);
-    *ret_revision = revision;
+    *ret_revision = settled.last;
     return buffer_status(&commit->bytes);
 }
 

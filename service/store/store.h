@@ -48,11 +48,14 @@ typedef bool scan_visit(void *context, const struct scan_item *item);
  * lives until the call returns. SYNC_ERR_HEAD_MOVED: nothing was written, load and apply again. */
 typedef void store_committed(void *context, enum sync_status status, const struct user_head *head);
 
-/* What retention removes of one user. */
+/* What retention removes of one user. A commit whose time is after `ahead_us` was made while the
+ * clock ran ahead: how old it is, the commits behind it say. It goes with the first of them that is
+ * old enough, and holds none of them up. */
 struct store_trim {
     struct slice user;
     int64_t log_before_us;     /* log entries of commits whose head.time_us is before this */
     int64_t settled_before_us; /* settled changes of such commits */
+    int64_t ahead_us;          /* 0: no time is too late */
 };
 
 /* What a watcher hears of a commit. Lives until the call returns. */

@@ -240,13 +240,23 @@ enum sync_status memory_state_write(struct memory_state *state, const struct wri
     return ok ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
+/* Whether a commit of this time may lie before others that are old enough to go. */
+static bool is_passed_over(const struct store_trim *what, int64_t commit_us) {
+    return what->ahead_us != 0 && commit_us > what->ahead_us;
+}
+
 void memory_state_trim(struct memory_user_data *data, const struct store_trim *what) {
     size_t entries = 0, settled = 0;
-    while (entries < data->log_count && data->log[entries].commit_us < what->log_before_us)
-        entries++;
-    while (settled < data->settled_count &&
-           data->settled[settled].commit_us < what->settled_before_us)
-        settled++;
+    for (size_t i = 0; i < data->log_count; i++)
+        if (data->log[i].commit_us < what->log_before_us)
+            entries = i + 1;
+        else if (!is_passed_over(what, data->log[i].commit_us))
+            break;
+    for (size_t i = 0; i < data->settled_count; i++)
+        if (data->settled[i].commit_us < what->settled_before_us)
+            settled = i + 1;
+        else if (!is_passed_over(what, data->settled[i].commit_us))
+            break;
     if (entries + settled == 0)
         return;
     if (entries > 0)

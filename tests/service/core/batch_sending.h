@@ -51,7 +51,7 @@ struct sending {
     uint64_t acknowledged;
     enum conflict_strategy strategy;
     int64_t clock_offset_us;
-    int64_t now_us;
+    int64_t now_us, forgotten_us;
     const struct policy_set *policies; /* NULL: the built-in ones */
 };
 
@@ -66,6 +66,7 @@ static inline struct change_result *send(struct sending sending, const struct ch
     struct batch_context context = {
         .now_us = sending.now_us ? sending.now_us : NOW,
         .clock_offset_us = sending.clock_offset_us,
+        .forgotten_us = sending.forgotten_us,
         .random = &RANDOM,
         .policies = sending.policies ? sending.policies : policy_set_default(),
         .strategy = sending.strategy ? sending.strategy : STRATEGY_MANUAL};

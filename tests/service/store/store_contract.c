@@ -69,6 +69,7 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(reader_keeps_its_view_while_others_commit),
         CONTRACT_TEST(settled_changes_are_found_by_device_and_id_exactly),
         CONTRACT_TEST(trim_raises_the_floor_and_says_so_to_histories),
+        CONTRACT_TEST(trim_passes_over_times_of_a_clock_that_ran_ahead),
         CONTRACT_TEST(trim_of_an_unknown_user_is_well),
         CONTRACT_TEST(users_are_scanned_with_their_heads),
         CONTRACT_TEST(bad_keys_are_refused),

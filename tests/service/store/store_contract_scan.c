@@ -184,6 +184,39 @@ void trim_raises_the_floor_and_says_so_to_histories(void **state) {
     assert_int_equal(fixture_commit_of(contract->store, &wish).log_floor, 5);
 }
 
+/* The third and fourth commit were made while the clock ran ahead. */
+void trim_passes_over_times_of_a_clock_that_ran_ahead(void **state) {
+    struct contract *contract = *state;
+    static const int64_t times[] = {1000, 2000, 900000, 900001, 3000, 4000};
+    struct fixture_wish wish = {.user = SLICE("ahead"),
+                                .type = DATA_TYPE_TRIP,
+                                .prefix = "t",
+                                .count = 1,
+                                .data = SLICE("d")};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        wish.time_us = times[i];
+        wish.previous_version = i;
+        wish.head = fixture_commit_of(contract->store, &wish);
+    }
+    struct store_trim trim = {
+        .user = wish.user, .log_before_us = 2500, .settled_before_us = 2500, .ahead_us = 10000};
+    assert_int_equal(store_trim(contract->store, &trim), SYNC_OK);
+    assert_int_equal(fixture_head(contract->store, wish.user).log_floor, 2);
+    trim.ahead_us = 0;
+    trim.log_before_us = trim.settled_before_us = 3500;
+    assert_int_equal(store_trim(contract->store, &trim), SYNC_OK);
+    assert_int_equal(fixture_head(contract->store, wish.user).log_floor, 2);
+    trim.ahead_us = 10000;
+    assert_int_equal(store_trim(contract->store, &trim), SYNC_OK);
+    assert_int_equal(fixture_head(contract->store, wish.user).log_floor, 5);
+    const struct change_want changes[] = {{SLICE("phone"), SLICE("change5")},
+                                          {SLICE("phone"), SLICE("change6")}};
+    struct user_view found = contract_load(
+        contract, &(struct touched){.user = wish.user, .changes = changes, .change_count = 2});
+    assert_false(found.changes[0].found);
+    assert_true(found.changes[1].found);
+}
+
 void trim_of_an_unknown_user_is_well(void **state) {
     struct contract *contract = *state;
     struct store_trim trim = {.user = SLICE("never"), .log_before_us = 1, .settled_before_us = 1};

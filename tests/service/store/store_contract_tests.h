@@ -52,6 +52,7 @@ void rows_under_a_user_need_no_revision_when_told_so(void **state);
 void reader_keeps_its_view_while_others_commit(void **state);
 void settled_changes_are_found_by_device_and_id_exactly(void **state);
 void trim_raises_the_floor_and_says_so_to_histories(void **state);
+void trim_passes_over_times_of_a_clock_that_ran_ahead(void **state);
 void trim_of_an_unknown_user_is_well(void **state);
 void users_are_scanned_with_their_heads(void **state);
 void bad_keys_are_refused(void **state);
