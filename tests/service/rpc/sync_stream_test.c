@@ -1,4 +1,4 @@
-/* The driver of Sync streams, through a real server and store, with each allocation of its thread
+/* The drivers of streams, through a real server and store, with each allocation of their thread
  * failing in turn. */
 // clang-format off
 #include <setjmp.h>
@@ -15,13 +15,16 @@
 #include "base/memory.h"
 #include "service/rpc/health.h"
 #include "service/rpc/methods.h"
+#include "service/rpc/operation.h"
 #include "service/rpc/server.h"
 #include "service/rpc/sync_stream_private.h"
 #include "tests/service/auth/signer.h"
 #include "tests/service/rpc/grpc_client.h"
 #include "tests/service/rpc/service_fixture.h"
 
-#define SYNC "/travelsense.sync.v1.SyncService/Sync"
+#define SYNC_SERVICE "/travelsense.sync.v1.SyncService/"
+#define SYNC SYNC_SERVICE "Sync"
+#define RECORDS "/travelsense.sync.v1.RecordService/"
 
 enum { TOKEN_TEXT_MAX = 512, MESSAGE_TEXT_MAX = 512, ALLOCATIONS_MAX = 5000 };
 
@@ -32,17 +35,18 @@ struct stream_service {
     struct rpc_server *server;
     struct grpc_client *client;
     struct signer *signer;
-    char socket[64], keys[600], target[80], token[TOKEN_TEXT_MAX];
+    char socket[64], keys[600], target[80];
+    char token[TOKEN_TEXT_MAX], service_token[TOKEN_TEXT_MAX];
 };
 
-static void token_make(struct stream_service *self) {
+static void token_make(struct stream_service *self, const char *claims,
+                       char ret_token[TOKEN_TEXT_MAX]) {
     struct buffer text;
     buffer_init(&text, TOKEN_TEXT_MAX - 1);
     buffer_append(&text, SLICE("Bearer "));
-    signer_sign(self->signer, "{\"alg\":\"HS256\",\"kid\":\"k\"}",
-                "{\"sub\":\"anna\",\"exp\":99999999999}", &text);
+    signer_sign(self->signer, "{\"alg\":\"HS256\",\"kid\":\"k\"}", claims, &text);
     assert_int_equal(buffer_status(&text), SYNC_OK);
-    memcpy(self->token, text.data, text.size);
+    memcpy(ret_token, text.data, text.size);
     buffer_done(&text);
 }
 
@@ -80,7 +84,9 @@ static int set_up(void **state) {
     snprintf(self.keys, sizeof self.keys, "%s.keys", self.fixture->path);
     snprintf(self.target, sizeof self.target, "unix:%s", self.socket);
     gates_open(&self);
-    token_make(&self);
+    token_make(&self, "{\"sub\":\"anna\",\"exp\":99999999999}", self.token);
+    token_make(&self, "{\"sub\":\"trips\",\"role\":\"service\",\"exp\":99999999999}",
+               self.service_token);
     size_t count;
     struct sync_error error;
     struct rpc_server_options options = {.service = &self.fixture->service,
@@ -221,8 +227,116 @@ static void each_allocation_of_a_stream_may_fail(void **state) {
     assert_int_equal(head.record_count, 1);
 }
 
+/* ---- Streams that follow, and batches of services */
+
+/* Packs a request. */
+static struct slice message_of(const ProtobufCMessage *message, uint8_t *ret_bytes) {
+    assert_true(protobuf_c_message_get_packed_size(message) <= MESSAGE_TEXT_MAX);
+    return slice_of(ret_bytes, protobuf_c_message_pack(message, ret_bytes));
+}
+
+/* Calls again and again, each time with the next allocation of the worker failing, until one comes
+ * to its end without. Whatever fails, the call ends, and the next one is well. */
+static void each_allocation_may_fail(struct stream_service *self,
+                                     struct grpc_client_request *request, const char *token,
+                                     int well) {
+    const struct grpc_client_header header = {"authorization", slice_text(token)};
+    uint64_t n = 0, count;
+    unsigned failed = 0;
+    request->headers = &header;
+    request->header_count = 1;
+    do {
+        struct grpc_client_answer answer;
+        n++;
+        assert_true(n < ALLOCATIONS_MAX);
+        worker_arm(self, n);
+        grpc_client_call(self->client, request, &answer);
+        count = worker_arm(self, 0);
+        if (answer.code != well && answer.code != 8 && answer.code != 13 && answer.code != 14)
+            fail_msg("with allocation %u failing: code %d", (unsigned)n, answer.code);
+        failed += answer.code != well;
+        grpc_client_answer_done(&answer);
+    } while (count >= n);
+    assert_true(failed > 0);
+}
+
+static void each_allocation_of_a_watch_of_records_may_fail(void **state) {
+    struct stream_service *self = *state;
+    uint8_t bytes[MESSAGE_TEXT_MAX];
+    PB(WatchRecordsRequest) watch = PB_INIT(WATCH_RECORDS_REQUEST);
+    service_fixture_change(self->fixture, "anna", CHANGE_CREATE, "b1", "{\"a\":1}");
+    service_fixture_change(self->fixture, "anna", CHANGE_CREATE, "b2", "{\"a\":1}");
+    watch.user_id = (char *)"anna";
+    watch.cursor = message_cursor(&self->fixture->service, &self->fixture->arena, 0);
+    struct grpc_client_request request = {.path = RECORDS "WatchRecords",
+                                          .message = message_of(&watch.base, bytes),
+                                          .cancel_ms = 30}; /* it follows until it is left */
+    each_allocation_may_fail(self, &request, self->service_token, 1);
+}
+
+static void each_allocation_of_a_watch_of_an_operation_may_fail(void **state) {
+    struct stream_service *self = *state;
+    struct arena *arena = &self->fixture->arena;
+    uint8_t bytes[MESSAGE_TEXT_MAX];
+    char sync_id[UUID_TEXT_SIZE + 1];
+    struct row_write rows[OPERATION_ROWS_MAX];
+    size_t count = 0;
+    uuid_v7(self->fixture->now_us, random_system(), sync_id);
+    struct operation_draft draft = {.sync_id = sync_id,
+                                    .user = SLICE("anna"),
+                                    .device = SLICE("phone"),
+                                    .types = DATA_TYPES_ALL,
+                                    .sync_type = SYNC_FULL,
+                                    .status = OPERATION_COMPLETED,
+                                    .phase = "done",
+                                    .created_us = (int64_t)self->fixture->now_us};
+    PB(SyncOperation) *operation = operation_make(&draft, arena);
+    assert_non_null(operation);
+    assert_int_equal(operation_put(operation, true, arena, rows, &count), SYNC_OK);
+    struct write_set set = {.rows = rows, .row_count = count};
+    assert_int_equal(store_commit_wait(self->fixture->service.store, &set, NULL), SYNC_OK);
+    PB(WatchSyncOperationRequest) watch = PB_INIT(WATCH_SYNC_OPERATION_REQUEST);
+    watch.sync_id = sync_id;
+    struct grpc_client_request request = {.path = SYNC_SERVICE "WatchSyncOperation",
+                                          .message = message_of(&watch.base, bytes)};
+    each_allocation_may_fail(self, &request, self->token, 0);
+}
+
+static void each_allocation_of_applied_changes_may_fail(void **state) {
+    struct stream_service *self = *state;
+    uint8_t first_bytes[MESSAGE_TEXT_MAX], second_bytes[MESSAGE_TEXT_MAX];
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    time.seconds = 1600000000;
+    PB(Change) change = PB_INIT(CHANGE), *changes[] = {&change};
+    change.id = (char *)"delete";
+    change.type = TRAVELSENSE__SYNC__V1__CHANGE_TYPE__CHANGE_TYPE_DELETE;
+    change.data_type = TRAVELSENSE__SYNC__V1__DATA_TYPE__DATA_TYPE_BOOKING;
+    change.data_id = (char *)"b1";
+    change.timestamp = &time;
+    PB(ApplyChangesRequest) batch = PB_INIT(APPLY_CHANGES_REQUEST);
+    batch.user_id = (char *)"anna";
+    batch.batch_id = 1;
+    batch.changes = changes;
+    batch.n_changes = 1;
+    service_fixture_change(self->fixture, "anna", CHANGE_CREATE, "b1", "{\"a\":1}");
+    struct grpc_client_request request = {.path = RECORDS "ApplyChanges",
+                                          .message = message_of(&batch.base, first_bytes)};
+    batch.batch_id = 2;
+    request.second = message_of(&batch.base, second_bytes);
+    each_allocation_may_fail(self, &request, self->service_token, 0);
+    struct user_head head = service_fixture_head(self->fixture, "anna");
+    assert_int_equal(head.sequence, 2); /* once, however often it was sent */
+    assert_int_equal(head.record_count, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_allocation_of_a_watch_of_records_may_fail, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_allocation_of_a_watch_of_an_operation_may_fail, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_allocation_of_applied_changes_may_fail, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(each_allocation_of_a_stream_may_fail, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
