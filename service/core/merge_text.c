@@ -120,18 +120,16 @@ struct text_merge {
     uint8_t *out, *next;
 };
 
+/* Writes words, with a blank where they would run together with what is there: the first word of a
+ * text has none, and may come behind others. That can be so once, as what is written begins with
+ * the other side's first word, or that is never written. */
 static void merge_put(struct text_merge *merge, struct slice bytes) {
-    if (bytes.size > 0)
-        memcpy(merge->next, bytes.data, bytes.size);
-    merge->next += bytes.size;
-}
-
-/* Writes both insertions, with a blank where they would run together. */
-static void merge_put_both(struct text_merge *merge, struct slice ours, struct slice theirs) {
-    merge_put(merge, ours);
-    if (!is_space(theirs.data[0]) && !is_space(ours.data[ours.size - 1]))
+    if (bytes.size == 0)
+        return;
+    if (merge->next > merge->out && !is_space(bytes.data[0]) && !is_space(merge->next[-1]))
         *merge->next++ = ' ';
-    merge_put(merge, theirs);
+    memcpy(merge->next, bytes.data, bytes.size);
+    merge->next += bytes.size;
 }
 
 /* Writes what is between two words that all have; `end` is where it ends in each text. */
@@ -144,7 +142,8 @@ static void merge_put_change(struct text_merge *merge, const uint32_t end[3]) {
     } else if (slice_equal(sides[0], sides[2])) {
         merge_put(merge, sides[1]);
     } else if (sides[0].size == 0) {
-        merge_put_both(merge, sides[1], sides[2]);
+        merge_put(merge, sides[1]);
+        merge_put(merge, sides[2]);
     } else {
         merge->is_disputed = true;
         merge_put(merge, sides[merge->takes_theirs ? 2 : 1]);

@@ -22,7 +22,8 @@ struct merged_text {
     struct slice text; /* lives in the arena */
 };
 
-/* The bytes a merged text may have beyond those of both sides: a blank between two insertions. */
+/* The bytes a merged text may have beyond those of both sides: a blank where words would run
+ * together. */
 enum { MERGE_TEXT_EXTRA = 1 };
 
 /* Merges two texts, UTF-8, that come from one; `takes_theirs` says whose words are taken in a

@@ -7,6 +7,8 @@
 
 #include "service/core/document_read.h"
 #include "service/core/merge.h"
+#include "tests/service/core/list_merge.h"
+#include "tests/service/core/merge_origin.h"
 #include "tests/service/core/test_arena.h"
 
 enum { ROUNDS = 20000, TEXT_MAX = 4096 };
@@ -249,59 +251,120 @@ static void latest_max_min_and_union_do_not_care_who_is_the_server(void **state)
     every(commutativity_of);
 }
 
-static bool element_has(const struct value *value, struct slice bytes) {
-    struct value element;
-    size_t position = 0;
-    while (value->kind == VALUE_LIST && document_list_next(value->list, &position, &element))
-        if (slice_equal(element.bytes, bytes))
-            return true;
-    return false;
-}
-
-/* Whether every word of the text is in one of the others. */
-static void expect_words(struct slice text, struct slice a, struct slice b) {
-    for (size_t i = 0; i < text.size; i++)
-        assert_true(text.data[i] == ' ' || memchr(a.data, text.data[i], a.size) ||
-                    memchr(b.data, text.data[i], b.size));
-}
-
-/* Whether a value of the merge is one of a side's, or made of such. */
-static void expect_origin(const struct value *value, const struct value *a, const struct value *b) {
-    struct value element;
-    struct member member;
-    size_t position = 0;
-    if ((a && slice_equal(value->bytes, a->bytes)) || (b && slice_equal(value->bytes, b->bytes)))
-        return;
-    assert_non_null(a);
-    assert_non_null(b);
-    if (value->kind == VALUE_STRING) {
-        expect_words(value->text, a->text, b->text);
-    } else if (value->kind == VALUE_OBJECT) {
-        while (document_next(value->object, &position, &member)) {
-            struct value in_a, in_b;
-            bool has_a = document_find(a->object, member.name, &in_a);
-            bool has_b = document_find(b->object, member.name, &in_b);
-            expect_origin(&member.value, has_a ? &in_a : NULL, has_b ? &in_b : NULL);
-        }
-    } else {
-        assert_int_equal(value->kind, VALUE_LIST);
-        while (document_list_next(value->list, &position, &element))
-            assert_true(element.kind == VALUE_OBJECT || element_has(a, element.bytes) ||
-                        element_has(b, element.bytes));
-    }
-}
-
 static void origin_of(const struct trial *trial) {
     struct slice merged = merge(trial, trial->base, trial->ours, trial->theirs).document;
-    struct value value = {.kind = VALUE_OBJECT, .object = merged, .bytes = merged};
-    struct value ours = {.kind = VALUE_OBJECT, .object = trial->ours, .bytes = trial->ours};
-    struct value theirs = {.kind = VALUE_OBJECT, .object = trial->theirs, .bytes = trial->theirs};
-    expect_origin(&value, &ours, &theirs);
+    assert_true(merge_has_origin(merged, trial->ours, trial->theirs));
 }
 
 static void no_value_is_invented(void **state) {
     (void)state;
     every(origin_of);
+}
+
+/* A field in dispute: what each side has of it, and what it became; empty: nothing. */
+struct dispute {
+    const struct trial *trial;
+    enum field_policy policy;
+    struct slice base, ours, theirs, merged;
+};
+
+static struct slice bytes_at(struct slice document, const char *name) {
+    struct value value;
+    return document_find(document, slice_text(name), &value) ? value.bytes : SLICE_EMPTY;
+}
+
+static void expect_side(const struct dispute *dispute, bool is_theirs) {
+    assert_true(slice_equal(dispute->merged, is_theirs ? dispute->theirs : dispute->ours));
+}
+
+/* Where a policy has no answer. */
+static void expect_strategy(const struct dispute *dispute) {
+    enum conflict_strategy strategy = dispute->trial->strategy;
+    bool is_later = dispute->trial->theirs_us > dispute->trial->ours_us;
+    expect_side(dispute, strategy == STRATEGY_CLIENT || (strategy == STRATEGY_MERGE && is_later));
+}
+
+static void expect_extreme(const struct dispute *dispute) {
+    struct value ours, theirs;
+    bool is_max = dispute->policy == FIELD_POLICY_MAX, is_larger;
+    if (dispute->ours.size == 0 || dispute->theirs.size == 0 || !value_read(dispute->ours, &ours) ||
+        !value_read(dispute->theirs, &theirs) || ours.kind != theirs.kind) {
+        expect_strategy(dispute);
+        return;
+    }
+    assert_true(ours.kind == VALUE_NUMBER || ours.kind == VALUE_STRING);
+    is_larger = ours.kind == VALUE_NUMBER ? theirs.number > ours.number
+                                          : slice_compare(theirs.text, ours.text) > 0;
+    expect_side(dispute, is_larger == is_max);
+}
+
+static void expect_list(const struct dispute *dispute) {
+    struct list_merge lists = {dispute->base, dispute->ours, dispute->theirs, dispute->merged};
+    bool is_disputed;
+    if (!list_merge_are_lists(&lists))
+        expect_strategy(dispute);
+    else if (dispute->policy == FIELD_POLICY_UNION)
+        assert_null(list_merge_union_fault(&lists));
+    else
+        assert_null(list_merge_keyed_fault(&lists, &is_disputed));
+}
+
+/* What the policy says of the field; true where it has an answer of its own. */
+static bool policy_holds(const struct dispute *dispute) {
+    switch (dispute->policy) {
+    case FIELD_POLICY_CLIENT:
+    case FIELD_POLICY_SERVER:
+    case FIELD_POLICY_MANUAL:
+        expect_side(dispute, dispute->policy == FIELD_POLICY_CLIENT);
+        return true;
+    case FIELD_POLICY_LATEST:
+        expect_side(dispute, dispute->trial->theirs_us > dispute->trial->ours_us);
+        return true;
+    case FIELD_POLICY_MAX:
+    case FIELD_POLICY_MIN:
+        expect_extreme(dispute);
+        return true;
+    case FIELD_POLICY_UNION:
+    case FIELD_POLICY_KEYED:
+        expect_list(dispute);
+        return true;
+    case FIELD_POLICY_TEXT: /* whose words they are, no_value_is_invented says */
+        return dispute->ours.size > 0 && dispute->theirs.size > 0;
+    case FIELD_POLICY_NONE:
+        break;
+    }
+    return false;
+}
+
+static unsigned disputes[FIELD_POLICY_LAST + 1];
+
+static void policies_of(const struct trial *trial) {
+    struct slice merged = merge(trial, trial->base, trial->ours, trial->theirs).document;
+    for (int i = 0; i < NAMES_COUNT; i++) {
+        struct slice path = slice_text(NAMES[i]);
+        struct dispute dispute = {
+            .trial = trial,
+            .policy = policy_find(&POLICIES, DATA_TYPE_TRIP, &path, 1),
+            .base = bytes_at(trial->base, NAMES[i]),
+            .ours = bytes_at(trial->ours, NAMES[i]),
+            .theirs = bytes_at(trial->theirs, NAMES[i]),
+            .merged = bytes_at(merged, NAMES[i]),
+        };
+        if (slice_equal(dispute.ours, dispute.theirs) || slice_equal(dispute.base, dispute.theirs))
+            expect_side(&dispute, false);
+        else if (slice_equal(dispute.base, dispute.ours))
+            expect_side(&dispute, true);
+        else
+            disputes[dispute.policy] += policy_holds(&dispute);
+    }
+}
+
+static void each_policy_decides_as_it_says(void **state) {
+    (void)state;
+    memset(disputes, 0, sizeof disputes);
+    every(policies_of);
+    for (int policy = FIELD_POLICY_NONE + 1; policy <= FIELD_POLICY_LAST; policy++)
+        assert_true(disputes[policy] > 0);
 }
 
 /* What is undecided is as the server has it, and only policies and strategy leave things so. */
@@ -330,6 +393,7 @@ int main(void) {
         ARENA_TEST(merging_the_same_again_changes_nothing),
         ARENA_TEST(latest_max_min_and_union_do_not_care_who_is_the_server),
         ARENA_TEST(no_value_is_invented),
+        ARENA_TEST(each_policy_decides_as_it_says),
         ARENA_TEST(every_dispute_is_told_with_its_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

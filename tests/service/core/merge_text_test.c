@@ -39,6 +39,13 @@ static void what_both_inserted_is_kept_ours_first(void **state) {
     expect("x", "ours x", "theirs x", "ours theirs x", false);
 }
 
+static void words_never_run_together(void **state) {
+    (void)state;
+    /* A text's first word has no blank before it, and may come behind others. */
+    struct merged_text merged = merge("c b a", "d a", "a b", false);
+    assert_string_equal(arena_copy_text(&arena, merged.text), "d a b");
+}
+
 static void words_that_both_changed_are_one_sides(void **state) {
     (void)state;
     expect("meet at nine", "meet at ten", "meet at eight", "meet at eight", true);
@@ -100,6 +107,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(words_that_one_side_changed_are_taken),
         ARENA_TEST(what_both_inserted_is_kept_ours_first),
+        ARENA_TEST(words_never_run_together),
         ARENA_TEST(words_that_both_changed_are_one_sides),
         ARENA_TEST(white_space_goes_with_the_side_that_changed_it),
         ARENA_TEST(texts_beyond_the_bounds_are_not_merged),

@@ -1,7 +1,7 @@
 /* List merges: what must become of a list that two sides changed, said element by element and apart
  * from the core's merge. Lists are google.protobuf.Value bytes; what is no list counts as empty. */
-#ifndef TESTS_SIMULATION_LIST_MERGE_H
-#define TESTS_SIMULATION_LIST_MERGE_H
+#ifndef TESTS_SERVICE_CORE_LIST_MERGE_H
+#define TESTS_SERVICE_CORE_LIST_MERGE_H
 
 #include <stdbool.h>
 

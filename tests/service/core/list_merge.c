@@ -1,4 +1,4 @@
-#include "tests/simulation/list_merge.h"
+#include "tests/service/core/list_merge.h"
 
 #include "service/core/document_read.h"
 
