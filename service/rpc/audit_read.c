@@ -2,8 +2,49 @@
 
 #include <assert.h>
 
+#include "base/id.h"
 #include "service/core/audit.h"
 #include "service/core/checksum.h"
+
+enum { PARTS_DEFAULT = 16 };
+
+/* Adds the faults of the range's ends. */
+static void audit_check_ends(const PB(AuditRangeRequest) *request, struct violations *violations) {
+    struct slice from = slice_text(request->from_data_id), to = slice_text(request->to_data_id);
+    if (request->data_type == 0 && (from.size > 0 || to.size > 0))
+        violations_add(violations, "dataType", "REQUIRED",
+                       "must be given with fromDataId or toDataId");
+    if (from.size > 0 && !data_id_is_valid(from))
+        violations_add(violations, "fromDataId", "INVALID_FORMAT",
+                       "must be 1 to %d bytes without control characters", DATA_ID_MAX);
+    if (to.size > 0 && !data_id_is_valid(to))
+        violations_add(violations, "toDataId", "INVALID_FORMAT",
+                       "must be 1 to %d bytes without control characters", DATA_ID_MAX);
+    if (to.size > 0 && slice_compare(from, to) >= 0)
+        violations_add(violations, "toDataId", "OUT_OF_RANGE",
+                       "must come behind fromDataId, by the bytes of UTF-8");
+}
+
+struct audit_question audit_question_of(const PB(AuditRangeRequest) *request, struct slice user,
+                                        struct violations *violations) {
+    int type = (int)request->data_type;
+    size_t parts_default = type > 0 ? PARTS_DEFAULT : 1;
+    if (type < 0 || type > DATA_TYPE_LAST)
+        violations_add(violations, "dataType", "INVALID_VALUE",
+                       "must be trip, profile, preference or booking");
+    audit_check_ends(request, violations);
+    if (request->parts < 0 || request->parts > AUDIT_PARTS_MAX)
+        violations_add(violations, "parts", "OUT_OF_RANGE", "must be 1 to %d", AUDIT_PARTS_MAX);
+    return (struct audit_question){
+        .user = user,
+        .first = type > 0 ? (enum data_type)type : DATA_TYPE_FIRST,
+        .last = type > 0 ? (enum data_type)type : DATA_TYPE_LAST,
+        .from = slice_text(request->from_data_id),
+        .to = slice_text(request->to_data_id),
+        .parts_max = request->parts > 0 ? (size_t)request->parts : parts_default,
+        .include_records = request->include_records,
+    };
+}
 
 /* An audit under way. */
 struct audit_reading {

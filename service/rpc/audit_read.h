@@ -4,6 +4,7 @@
 #define SERVICE_RPC_AUDIT_READ_H
 
 #include "service/rpc/messages.h"
+#include "service/rpc/violations.h"
 
 /* What is asked for. Slices live as long as the answer. */
 struct audit_question {
@@ -13,6 +14,11 @@ struct audit_question {
     size_t parts_max;           /* ranges of each kind, 1 to AUDIT_PARTS_MAX */
     bool include_records;       /* of ranges that hold one */
 };
+
+/* Makes the question of a user's request, and adds the request's faults but those of its device:
+ * where there are any, the question is good for nothing. Slices borrow from the request. */
+struct audit_question audit_question_of(const PB(AuditRangeRequest) *request, struct slice user,
+                                        struct violations *violations);
 
 /* Answers; what the response points to lives in the arena. On failure the response is good for
  * nothing. SYNC_ERR_NO_MEMORY, or what the store says. */
