@@ -100,6 +100,26 @@ MUTANTS = {
         "a creation that is sent again after retention brings back what was deleted",
         "creation_is_late(work, record, change_base_sequence(work, change)))",
         "false)"),
+    "audits_half_of_a_range": (
+        "ranges that an audit joins lack what the second of them holds",
+        "range.checksum = checksum_add(range.checksum, next->checksum);",
+        ""),
+    "audits_to_the_end": (
+        "each range of an audit says that it goes to the end of them all",
+        "range->to = i + 1 < audit->count ? audit->ranges[i + 1].first : audit->want.to;",
+        "range->to = audit->want.to;"),
+    "takes_damaged_chunks": (
+        "a container that came damaged is used",
+        "if (!slice_equal(chunk.sha256, slice_of(digest, sizeof digest)))",
+        "if (false)"),
+    "patches_what_was_deleted": (
+        "a record that was deleted and made anew since is sent as a patch of the old one",
+        "if (history[i].previous_deleted)",
+        "if (false)"),
+    "lets_words_run_together": (
+        "the first word of a text, merged behind others, is one with the word before it",
+        "if (merge->next > merge->out && !is_space(bytes.data[0]) && !is_space(merge->next[-1]))",
+        "if (false)"),
     "finds_no_policy_inside": (
         "an operator's rule of an object is not followed for what is in it",
         "if (slice_equal(segment, SLICE(\"**\")) && rule[size] == '\\0')",

@@ -33,6 +33,7 @@ enum {
     SIM_PIPE_MAX = 64,
     SIM_IN_FLIGHT_MAX = 8,
     SIM_ATTEMPTS_MAX = 12,
+    SIM_RANGES_MAX = 32,
 };
 
 /* ---- What happened, apart from the store: sim_ledger.c */
@@ -141,7 +142,7 @@ struct sim_job {
 
 /* ---- The network of calls: sim_call.c */
 
-enum sim_call_kind { CALL_UPLOAD, CALL_PULL };
+enum sim_call_kind { CALL_UPLOAD, CALL_PULL, CALL_AUDIT, CALL_PART };
 
 /* What became of one change, on its way to a device. */
 struct sim_result {
@@ -159,8 +160,15 @@ struct sim_item {
 };
 
 struct sim_pull {
-    bool has_from, patches, container;
+    bool has_from, patches, container, download;
     uint64_t from;
+};
+
+/* A range that an audit asks about; type 0: all of all types. */
+struct sim_range {
+    enum data_type type;
+    struct slice from, to;
+    size_t parts;
 };
 
 /* A call or its answer. */
@@ -172,6 +180,9 @@ struct sim_message {
     int64_t sent_us; /* by the service's clock */
     struct sim_upload upload;
     struct sim_pull pull;
+    struct sim_range range;
+    const struct sim_bundle *bundle; /* to be downloaded; of an answer to a pull, too */
+    size_t offset;
     /* an answer */
     enum sync_status status;
     bool must_resync;
@@ -181,6 +192,23 @@ struct sim_message {
     size_t item_count;
     uint64_t sequence;
     struct checksum checksum;
+    const PB(AuditRangeResponse) *audit;
+    struct slice part; /* of the bundle, from the offset */
+    bool is_damaged;   /* the part is */
+};
+
+/* A container that the service keeps, and the answer that it stands for. */
+struct sim_bundle {
+    struct slice bytes;
+    struct sim_message answer;
+};
+
+/* A container on its way to a device. */
+struct sim_download {
+    const struct sim_bundle *bundle; /* NULL: there is none */
+    uint8_t *bytes;
+    size_t size; /* that have come */
+    bool is_damaged;
 };
 
 /* ---- Streams: sim_stream.c, and the device's end in sim_stream_device.c */
@@ -225,6 +253,11 @@ struct sim_device {
     uint64_t asked_us;
     struct sim_stream stream;
     uint32_t resyncs;
+    struct sim_download download;
+    uint32_t damaged; /* records of which its disk may lie: bits */
+    bool wants_audit; /* a checksum has shown it */
+    struct sim_range audits[SIM_RANGES_MAX];
+    size_t audit_count; /* ranges that differ */
 };
 
 /* ---- All of it */
@@ -235,6 +268,7 @@ struct sim_nature {
     enum conflict_strategy strategy;
     uint32_t document_percent;
     uint32_t delete_in; /* one change of so many deletes */
+    bool damages;       /* disks of devices lie */
 };
 
 struct sim_world {
@@ -337,6 +371,12 @@ void sim_settle_check(struct sim_world *world, const struct sim_job *job,
 /* Calls. */
 void sim_call_upload(struct sim_world *world, struct sim_device *device);
 void sim_call_pull(struct sim_world *world, struct sim_device *device);
+void sim_net_put(struct sim_world *world, const struct sim_message *message);
+struct sim_message sim_call_begin(struct sim_world *world, struct sim_device *device,
+                                  enum sim_call_kind kind);
+/* A device takes what it pulled. */
+void sim_device_pulled(struct sim_world *world, struct sim_device *device,
+                       const struct sim_message *answer);
 bool sim_net_step(struct sim_world *world);
 void sim_answer_upload(struct sim_world *world, const struct sim_job *job, enum sync_status status);
 
@@ -357,6 +397,28 @@ void sim_device_check_sum(struct sim_world *world, struct sim_device *device, st
 void sim_device_keep_cursor(struct sim_world *world, struct sim_device *device, const char *text);
 /* Whether it holds changes whose base only what it has acknowledged can tell. */
 bool sim_device_is_tied(const struct sim_world *world, const struct sim_device *device);
+
+/* Audits. */
+void sim_device_damage(struct sim_world *world, struct sim_device *device);
+void sim_call_audit(struct sim_world *world, struct sim_device *device);
+void sim_audit_arrived(struct sim_world *world, const struct sim_message *message);
+void sim_device_audited(struct sim_world *world, struct sim_device *device,
+                        const struct sim_message *answer);
+
+/* Containers, and their downloads. */
+struct bundle_source;
+struct slice sim_container_write(struct sim_world *world, const struct bundle_source *source);
+/* Reads the items of an answer; false: the container is damaged. */
+bool sim_container_read(struct sim_world *world, struct slice container,
+                        struct sim_message *answer);
+void sim_download_offer(struct sim_world *world, struct sim_message *answer,
+                        const struct bundle_source *source);
+void sim_download_begin(struct sim_world *world, struct sim_device *device,
+                        const struct sim_message *answer);
+void sim_call_part(struct sim_world *world, struct sim_device *device);
+void sim_part_arrived(struct sim_world *world, const struct sim_message *message);
+void sim_download_take(struct sim_world *world, struct sim_device *device,
+                       const struct sim_message *answer);
 
 /* Streams. */
 void sim_stream_open(struct sim_world *world, struct sim_device *device);

@@ -2,14 +2,11 @@
  * late, twice, or before an earlier one. */
 #include <string.h>
 
-#include "service/codec/chunk_codec.h"
-#include "service/core/bundle_container.h"
 #include "service/core/pull.h"
 #include "service/rpc/bundle_source.h"
-#include "tests/service/core/json_document.h"
 #include "tests/simulation/sim.h"
 
-static void net_put(struct sim_world *world, const struct sim_message *message) {
+void sim_net_put(struct sim_world *world, const struct sim_message *message) {
     uint32_t at = (uint32_t)world->net_count;
     if (world->net_count == SIM_NET_MAX)
         at = world_pick(world, SIM_NET_MAX); /* that one is lost */
@@ -18,8 +15,8 @@ static void net_put(struct sim_world *world, const struct sim_message *message) 
     world->net[at] = *message;
 }
 
-static struct sim_message call_begin(struct sim_world *world, struct sim_device *device,
-                                     enum sim_call_kind kind) {
+struct sim_message sim_call_begin(struct sim_world *world, struct sim_device *device,
+                                  enum sim_call_kind kind) {
     device->request = ++world->next_request;
     device->asked_us = world->monotonic_us;
     return (struct sim_message){.kind = kind,
@@ -32,7 +29,7 @@ void sim_call_upload(struct sim_world *world, struct sim_device *device) {
     struct sim_upload upload;
     if (!sim_device_choose(world, device, &upload))
         return;
-    struct sim_message message = call_begin(world, device, CALL_UPLOAD);
+    struct sim_message message = sim_call_begin(world, device, CALL_UPLOAD);
     message.upload = upload;
     message.upload.sent_us = world->now_us + device->offset_us;
     message.upload.acknowledged = device->plain;
@@ -41,20 +38,21 @@ void sim_call_upload(struct sim_world *world, struct sim_device *device) {
         message.upload.has_acknowledged = device->has_plain;
     sim_tell(world, "%s uploads %zu changes from %s (call %llu)", device->id, upload.count,
              world->ledger.changes[upload.changes[0]]->id, (unsigned long long)message.request);
-    net_put(world, &message);
+    sim_net_put(world, &message);
 }
 
 void sim_call_pull(struct sim_world *world, struct sim_device *device) {
-    struct sim_message message = call_begin(world, device, CALL_PULL);
+    struct sim_message message = sim_call_begin(world, device, CALL_PULL);
     message.pull = (struct sim_pull){
         .has_from = device->has_plain,
         .from = device->plain,
         .patches = world_pick(world, 2) && device->is_exact,
         .container = sim_once_in(world->random, 3),
+        .download = sim_once_in(world->random, 2),
     };
     sim_tell(world, "%s pulls from %llu (call %llu)", device->id,
              (unsigned long long)message.pull.from, (unsigned long long)message.request);
-    net_put(world, &message);
+    sim_net_put(world, &message);
 }
 
 /* ---- The service's side */
@@ -84,78 +82,24 @@ void sim_answer_upload(struct sim_world *world, const struct sim_job *job,
         answer.results = results;
         answer.result_count = job->upload.count;
     }
-    net_put(world, &answer);
-}
-
-/* What reading a container is for. */
-struct container_reading {
-    struct sim_world *world;
-    struct sim_item *items;
-    size_t count;
-};
-
-static bool container_visit(void *context, const struct bundle_entry *entry) {
-    struct container_reading *reading = context;
-    struct sim_world *world = reading->world;
-    bool is_patch = entry->patch_json.size > 0;
-    struct slice json = is_patch ? entry->patch_json : entry->json;
-    struct sim_item *item = &reading->items[reading->count++];
-    *item = (struct sim_item){.record = sim_record_number(world, &entry->key),
-                              .deleted = entry->deleted,
-                              .is_patch = is_patch,
-                              .version = entry->version};
-    if (!entry->deleted)
-        item->data = json_document(arena_copy_text(&world->arena, json), &world->arena);
-    return true;
-}
-
-/* Writes the records as a container and reads them back. */
-static void answer_pack(struct sim_world *world, struct sim_message *answer,
-                        const struct bundle_source *source, struct sim_item *items) {
-    struct bundle_writer writer;
-    struct buffer out;
-    struct sync_error error;
-    struct bundle_info info = {.bundle_id = SLICE("b"),
-                               .user = SIM_USER,
-                               .types = DATA_TYPES_ALL,
-                               .sync_type = SYNC_FULL,
-                               .checksum = source->head.checksum,
-                               .created_us = world->now_us,
-                               .record_count = (uint32_t)source->count},
-                       read;
-    struct container_reading reading = {.world = world, .items = items};
-    struct bundle_codec codec;
-    struct bundle_codecs codecs = {&codec, 1};
-    SIM_HOLDS(world, chunk_codec_open(BUNDLE_CODEC_SNAPPY, 0, &codec) == SYNC_OK, "no codec");
-    buffer_init(&out, 64 << 20);
-    bundle_writer_init(&writer, world_pick(world, 2) ? &codec : NULL);
-    bundle_writer_begin(&writer, &info, &out);
-    for (size_t i = 0; i < source->count; i++)
-        bundle_writer_add(&writer, &source->items[i], &out);
-    enum sync_status status = bundle_writer_end(&writer, &out);
-    if (status == SYNC_OK)
-        status = bundle_read(buffer_slice(&out), &codecs, &error, &read, container_visit, &reading);
-    SIM_HOLDS(world, status == SYNC_OK && reading.count == source->count,
-              "a container is not read as it was written: %s", sync_status_name(status));
-    SIM_HOLDS(world,
-              read.checksum.high == info.checksum.high && read.checksum.low == info.checksum.low,
-              "a container has another checksum");
-    bundle_writer_done(&writer);
-    chunk_codec_close(&codec);
-    buffer_done(&out);
-    answer->item_count = reading.count;
+    sim_net_put(world, &answer);
 }
 
 static void answer_fill(struct sim_world *world, struct sim_message *answer,
                         const struct bundle_source *source) {
-    struct sim_item *items = sim_alloc(world, (source->count + 1) * sizeof *items);
-    answer->items = items;
     answer->sequence = source->head.sequence;
     answer->checksum = source->head.checksum;
-    if (answer->pull.container) {
-        answer_pack(world, answer, source, items);
+    if (answer->pull.container && answer->pull.download) {
+        sim_download_offer(world, answer, source);
         return;
     }
+    if (answer->pull.container) {
+        SIM_HOLDS(world, sim_container_read(world, sim_container_write(world, source), answer),
+                  "a container is not read as it was written");
+        return;
+    }
+    struct sim_item *items = sim_alloc(world, (source->count + 1) * sizeof *items);
+    answer->items = items;
     for (size_t i = 0; i < source->count; i++) {
         const struct pulled *item = &source->items[i];
         items[i] = (struct sim_item){
@@ -190,7 +134,7 @@ static void call_pull_arrived(struct sim_world *world, const struct sim_message 
         bundle_source_done(&source);
     }
     if (!world->has_crashed)
-        net_put(world, &answer);
+        sim_net_put(world, &answer);
 }
 
 /* ---- The device's side */
@@ -201,13 +145,17 @@ static void device_uploaded(struct sim_world *world, struct sim_device *device,
         sim_device_settle(world, device, &answer->results[i]);
 }
 
-static void device_pulled(struct sim_world *world, struct sim_device *device,
-                          const struct sim_message *answer) {
+void sim_device_pulled(struct sim_world *world, struct sim_device *device,
+                       const struct sim_message *answer) {
     char text[CURSOR_TEXT_MAX];
     struct cursor cursor = {.epoch = store_epoch(world->store), .sequence = answer->sequence};
     if (answer->must_resync) {
         sim_tell(world, "%s is told to resync", device->id);
         sim_device_forget(world, device);
+        return;
+    }
+    if (answer->status == SYNC_OK && answer->bundle && !answer->items) {
+        sim_download_begin(world, device, answer);
         return;
     }
     /* What it sends without a base must go up before it holds more. */
@@ -227,20 +175,39 @@ static void device_pulled(struct sim_world *world, struct sim_device *device,
     world->report->pulls++;
 }
 
+static void device_answered(struct sim_world *world, struct sim_device *device,
+                            const struct sim_message *answer) {
+    switch (answer->kind) {
+    case CALL_UPLOAD:
+        device_uploaded(world, device, answer);
+        break;
+    case CALL_PULL:
+        sim_device_pulled(world, device, answer);
+        break;
+    case CALL_AUDIT:
+        sim_device_audited(world, device, answer);
+        break;
+    case CALL_PART:
+        sim_download_take(world, device, answer);
+        break;
+    }
+}
+
 static void net_deliver(struct sim_world *world, const struct sim_message *message) {
     struct sim_device *device = &world->devices[message->device];
     if (!message->is_answer && message->kind == CALL_UPLOAD) {
         call_upload_arrived(world, message);
-    } else if (!message->is_answer) {
+    } else if (!message->is_answer && message->kind == CALL_PULL) {
         call_pull_arrived(world, message);
+    } else if (!message->is_answer && message->kind == CALL_AUDIT) {
+        sim_audit_arrived(world, message);
+    } else if (!message->is_answer) {
+        sim_part_arrived(world, message);
     } else if (message->request == device->request) {
         device->request = 0;
         sim_tell(world, "%s has the answer to call %llu: %s", device->id,
                  (unsigned long long)message->request, sync_status_name(message->status));
-        if (message->kind == CALL_UPLOAD)
-            device_uploaded(world, device, message);
-        else
-            device_pulled(world, device, message);
+        device_answered(world, device, message);
     }
 }
 

@@ -2,8 +2,9 @@
 #include <string.h>
 
 #include "service/core/document_read.h"
+#include "tests/service/core/list_merge.h"
+#include "tests/service/core/merge_origin.h"
 #include "tests/simulation/document_path.h"
-#include "tests/simulation/list_merge.h"
 #include "tests/simulation/sim.h"
 
 /* One change with all that bears on it. */
@@ -161,6 +162,18 @@ static void check_list(struct oracle *oracle, const struct list_merge *merge, bo
               path_text(oracle));
 }
 
+/* A text that merges by words has those of both sides and no others. */
+static void check_text(struct oracle *oracle, const struct list_merge *merge) {
+    struct value ours, theirs, merged;
+    bool are_texts = merge->ours.size > 0 && merge->theirs.size > 0 && merge->merged.size > 0 &&
+                     value_read(merge->ours, &ours) && value_read(merge->theirs, &theirs) &&
+                     value_read(merge->merged, &merged) && ours.kind == VALUE_STRING &&
+                     theirs.kind == VALUE_STRING && merged.kind == VALUE_STRING;
+    SIM_HOLDS(oracle->world,
+              !are_texts || merge_words_have_origin(merged.text, ours.text, theirs.text),
+              "%s: %s has a word that neither side wrote", oracle->change->id, path_text(oracle));
+}
+
 /* How a field that both sides changed merges: as one value, or put together from both. */
 enum blend { BLEND_NONE, BLEND_TEXT, BLEND_SET, BLEND_KEYED };
 
@@ -195,6 +208,8 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
         check_seen(oracle, &merge);
     if (blend == BLEND_NONE && is_exact)
         check_policy(oracle, wanted, before, after);
+    if (blend == BLEND_TEXT)
+        check_text(oracle, &merge);
     if (blend >= BLEND_SET && is_exact && !is_own_since(oracle))
         check_list(oracle, &merge, blend == BLEND_KEYED);
 }

@@ -175,6 +175,7 @@ static void nature_choose(struct sim_world *world, struct sim_random *random) {
         .strategy = STRATEGIES[sim_pick(random, 5)],
         .document_percent = 20 + sim_pick(random, 50),
         .delete_in = sim_once_in(random, 5) ? 2 : 8,
+        .damages = sim_once_in(random, 2),
     };
 }
 
@@ -228,6 +229,14 @@ static void device_act(struct sim_world *world, struct sim_device *device) {
     if (device->request > 0 && world->monotonic_us - device->asked_us < CALL_TIMEOUT_US &&
         !sim_once_in(world->random, 4))
         return;
+    if (device->wants_audit && device->has_plain && device->is_exact) {
+        sim_call_audit(world, device);
+        return;
+    }
+    if (device->download.bundle && world_pick(world, 4) > 0) {
+        sim_call_part(world, device);
+        return;
+    }
     bool streams = !device->is_implicit && world_pick(world, 100) < world->nature.streams_percent;
     if (streams)
         sim_stream_open(world, device);
@@ -278,6 +287,8 @@ static void world_step(struct sim_world *world) {
         sim_put_start(world);
     else if (choice < 950)
         sim_resolve_start(world);
+    else if (choice < 964 && world->nature.damages)
+        sim_device_damage(world, device);
     else if (choice < 985)
         time_pass(world, device);
     else if (choice < 990)
@@ -312,6 +323,8 @@ static uint64_t state_hash(const struct sim_world *world) {
             hash =
                 mix(hash, (uint64_t)change->record << 4 | change->kind << 1 | change->is_settled);
         }
+        hash = mix(hash, (uint64_t)(device->download.bundle != NULL) << 2 |
+                             (uint64_t)(device->damaged != 0) << 1 | device->wants_audit);
         const struct sim_stream *stream = &device->stream;
         struct session_view view = {0};
         if (stream->session)
@@ -330,7 +343,8 @@ static uint64_t state_hash(const struct sim_world *world) {
 /* Whether a device has sent all it has and holds all there is. */
 static bool device_rests(const struct sim_world *world, const struct sim_device *device) {
     return device->queue_count == 0 && device->request == 0 && !device->stream.session &&
-           device->has_plain && device->plain == world->ledger.head.sequence;
+           device->damaged == 0 && device->has_plain &&
+           device->plain == world->ledger.head.sequence;
 }
 
 static bool world_rests(const struct sim_world *world) {

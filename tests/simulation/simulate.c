@@ -13,6 +13,12 @@
 
 enum { STEPS_DEFAULT = 600, STEPS_MAX = 20000, FOLDER_MAX = 256, SHRINK_RUNS_MAX = 4000 };
 
+/* How many counts a report ends with. */
+enum {
+    SIM_COUNTS =
+        (sizeof(struct sim_report) - offsetof(struct sim_report, changes)) / sizeof(uint64_t)
+};
+
 /* What was asked for. */
 struct command {
     uint64_t from, to; /* seeds, both included */
@@ -106,7 +112,7 @@ static bool seed_holds(struct command *command, uint64_t seed) {
     if (report.is_violated)
         tell(command, seed, &report);
     const uint64_t *from = &report.changes;
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < SIM_COUNTS; i++)
         (&command->sum.changes)[i] += from[i];
     return !report.is_violated;
 }
@@ -123,10 +129,11 @@ static int finish(struct command *command, uint64_t seeds, uint64_t violations) 
     const struct sim_report *sum = &command->sum;
     if (command->verbose)
         printf("%" PRIu64 " changes (%" PRIu64 " merged, %" PRIu64 " conflicts), %" PRIu64
-               " streams, %" PRIu64 " pulls, %" PRIu64 " resyncs, %" PRIu64 " crashes, %" PRIu64
+               " streams, %" PRIu64 " pulls, %" PRIu64 " downloads, %" PRIu64 " resyncs, %" PRIu64
+               " audits, %" PRIu64 " repairs, %" PRIu64 " crashes, %" PRIu64
                " heads moved, %" PRIu64 " answers lost\n",
-               sum->changes, sum->merged, sum->conflicts, sum->streams, sum->pulls, sum->resyncs,
-               sum->crashes, sum->moved, sum->lost);
+               sum->changes, sum->merged, sum->conflicts, sum->streams, sum->pulls, sum->downloads,
+               sum->resyncs, sum->audits, sum->repairs, sum->crashes, sum->moved, sum->lost);
     printf("%" PRIu64 " seeds, %" PRIu64 " violations, %" PRIu64 " states\n", seeds, violations,
            state_set_count(command->states));
     return violations > 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seeds of the simulation hold: 500 in memory, some on RocksDB, and those that once did not."""
+"""Seeds of the simulation hold: 1,000 in memory, some on RocksDB, and those that once did not."""
 import os
 import re
 import subprocess
@@ -26,15 +26,15 @@ class Simulate(unittest.TestCase):
         self.assertEqual(int(last.group(1)), seeds)
         return int(last.group(2))
 
-    def test_500_seeds_hold(self):
+    def test_seeds_hold(self):
         first = int(os.environ.get("SIMULATE_FIRST", "1"))
-        seeds = int(os.environ.get("SIMULATE_SEEDS", "500"))
+        seeds = int(os.environ.get("SIMULATE_SEEDS", "1000"))
         self.assertGreater(self.check(seeds, "--seeds", "%d..%d" % (first, first + seeds - 1)),
                            100 * seeds)
 
     def test_seeds_hold_on_rocksdb(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.check(5, "--seeds", "1..5", "--steps", "300", "--rocks", folder)
+            self.check(15, "--seeds", "1..15", "--steps", "300", "--rocks", folder)
 
     def test_what_once_failed_holds(self):
         path = os.path.join(HERE, "regressions.txt")

@@ -25,7 +25,8 @@ struct sim_report {
     bool is_violated;
     char violation[512];
     uint32_t step; /* at which; the number of steps: when all came to rest */
-    uint64_t changes, merged, conflicts, resyncs, crashes, moved, lost, duplicates, streams, pulls;
+    uint64_t changes, merged, conflicts, resyncs, crashes, moved, lost, duplicates, streams, pulls,
+        audits, repairs, downloads;
 };
 
 /* Runs a seed; true when everything held. */
