@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 
-enum { WIRE_NUMBER_MAX = (1 << 29) - 1, WIRE_TAG_MAX = 5 };
+enum { WIRE_NUMBER_MAX = (1 << 29) - 1, WIRE_TAG_MAX = 5, WIRE_LENGTH_MAX = 5 };
 
 bool wire_read_varint(struct wire_reader *reader, uint64_t *ret_value) {
     const uint8_t *at = reader->next;
@@ -53,8 +53,11 @@ static bool wire_read_fixed(struct wire_reader *reader, size_t size, uint64_t *r
 }
 
 static bool wire_read_len(struct wire_reader *reader, struct slice *ret_bytes) {
+    const uint8_t *begin = reader->next;
     uint64_t size;
-    if (!wire_read_varint(reader, &size) || size > (uint64_t)(reader->end - reader->next))
+    /* Parsers of protobuf read no longer ones: what they would refuse must not pass here. */
+    if (!wire_read_varint(reader, &size) || reader->next - begin > WIRE_LENGTH_MAX ||
+        size > (uint64_t)(reader->end - reader->next))
         return false;
     *ret_bytes = slice_of(reader->next, (size_t)size);
     reader->next += size;

@@ -46,9 +46,9 @@ static inline bool wire_at_end(const struct wire_reader *reader) {
     return reader->next == reader->end;
 }
 
-/* Reads the next field. False on malformed input (truncated, varint over 10 bytes, tag over 5,
- * number 0 or over 2^29-1, stray end group, groups deeper than WIRE_DEPTH_MAX); the reader is then
- * where it was. Call only when not at the end. */
+/* Reads the next field. False on malformed input (truncated, varint over 10 bytes, tag or length
+ * over 5, number 0 or over 2^29-1, stray end group, groups deeper than WIRE_DEPTH_MAX); the reader
+ * is then where it was. Call only when not at the end. */
 bool wire_read(struct wire_reader *reader, struct wire_field *ret_field);
 
 /* Reads one varint. False when truncated or over 10 bytes. */

@@ -94,6 +94,7 @@ static void malformed_fields_are_refused_and_the_reader_stays(void **state) {
         SLICE("\x0a\x05"
               "1234"),                                         /* cut content */
         SLICE("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* length 2^64-1 */
+        SLICE("\x0a\x80\x80\x80\x80\x80\x00"),                 /* a length of 6 bytes */
         SLICE("\x02\x00"),                                     /* number 0 */
         SLICE("\x80\x80\x80\x80\x10\x00"),                     /* number 2^29 */
         SLICE("\x88\x80\x80\x80\x80\x00\x01"),                 /* a tag of 6 bytes */
