@@ -17,6 +17,8 @@ enum settlement { SETTLED_AUTOMATIC, SETTLED_WAITING, SETTLEMENT_KINDS };
 struct conflict_count {
     uint64_t changes, conflicts, automatic;
     uint64_t recorded; /* of the automatic: kept with both sides, to be seen and taken back */
+    uint64_t joined; /* of the automatic: lists that have all of both sides, no element disputed */
+    uint64_t lost;   /* of the automatic: neither; there must be none */
     uint64_t by[CONFLICT_DELETE_UPDATE + 1][POLICY_KINDS][SETTLEMENT_KINDS];
 };
 

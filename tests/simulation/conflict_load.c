@@ -59,12 +59,46 @@ static bool json_write(const char *path, uint64_t seed, uint64_t travellers,
             seed, travellers, sum->edits, sum->puts, sum->uploads, sum->deletes, sum->recreates);
     fprintf(out,
             "  \"trueConflicts\": %" PRIu64 ",\n  \"automatic\": %" PRIu64
-            ",\n  \"recorded\": %" PRIu64 ",\n  \"percent\": %.2f,\n  \"conflicts\": [",
+            ",\n  \"recorded\": %" PRIu64 ",\n  \"joined\": %" PRIu64 ",\n  \"lost\": %" PRIu64
+            ",\n  \"percent\": %.2f,\n  \"conflicts\": [",
             sum->conflicts.conflicts, sum->conflicts.automatic, sum->conflicts.recorded,
-            percent_of(&sum->conflicts));
+            sum->conflicts.joined, sum->conflicts.lost, percent_of(&sum->conflicts));
     counts_visit(&sum->conflicts, item_print, out);
-    fputs("\n  ]\n}\n", out);
+    fprintf(out,
+            "\n  ],\n  \"decisions\": {\"seen\": %" PRIu64 ", \"undone\": %" PRIu64
+            ", \"builtOn\": %" PRIu64 ", \"faults\": %" PRIu64 "}\n}\n",
+            sum->settlements.seen, sum->settlements.undone, sum->settlements.built_on,
+            sum->settlements.faults);
     return fclose(out) == 0;
+}
+
+/* What becomes of what lost: all of it must be seen, and can be taken back. */
+static void settlements_print(const struct traveller_sum *sum) {
+    const struct settlement_count *count = &sum->settlements;
+    printf("%" PRIu64 " of the automatic are kept with both sides, %" PRIu64
+           " are lists that have all of both, %" PRIu64 " have lost something unseen\n",
+           sum->conflicts.recorded, sum->conflicts.joined, sum->conflicts.lost);
+    printf("%" PRIu64 " changes were decided so and show both sides; %" PRIu64
+           " were taken back in a trial, %" PRIu64
+           " had more of the device's built on them, %" PRIu64 " failed\n",
+           count->seen, count->undone, count->built_on, count->faults);
+}
+
+/* The share of each policy, of all true conflicts and of what it settles itself. */
+static void shares_print(const struct conflict_count *count) {
+    printf("%-15s %10s %8s %10s\n", "policy", "conflicts", "share", "automatic");
+    for (size_t policy = 0; policy < POLICY_KINDS; policy++) {
+        uint64_t all = 0, automatic = 0;
+        for (size_t type = CONFLICT_UPDATE_UPDATE; type <= CONFLICT_DELETE_UPDATE; type++) {
+            automatic += count->by[type][policy][SETTLED_AUTOMATIC];
+            all += count->by[type][policy][SETTLED_AUTOMATIC] +
+                   count->by[type][policy][SETTLED_WAITING];
+        }
+        if (all > 0)
+            printf("%-15s %10" PRIu64 " %7.2f%% %9.2f%%\n", conflict_count_policy(policy), all,
+                   100.0 * (double)all / (double)count->conflicts,
+                   100.0 * (double)automatic / (double)all);
+    }
 }
 
 static int usage(void) {
@@ -101,13 +135,13 @@ int main(int argc, char **argv) {
     printf("%" PRIu64 " changes waited behind a conflict, %" PRIu64 " were rejected\n", sum.blocked,
            sum.rejected);
     counts_visit(&sum.conflicts, line_print, stdout);
+    shares_print(&sum.conflicts);
     if (json && !json_write(json, seed, travellers, &sum)) {
         fprintf(stderr, "conflict_load: %s cannot be written\n", json);
         return 1;
     }
-    printf("%" PRIu64 " of the automatic are kept with both sides, to be seen and taken back\n",
-           sum.conflicts.recorded);
+    settlements_print(&sum);
     printf("%" PRIu64 " true conflicts, %" PRIu64 " automatic (%.2f%%)\n", sum.conflicts.conflicts,
            sum.conflicts.automatic, percent_of(&sum.conflicts));
-    return 0;
+    return sum.conflicts.lost + sum.settlements.faults > 0;
 }

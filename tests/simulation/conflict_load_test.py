@@ -36,6 +36,15 @@ class ConflictLoad(unittest.TestCase):
         self.assertGreater(found["trueConflicts"], 20 * TRAVELLERS)
         self.assertGreaterEqual(found["percent"], AUTOMATIC_PERCENT_MIN)
 
+    def test_what_is_settled_can_be_seen_and_taken_back(self):
+        _, found = self.run_json()
+        decisions = found["decisions"]
+        self.assertEqual(found["lost"], 0)
+        self.assertEqual(decisions["faults"], 0)
+        self.assertEqual(found["recorded"] + found["joined"], found["automatic"])
+        self.assertEqual(decisions["undone"] + decisions["builtOn"], decisions["seen"])
+        self.assertGreater(decisions["undone"], 10 * TRAVELLERS)
+
     def test_the_json_names_each_kind(self):
         _, found = self.run_json()
         kinds = found["conflicts"]

@@ -227,6 +227,22 @@ static void upload_results(struct traveller *traveller, struct gadget *gadget,
     gadget->queued = left;
 }
 
+/* Looks at all that was decided without the traveller; `before`: the records before the batch. */
+static void decisions_check(struct traveller *traveller, const struct change_batch *batch,
+                            const struct change_result *results, const struct holding *before) {
+    bool touched[RECORDS_MAX] = {false};
+    for (size_t i = 0; i < batch->count; i++) {
+        struct record_key key = {batch->changes[i].type, batch->changes[i].data_id};
+        uint32_t number = number_of(&key);
+        struct slice was = lives(&before[number]) ? before[number].document : SLICE_EMPTY;
+        if (results[i].decision_id.size > 0 && !results[i].duplicate)
+            settlement_check(&traveller->sum->settlements, traveller->store, batch->user,
+                             &batch->changes[i], &results[i], touched[number] ? NULL : &was,
+                             &traveller->work);
+        touched[number] = true;
+    }
+}
+
 static void upload(struct traveller *traveller, struct gadget *gadget, int64_t now_us) {
     struct change_batch batch = {.user = SLICE("u"),
                                  .device = gadget->id,
@@ -242,6 +258,7 @@ static void upload(struct traveller *traveller, struct gadget *gadget, int64_t n
     struct user_view view;
     struct write_set set;
     struct change_result *results;
+    struct holding before[RECORDS_MAX];
     if (gadget->queued == 0)
         return;
     must(change_batch_touch(&batch, &traveller->work, &want) == SYNC_OK);
@@ -249,7 +266,9 @@ static void upload(struct traveller *traveller, struct gadget *gadget, int64_t n
     must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
     must(change_batch_apply(&view, &batch, &context, &traveller->work, &set, &results) == SYNC_OK);
     conflict_count_batch(&traveller->sum->conflicts, &view, &batch, results, &traveller->work);
+    memcpy(before, traveller->holdings, sizeof before);
     commit(traveller, &set);
+    decisions_check(traveller, &batch, results, before);
     upload_results(traveller, gadget, results);
     traveller->sum->uploads++;
     arena_reset(&traveller->work);

@@ -4,10 +4,12 @@
 #define TESTS_SIMULATION_TRAVELLER_H
 
 #include "tests/simulation/conflict_count.h"
+#include "tests/simulation/settlement.h"
 
 /* What came of a workload beside the conflicts. */
 struct traveller_sum {
     struct conflict_count conflicts;
+    struct settlement_count settlements;
     uint64_t edits, puts, uploads, deletes, recreates, blocked, rejected, resolved;
 };
 
