@@ -1,12 +1,14 @@
 /* Core bench: what the core costs per change, without store and wire. Creates of real-looking
  * bookings of about 500 bytes, in batches of 100; normalizing in sorted and unsorted form, JSON,
  * checksum, and the whole batch. Then merges of a record of about 1 kB, beside what the machine
- * takes to hash and to copy it. Prints the median of the rounds in nanoseconds per change. */
+ * takes to hash and to copy it; and an audit of 10,000 records. Prints the median of the rounds in
+ * nanoseconds per change, or per record audited. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "service/core/audit.h"
 #include "service/core/change_batch.h"
 #include "service/core/checksum.h"
 #include "service/core/delta.h"
@@ -15,7 +17,7 @@
 #include "service/core/merge.h"
 #include "tests/service/core/json_document.h"
 
-enum { BATCH = 100, ROUNDS = 301 };
+enum { BATCH = 100, ROUNDS = 301, AUDIT_RECORDS = 10000, AUDIT_PARTS = 64 };
 
 static const char SORTED[] =
     "{\"@context\":\"http://schema.org\",\"@type\":\"FlightReservation\",\"airplaneSeat\":\"3C\","
@@ -44,6 +46,7 @@ struct bench {
     struct record stamped; /* of whose fields ten have changed */
     struct field_change change;
     struct change changes[BATCH];
+    struct record *audited;
 };
 
 typedef void bench_step(struct bench *bench);
@@ -133,6 +136,41 @@ static struct slice make_record(unsigned first, unsigned changed, char mark, str
     return json_document(text, arena);
 }
 
+/* What the edits of a record change. */
+struct edits {
+    const char *gate, *departure, *notes, *seat;
+};
+
+static const struct edits FIRST = {"A12", "2026-05-02T09:31:00+02:00",
+                                   "window seat, please, and no dairy; the blue bag is carry-on",
+                                   "21A"};
+
+/* A flight's booking as schema.org has it: 20 fields, about 1 kB. */
+static struct slice make_booking(const struct edits *edits, struct arena *arena) {
+    char *text = arena_format(
+        arena,
+        "{\"@context\":\"http://"
+        "schema.org\",\"@type\":\"FlightReservation\",\"airplaneSeat\":\"%s\","
+        "\"modifiedTime\":\"2026-04-01T12:00:00Z\",\"notes\":\"%s\",\"passengerSequenceNumber\":"
+        "106,"
+        "\"reservationFor\":{\"@type\":\"Flight\",\"airline\":{\"iataCode\":\"LX\",\"name\":"
+        "\"Swiss "
+        "International Air Lines\"},\"arrivalAirport\":{\"iataCode\":\"LHR\"},\"arrivalTime\":"
+        "\"2026-05-02T10:25:00+01:00\",\"departureAirport\":{\"iataCode\":\"ZRH\"},"
+        "\"departureGate\":"
+        "\"%s\",\"departureTime\":\"%s\",\"flightNumber\":\"332\"},\"reservationNumber\":"
+        "\"XKCD42\","
+        "\"reservationStatus\":\"http://schema.org/ReservationConfirmed\",\"reservedTicket\":"
+        "{\"ticketNumber\":\"724-1234567890\",\"ticketToken\":\"aztecCode:M1DOE/JOHN            "
+        "EXKCD42 "
+        "ZRHLHRLX 0332 122Y021A0106 "
+        "100\"},\"totalPrice\":189.5,\"underName\":{\"familyName\":\"DOE\","
+        "\"givenName\":\"JOHN\"}}",
+        edits->seat, edits->notes, edits->gate, edits->departure);
+    check(text);
+    return json_document(text, arena);
+}
+
 static void merge_records(struct bench *bench, struct slice ours, struct slice theirs) {
     struct merge_input input = {.type = DATA_TYPE_BOOKING,
                                 .base = bench->record,
@@ -177,7 +215,7 @@ static void step_stamps_patch(struct bench *bench) {
 
 /* Changes the record's fields two by two, the first ten of them, and then the first two again. */
 static void make_stamped(struct bench *bench, struct arena *kept) {
-    bench->stamped = (struct record){.version = 1, .data = bench->record};
+    bench->stamped = (struct record){.version = 1, .data = make_record(0, 0, 0, kept)};
     for (unsigned i = 0; i < 6; i++) {
         struct slice stamps;
         struct slice document = make_record(i % 5 * 2, 2, 'v', kept);
@@ -209,12 +247,39 @@ static void step_record_copy(struct bench *bench) {
         check(arena_copy(&bench->arena, bench->record, &copy));
 }
 
+/* Records in the order of their ids, as a scan of the store gives them. */
+static void audit_make(struct bench *bench, struct arena *kept) {
+    bench->audited = arena_zalloc(kept, AUDIT_RECORDS, sizeof *bench->audited);
+    check(bench->audited);
+    for (unsigned i = 0; i < AUDIT_RECORDS; i++) {
+        struct record *record = &bench->audited[i];
+        record->key = (struct record_key){DATA_TYPE_BOOKING,
+                                          slice_text(arena_format(kept, "booking-%08u", i))};
+        record->version = i + 1;
+        record->data = bench->record;
+        check(checksum_element(&record->key, record->data, &bench->scratch, &record->element) ==
+              SYNC_OK);
+    }
+}
+
+static void step_audit(struct bench *bench) {
+    struct audit_want want = {
+        .parts_max = AUDIT_PARTS, .records_max = AUDIT_RECORDS, .bytes_max = AUDIT_BYTES_MAX};
+    struct audit audit;
+    check(audit_init(&audit, &want, &bench->arena) == SYNC_OK);
+    for (unsigned i = 0; i < AUDIT_RECORDS; i++)
+        check(audit_add(&audit, &bench->audited[i]));
+    check(audit_end(&audit) == SYNC_OK && audit.count > AUDIT_PARTS / 2 - 1);
+}
+
 static int compare_numbers(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static void measure(struct bench *bench, const char *name, bench_step *step) {
+/* Measures a step that does something `count` times. */
+static void measure_of(struct bench *bench, const char *name, bench_step *step, unsigned count,
+                       const char *what) {
     const struct clock *clock = clock_system();
     double rounds[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
@@ -224,19 +289,32 @@ static void measure(struct bench *bench, const char *name, bench_step *step) {
             arena_reset(&bench->arena);
             step(bench);
         }
-        rounds[i] = (double)(clock_monotonic_us(clock) - begin_us) * 1000 / (10 * BATCH);
+        rounds[i] = (double)(clock_monotonic_us(clock) - begin_us) * 1000 / (10 * count);
     }
     qsort(rounds, ROUNDS, sizeof *rounds, compare_numbers);
-    printf("%-20s %8.0f ns per change\n", name, rounds[ROUNDS / 2]);
+    printf("%-20s %8.0f ns per %s\n", name, rounds[ROUNDS / 2], what);
+}
+
+static void measure(struct bench *bench, const char *name, bench_step *step) {
+    measure_of(bench, name, step, BATCH, "change");
 }
 
 /* Two changed fields on each side: of different fields, and of the same. */
 static void measure_records(struct bench *bench, struct arena *kept) {
-    bench->record = make_record(0, 0, '-', kept);
-    bench->ours = make_record(2, 2, 'o', kept);
-    bench->theirs = make_record(12, 2, 't', kept);
-    bench->disputed = make_record(2, 2, 't', kept);
-    bench->patch = json_document("{\"field07\":\"new\",\"field15\":\"new\"}", kept);
+    struct edits ours = FIRST, theirs = FIRST, disputed = FIRST;
+    ours.gate = "B44";
+    ours.departure = "2026-05-02T09:55:00+02:00";
+    theirs.seat = "14C";
+    theirs.notes = "aisle seat, please, and no dairy; the blue bag is carry-on, the red one is not";
+    disputed.gate = "C07";
+    disputed.departure = "2026-05-02T10:10:00+02:00";
+    bench->record = make_booking(&FIRST, kept);
+    bench->ours = make_booking(&ours, kept);
+    bench->theirs = make_booking(&theirs, kept);
+    bench->disputed = make_booking(&disputed, kept);
+    bench->patch = json_document(
+        "{\"airplaneSeat\":\"14C\",\"reservationFor\":{\"departureGate\":\"B44\"}}", kept);
+    audit_make(bench, kept);
     printf("record of %zu bytes, 20 fields, 2 changed on each side\n", bench->record.size);
     measure(bench, "merge", step_merge);
     measure(bench, "merge of disputes", step_merge_disputed);
@@ -247,6 +325,7 @@ static void measure_records(struct bench *bench, struct arena *kept) {
     measure(bench, "checksum", step_record_checksum);
     measure(bench, "SHA-256 alone", step_record_sha256);
     measure(bench, "copy alone", step_record_copy);
+    measure_of(bench, "audit", step_audit, AUDIT_RECORDS, "record");
 }
 
 int main(void) {
