@@ -112,10 +112,10 @@ MUTANTS = {
         "a container that came damaged is used",
         "if (!slice_equal(chunk.sha256, slice_of(digest, sizeof digest)))",
         "if (false)"),
-    "patches_what_was_deleted": (
-        "a record that was deleted and made anew since is sent as a patch of the old one",
-        "if (history[i].previous_deleted)",
-        "if (false)"),
+    "patches_behind_the_stamps": (
+        "a patch is made though the record does not know any more what changed so long ago",
+        "if (since < stamps.floor) {",
+        "if (false) {"),
     "lets_words_run_together": (
         "the first word of a text, merged behind others, is one with the word before it",
         "if (merge->next > merge->out && !is_space(bytes.data[0]) && !is_space(merge->next[-1]))",

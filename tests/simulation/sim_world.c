@@ -38,7 +38,10 @@ void sim_tell(struct sim_world *world, const char *format, ...) {
     va_list arguments;
     if (!world->options->story)
         return;
-    fprintf(world->options->story, "  %5u  ", world->step);
+    if (world->is_quiet)
+        fputs("   rest  ", world->options->story);
+    else
+        fprintf(world->options->story, "  %5u  ", world->step);
     va_start(arguments, format);
     vfprintf(world->options->story, format, arguments);
     va_end(arguments);
