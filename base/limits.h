@@ -73,8 +73,11 @@ enum {
     USER_SYNC_OPERATIONS_MAX = 50, /* concurrent, from the specification */
     USER_DEVICES_MAX = 100,
     USER_CONFLICTS_OPEN_MAX = 10000,
-    USER_DECISIONS_MAX = 10000, /* resolved conflicts that are kept; by default */
-    USER_PARKED_MAX = 1000,     /* changes that a fault of the service keeps from being applied */
+    HELD_CHANGES_MAX = 100,         /* behind the conflicts of a device and a record … */
+    HELD_BYTES_MAX = 1 << 20,       /* … and their bytes, with 256 for each … */
+    USER_HELD_BYTES_MAX = 16 << 20, /* … and of all of a user's */
+    USER_DECISIONS_MAX = 10000,     /* resolved conflicts that are kept; by default */
+    USER_PARKED_MAX = 1000,         /* changes that a fault of the service keeps from being applied */
 };
 
 _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");
@@ -84,6 +87,8 @@ _Static_assert(BUNDLE_CHUNK_BYTES <= BUNDLE_BYTES_MAX, "");
 _Static_assert(SYNC_BATCH_BYTES_MAX <= STREAMS_MEMORY_MAX, "");
 _Static_assert(2 * GRPC_MESSAGE_MAX <= MESSAGES_BYTES_MAX, "no one message takes it all");
 _Static_assert(CHANGE_DATA_MAX <= AUDIT_ANSWER_BYTES_MAX, "an audit brings any record");
+_Static_assert(CHANGE_DATA_MAX < HELD_BYTES_MAX && HELD_BYTES_MAX <= USER_HELD_BYTES_MAX,
+               "any change can be held");
 _Static_assert(HTTP_BODY_MAX <= GRPC_MESSAGE_MAX,
                "a body that HTTP accepts fits the service's message");
 

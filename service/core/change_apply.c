@@ -448,12 +448,6 @@ enum sync_status change_apply(struct change_work *work, struct change_record *re
                               const struct change *change, struct change_result *result) {
     assert(work && record && change);
     assert(record->blocked_by.size == 0);
-    if (change->base_version > work->view->head.sequence) {
-        /* It would hide what others changed; a device that means it holds another store's data. */
-        change_reject(result, "BASE_VERSION_AHEAD", SLICE("baseVersion"),
-                      SLICE("No record of the user has had this version yet."));
-        return SYNC_OK;
-    }
     if (change_is_stale(work, record, change))
         return change_stale_apply(work, record, change, result);
     switch (change->kind) {

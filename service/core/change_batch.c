@@ -197,19 +197,59 @@ static enum sync_status change_settle(struct change_work *work, const struct cha
     return status;
 }
 
+/* A change behind one that cannot go on; it is not kept. */
 static enum sync_status result_block(struct change_work *work, const struct change_record *record,
                                      struct change_result *result) {
-    bool is_held = record->blocked_by.size == 0 || record->is_unmade;
-    const struct slice id = is_held ? record->held_by : record->blocked_by;
-    const char *message =
-        arena_format(work->arena, "It waits behind the %s \"%.*s\".",
-                     is_held ? "conflict" : "change", (int)id.size, (const char *)id.data);
+    bool is_full = record->hold.id_count > 0;
+    const struct slice id = is_full ? conflict_hold_first(&record->hold) : record->blocked_by;
+    const char *message = arena_format(work->arena,
+                                       is_full ? "No more can wait behind the conflict \"%.*s\"."
+                                               : "It waits behind the change \"%.*s\".",
+                                       (int)id.size, (const char *)id.data);
     if (!message)
         return SYNC_ERR_NO_MEMORY;
-    change_reject(result, "BLOCKED_BY", SLICE_EMPTY, slice_text(message));
+    change_reject(result, is_full ? "HELD_EXHAUSTED" : "BLOCKED_BY", SLICE_EMPTY,
+                  slice_text(message));
     result->outcome = OUTCOME_BLOCKED;
     result->version = record->state.record.version;
     return SYNC_OK;
+}
+
+static void result_tell_held(const struct change_record *record, struct change_result *result) {
+    result->outcome = OUTCOME_HELD;
+    result->version = record->state.record.version;
+    result->conflict_id = conflict_hold_latest(&record->hold);
+}
+
+/* Answers a change that is held already. False: it is not. */
+static bool change_recall_held(const struct change_record *record, const struct change *change,
+                               struct change_result *result) {
+    const struct held_change *held = conflict_hold_find(&record->hold, change->id);
+    if (!held)
+        return false;
+    if (memcmp(held->change.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) != 0) {
+        change_result_reuse(result);
+        return true;
+    }
+    result_tell_held(record, result);
+    result->duplicate = true;
+    return true;
+}
+
+/* Keeps a change that is behind a conflict of its device, if it can. */
+static enum sync_status change_wait(struct change_work *work, struct change_record *record,
+                                    const struct change *change, struct change_result *result) {
+    struct change based = *change;
+    if (record->hold.id_count == 0)
+        return result_block(work, record, result);
+    based.base_version = change_base_sequence(work, change);
+    enum sync_status status = conflict_hold_add(&record->hold, &work->build.head, &based,
+                                                change_time(work, change), work->arena);
+    if (status == SYNC_ERR_EXHAUSTED)
+        return result_block(work, record, result);
+    if (!status)
+        result_tell_held(record, result);
+    return status;
 }
 
 /* A change of a record that a rejected one was to make. */
@@ -233,12 +273,47 @@ static void record_block(const struct change_work *work, struct change_record *r
                          const struct change *change, const struct change_result *result) {
     bool is_unmade = result->outcome == OUTCOME_REJECTED && change->kind == CHANGE_CREATE;
     bool holds_still =
-        record->hold ? record->held_by.size > 0 : work->build.head.conflicts_open > 0;
+        record->hold.key.size > 0 ? record->hold.id_count > 0 : work->build.head.conflicts_open > 0;
     bool waits = result->outcome == OUTCOME_CONFLICT && (!result->duplicate || holds_still);
     if (record->blocked_by.size > 0 || (!is_unmade && !waits))
         return;
     record->blocked_by = change->id;
     record->is_unmade = is_unmade && !result_is_passing(result);
+}
+
+/* It would hide what others changed; a device that means it holds another store's data. */
+static bool change_is_ahead(const struct change_work *work, const struct change *change) {
+    return change->base_version > work->view->head.sequence;
+}
+
+enum sync_status change_try(struct change_work *work, struct change_record *record,
+                            const struct change *change, struct change_result *result) {
+    assert(work && record && change && result);
+    enum sync_status status = SYNC_OK;
+    if (change_is_ahead(work, change))
+        change_reject(result, "BASE_VERSION_AHEAD", SLICE("baseVersion"),
+                      SLICE("No record of the user has had this version yet."));
+    else if (record->is_unmade)
+        status = result_reject_dependent(work, record, result);
+    else
+        status = change_apply(work, record, change, result);
+    result->has_document = result->outcome <= OUTCOME_MERGED && record_state_lives(&record->state);
+    if (result->has_document)
+        result->document = record->state.record.data;
+    if (!status)
+        status = change_settle(work, change, result);
+    if (!status)
+        record_block(work, record, change, result);
+    return status;
+}
+
+/* Whether a change cannot be tried yet. One that is ahead is refused at once: later that could not
+ * be told. */
+static bool change_must_wait(const struct change_work *work, const struct change_record *record,
+                             const struct change *change) {
+    bool is_behind =
+        record->hold.id_count > 0 || (record->blocked_by.size > 0 && !record->is_unmade);
+    return is_behind && !change_is_ahead(work, change);
 }
 
 /* Finds the outcome of the batch's change `i`. */
@@ -250,28 +325,22 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
     *result = (struct change_result){
         .change_id = change->id, .type = change->type, .data_id = change->data_id};
     enum sync_status status = change_recall(work, i, &known);
-    if (!status && !known) {
-        if (record->held_by.size > 0 || (record->blocked_by.size > 0 && !record->is_unmade))
-            return result_block(work, record, result);
-        status = record->is_unmade ? result_reject_dependent(work, record, result)
-                                   : change_apply(work, record, change, result);
-        result->has_document =
-            result->outcome <= OUTCOME_MERGED && record_state_lives(&record->state);
-        if (result->has_document)
-            result->document = record->state.record.data;
-        if (!status)
-            status = change_settle(work, change, result);
-    }
-    if (!status)
+    if (status)
+        return status;
+    if (known)
         record_block(work, record, change, result);
+    else if (!change_recall_held(record, change, result))
+        status = change_must_wait(work, record, change) ? change_wait(work, record, change, result)
+                                                        : change_try(work, record, change, result);
     return status;
 }
 
 /* The records as loaded. */
-static void records_open(struct change_work *work) {
+static enum sync_status records_open(struct change_work *work) {
+    enum sync_status status = SYNC_OK;
     for (size_t i = work->batch->count; i-- > 0;)
         work->records[work->record_of[i]].view = &work->view->records[i];
-    for (size_t i = 0; i < work->batch->count; i++) {
+    for (size_t i = 0; !status && i < work->batch->count; i++) {
         const struct change *change = &work->batch->changes[i];
         struct change_record *record = &work->records[work->record_of[i]];
         if (record->view != &work->view->records[i])
@@ -280,12 +349,12 @@ static void records_open(struct change_work *work) {
         if (record->view->found)
             record->state.record = record->view->record;
         record->state.record.key = (struct record_key){change->type, change->data_id};
-        if (work->batch->device.size > 0) {
-            record->hold = &work->view->rows[work->record_of[i]];
-            record->held_by = conflict_hold_first(record->hold);
-        }
+        if (work->batch->device.size > 0)
+            status = conflict_hold_open(&work->view->rows[work->record_of[i]],
+                                        &record->state.record.key, work->arena, &record->hold);
         change_record_scan(work, record);
     }
+    return status;
 }
 
 /* Corrects the times of the changes. Their order is known whatever the clock did meanwhile: none
@@ -317,8 +386,7 @@ static enum sync_status work_open(struct change_work *work) {
     if (!work->records || !work->own_before || !work->results || !times_correct(work) ||
         !slice_index_init(&work->seen, work->arena, batch->count))
         return SYNC_ERR_NO_MEMORY;
-    records_open(work);
-    return SYNC_OK;
+    return records_open(work);
 }
 
 enum sync_status change_batch_apply(const struct user_view *view, const struct change_batch *batch,
@@ -334,6 +402,8 @@ enum sync_status change_batch_apply(const struct user_view *view, const struct c
         status = work_open(&work);
     for (size_t i = 0; !status && i < batch->count; i++)
         status = change_take(&work, i);
+    for (size_t i = 0; !status && i < work.record_count; i++)
+        status = conflict_hold_write(&work.build, &work.records[i].hold);
     if (!status)
         status = write_build_finish(&work.build, &work.records->state, work.record_count,
                                     sizeof *work.records, ret_set);

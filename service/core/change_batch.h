@@ -50,6 +50,7 @@ enum change_outcome { /* numbers of travelsense.sync.v1.ChangeOutcome */
                       OUTCOME_REJECTED = 4,
                       OUTCOME_BLOCKED = 5,
                       OUTCOME_PENDING = 6, /* not of the core: rpc/upload_park.h */
+                      OUTCOME_HELD = 7,
 };
 
 /* What became of one change. */
@@ -60,7 +61,7 @@ struct change_result {
     enum data_type type;
     struct slice data_id;
     uint64_t version;
-    struct slice conflict_id; /* waits for the user */
+    struct slice conflict_id; /* waits for the user; of a held change, what it waits behind */
     struct slice decision_id; /* what was decided without him; empty: nothing */
     bool has_document;        /* not when deleted, not tried or a duplicate */
     struct slice document;    /* the record after it */

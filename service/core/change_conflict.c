@@ -83,7 +83,7 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
     conflict_set_deadline(&conflict, work->context->policies, work->context->now_us);
     status = conflict_put(&work->build, &conflict);
     if (!status)
-        status = conflict_hold_begin(&work->build, record->hold, &conflict);
+        status = conflict_hold_begin(&record->hold, conflict.id, work->arena);
     if (status)
         return status;
     work->build.head.conflicts_open++;

@@ -3,7 +3,7 @@
 #define SERVICE_CORE_CHANGE_WORK_H
 
 #include "service/core/change_batch.h"
-#include "service/core/conflict.h"
+#include "service/core/conflict_hold.h"
 #include "service/core/slice_index.h"
 #include "service/core/write_build.h"
 
@@ -20,12 +20,11 @@ struct change_record {
     const struct record_view *view;       /* as loaded, with the history */
     uint64_t others_last;                 /* the latest stored change by others; 0: none is known */
     const struct log_entry *others_entry; /* that change */
-    size_t own_last;         /* 1 + the log index of this batch's latest change; 0: none */
-    const struct row *hold;  /* of the device's; NULL: a service sends */
-    struct slice held_by;    /* the conflict from before that all wait behind; empty: none */
-    struct slice blocked_by; /* the change that later ones wait behind; empty: none */
-    bool is_unmade;          /* that one was to make the record, and never will */
-    bool has_base;           /* `base` is right for base_sequence */
+    size_t own_last;           /* 1 + the log index of this batch's latest change; 0: none */
+    struct conflict_hold hold; /* of the device's; a service has none */
+    struct slice blocked_by;   /* the change that later ones wait behind; empty: none */
+    bool is_unmade;            /* that one was to make the record, and never will */
+    bool has_base;             /* `base` is right for base_sequence */
     uint64_t base_sequence;
     struct base_image base;
 };
@@ -104,7 +103,12 @@ bool change_is_stale(const struct change_work *work, const struct change_record 
 enum sync_status change_stale_apply(struct change_work *work, struct change_record *record,
                                     const struct change *change, struct change_result *result);
 
-/* Applies one change, which is new and not blocked. */
+/* Applies one change, which is new and not blocked, keeps its outcome, and has those behind it wait
+ * if it does. */
+enum sync_status change_try(struct change_work *work, struct change_record *record,
+                            const struct change *change, struct change_result *result);
+
+/* Does what the change's kind says. */
 enum sync_status change_apply(struct change_work *work, struct change_record *record,
                               const struct change *change, struct change_result *result);
 

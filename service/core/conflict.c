@@ -33,7 +33,9 @@ enum {
     CONFLICT_RESOLVE_BY_US = 23,
     CONFLICT_DEADLINE_ACTION = 24,
     CONFLICT_CLIENT_IS_LATER = 25,
+    CONFLICT_HELD = 26,
 };
+enum { HELD_ID = 1, HELD_KIND = 2, HELD_OUTCOME = 3, HELD_DATA = 4 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
 
 static void decision_write(const struct conflict_decision *decision, struct buffer *out,
@@ -46,6 +48,19 @@ static void decision_write(const struct conflict_decision *decision, struct buff
         wire_write_bytes(out, CONFLICT_DECISION, buffer_slice(scratch));
     else
         out->failed = true;
+}
+
+static void held_write(const struct conflict *conflict, struct buffer *out) {
+    for (size_t i = 0; i < conflict->held_count; i++) {
+        const struct conflict_held *held = &conflict->held[i];
+        size_t begin = wire_begin(out, CONFLICT_HELD);
+        wire_write_bytes(out, HELD_ID, held->change_id);
+        wire_write_uint(out, HELD_KIND, held->kind);
+        wire_write_bytes(out, HELD_OUTCOME, held->outcome);
+        if (held->data.size > 0)
+            wire_write_bytes(out, HELD_DATA, held->data);
+        wire_end(out, begin);
+    }
 }
 
 static void decisions_write(const struct conflict *conflict, struct buffer *out) {
@@ -86,6 +101,7 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
     wire_write_uint(out, CONFLICT_SERVER_VERSION, conflict->server_version);
     wire_write_uint(out, CONFLICT_DETECTED_US, (uint64_t)conflict->detected_us);
     wire_write_uint(out, CONFLICT_CLIENT_IS_LATER, conflict->client_is_later);
+    held_write(conflict, out);
     if (conflict->resolved_us == 0) {
         wire_write_uint(out, CONFLICT_RESOLVE_BY_US, (uint64_t)conflict->resolve_by_us);
         wire_write_uint(out, CONFLICT_DEADLINE_ACTION, conflict->deadline_action);
@@ -166,6 +182,23 @@ static struct conflict_decision decision_read(struct slice bytes) {
     return decision;
 }
 
+static struct conflict_held held_read(struct slice bytes) {
+    struct conflict_held held = {.kind = CHANGE_UPDATE};
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field field;
+    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
+        if (field.number == HELD_ID && field.type == WIRE_LEN)
+            held.change_id = field.bytes;
+        else if (field.number == HELD_KIND && field.type == WIRE_VARINT)
+            held.kind = (enum change_kind)field.bits;
+        else if (field.number == HELD_OUTCOME && field.type == WIRE_LEN)
+            held.outcome = field.bytes;
+        else if (field.number == HELD_DATA && field.type == WIRE_LEN)
+            held.data = field.bytes;
+    }
+    return held;
+}
+
 /* Takes a field that is bytes. `fields` has room. */
 static void conflict_take_bytes(const struct wire_field *field, struct conflict *conflict) {
     struct slice *const places[] = {
@@ -192,6 +225,8 @@ static void conflict_take_bytes(const struct wire_field *field, struct conflict 
         conflict->fields[conflict->field_count++] = field->bytes;
     else if (field->number == CONFLICT_DECISION)
         conflict->decisions[conflict->decision_count++] = decision_read(field->bytes);
+    else if (field->number == CONFLICT_HELD)
+        conflict->held[conflict->held_count++] = held_read(field->bytes);
     else if (field->number < sizeof places / sizeof *places && places[field->number])
         *places[field->number] = field->bytes;
 }
@@ -218,11 +253,14 @@ enum sync_status conflict_unpack(struct slice value, struct arena *arena,
     struct slice copy;
     ptrdiff_t fields = count_fields(value, CONFLICT_FIELDS);
     ptrdiff_t decisions = count_fields(value, CONFLICT_DECISION);
+    ptrdiff_t held = count_fields(value, CONFLICT_HELD);
     if (fields < 0)
         return SYNC_ERR_CORRUPT;
+    conflict.held = arena_alloc(arena, (size_t)held * sizeof *conflict.held);
     conflict.fields = arena_alloc(arena, (size_t)fields * sizeof *conflict.fields);
     conflict.decisions = arena_alloc(arena, (size_t)decisions * sizeof *conflict.decisions);
-    if (!conflict.fields || !conflict.decisions || !arena_copy(arena, value, &copy))
+    if (!conflict.fields || !conflict.decisions || !conflict.held ||
+        !arena_copy(arena, value, &copy))
         return SYNC_ERR_NO_MEMORY;
     struct wire_reader reader = wire_reader_of(copy);
     while (!wire_at_end(&reader) && wire_read(&reader, &field)) {

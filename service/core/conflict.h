@@ -23,6 +23,14 @@ struct conflict_decision {
     enum resolution taken; /* RESOLUTION_MERGE: of both sides */
 };
 
+/* What became of a change that waited behind a conflict; slices borrow as the conflict's do. */
+struct conflict_held {
+    struct slice change_id;
+    enum change_kind kind;
+    struct slice outcome; /* a packed travelsense.sync.v1.ChangeResult, as settled */
+    struct slice data;    /* of one that was rejected: so it is not lost */
+};
+
 /* A conflict. Documents are canonical; `has_` tells an empty one from none. One that was decided
  * without the user is resolved from the beginning, and has the decisions. */
 struct conflict {
@@ -43,7 +51,9 @@ struct conflict {
     struct slice merged;        /* when resolved by merge */
     uint64_t resolved_version;  /* the record's version after the resolution */
     struct conflict_decision *decisions;
-    size_t decision_count; /* 0: the user resolved it, or has to */
+    size_t decision_count;      /* 0: the user resolved it, or has to */
+    struct conflict_held *held; /* what was applied when it was resolved */
+    size_t held_count;
     /* One that was decided without the user is stored without its documents, so that a small change
      * of a large record stays small: as what they differ in from the record that it made. Until
      * conflict_expand the documents are empty. */
@@ -80,10 +90,17 @@ enum sync_status conflict_deadline_key(struct slice user, int64_t resolve_by_us,
 enum sync_status conflict_index_key(struct slice user, bool resolved, struct slice conflict_id,
                                     struct arena *arena, struct slice *ret_key);
 
-/* What to load before a conflict is resolved or a resolution taken back: its record, and the row of
- * what it holds back unless it is a service's. Memory from the arena. SYNC_ERR_NO_MEMORY. */
-enum sync_status conflict_touch(const struct conflict *conflict, struct arena *arena,
-                                struct touched *ret_touched);
+/* The row of what a conflict holds back; false (`ret_row` untouched): it is a service's, which
+ * holds nothing. Memory from the arena. SYNC_ERR_NO_MEMORY. */
+enum sync_status conflict_hold_row(const struct conflict *conflict, struct arena *arena,
+                                   bool *ret_holds, struct row *ret_row);
+
+/* What to load before a conflict is resolved, settled or a resolution taken back: its record, with
+ * the history that what it holds back needs, and that row. `hold` is the row as loaded from the
+ * same state of the store; NULL where conflict_hold_row answers none. Memory from the arena.
+ * SYNC_ERR_CORRUPT, SYNC_ERR_NO_MEMORY. */
+enum sync_status conflict_touch(const struct conflict *conflict, const struct row *hold,
+                                struct arena *arena, struct touched *ret_touched);
 
 /* Adds the rows of a conflict: itself, and its place among the user's, open or resolved; of an open
  * one with a deadline also the row of when it is due and its place among those. */
@@ -98,10 +115,11 @@ struct resolution_request {
     enum resolution resolution;
     struct slice merged;       /* canonical; for RESOLUTION_MERGE */
     uint64_t expected_version; /* of the record; 0: any */
-    int64_t now_us;
 };
 
-/* Resolves. `view` is what conflict_touch asks for. The same resolution of a
+/* Resolves. `view` is what conflict_touch asks for; of the context the clock's offset does not
+ * count. What was held back, by this conflict as the last, is applied behind it, and the conflict
+ * tells what became of that. The same resolution of a
  * resolved conflict changes nothing (`ret_set` empty); another is SYNC_ERR_PRECONDITION, as is a
  * record that is not at expected_version. `ret_conflict` and `ret_record` are as after it. A
  * resolution is a change of the user's without device in the log.
@@ -109,17 +127,20 @@ struct resolution_request {
  * Without expected_version a record that moved on since the conflict showed it is not overwritten:
  * the conflict, still open, then shows it as it is now. */
 enum sync_status conflict_resolve(const struct user_view *view, const struct conflict *conflict,
-                                  const struct resolution_request *request, struct arena *arena,
+                                  const struct resolution_request *request,
+                                  const struct batch_context *context, struct arena *arena,
                                   struct sync_error *error, struct write_set *ret_set,
                                   struct conflict *ret_conflict, struct record *ret_record);
 
 /* Settles an open conflict whose deadline has come, as its deadline_action says; the decisions tell
  * it, and it can be taken back as any other. `view` is what conflict_touch asks for. What others
  * changed since the conflict showed the record stays: only what they left alone becomes as the
- * action says. One that is not open, or not due, is left (`ret_set` empty). */
+ * action says. What was held back goes on as after conflict_resolve. One that is not open, or not
+ * due, is left (`ret_set` empty). */
 enum sync_status conflict_settle(const struct user_view *view, const struct conflict *conflict,
-                                 int64_t now_us, struct arena *arena, struct write_set *ret_set,
-                                 struct conflict *ret_conflict, struct record *ret_record);
+                                 const struct batch_context *context, struct arena *arena,
+                                 struct write_set *ret_set, struct conflict *ret_conflict,
+                                 struct record *ret_record);
 
 /* Takes a resolution, the user's or an automatic one, back: the record becomes what it was before,
  * and the conflict is open, from now on without a deadline: a user has looked at it. An open one

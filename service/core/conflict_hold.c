@@ -3,7 +3,24 @@
 #include <assert.h>
 
 #include "base/id.h"
+#include "base/limits.h"
+#include "base/wire.h"
 #include "service/core/write_build.h"
+
+/* Fields of a change that is held. */
+enum {
+    HELD_ID = 1,
+    HELD_KIND = 2,
+    HELD_DATA = 3,
+    HELD_DEVICE_US = 4,
+    HELD_CORRECTED_US = 5,
+    HELD_BASE = 6,
+    HELD_HASH = 7,
+    HELD_CONFLICT = 8,
+};
+
+/* Behind the ids of the conflicts; no id begins so. */
+enum { CHANGES_FOLLOW = 0, HELD_CHANGE = 1, HELD_IS_FULL = 2, HELD_OVERHEAD = 256 };
 
 /* user NUL device NUL type, record's id */
 enum sync_status conflict_hold_key(struct slice user, struct slice device,
@@ -27,47 +44,241 @@ enum sync_status conflict_hold_key(struct slice user, struct slice device,
     return SYNC_OK;
 }
 
-struct slice conflict_hold_first(const struct row *row) {
-    assert(row);
-    return row->found && row->value.size >= UUID_TEXT_SIZE ? slice_first(row->value, UUID_TEXT_SIZE)
-                                                           : SLICE_EMPTY;
+/* What a held change weighs. */
+static size_t held_bytes(const struct change *change) {
+    return change->id.size + change->data.size + HELD_OVERHEAD;
 }
 
-/* Writes the ids of the row without the conflict's, and it behind them if it holds. */
-static enum sync_status hold_write(struct write_build *build, const struct row *row,
-                                   const struct conflict *conflict, bool holds) {
-    struct row_write write = {.table = TABLE_CONFLICT_HOLD, .key = row->key};
-    struct slice ids = row->found ? row->value : SLICE_EMPTY;
-    uint8_t *bytes = arena_alloc(build->arena, ids.size + UUID_TEXT_SIZE);
-    size_t size = 0;
-    if (!bytes)
-        return SYNC_ERR_NO_MEMORY;
-    for (; ids.size >= UUID_TEXT_SIZE; ids = slice_after(ids, UUID_TEXT_SIZE)) {
-        if (slice_equal(slice_first(ids, UUID_TEXT_SIZE), conflict->id))
+/* ---- Reading */
+
+static bool held_take(const struct wire_field *field, struct held_change *held) {
+    struct change *change = &held->change;
+    struct slice *const places[] = {
+        [HELD_ID] = &change->id, [HELD_DATA] = &change->data, [HELD_CONFLICT] = &held->conflict_id};
+    if (field->type == WIRE_VARINT && field->number == HELD_KIND)
+        change->kind = (enum change_kind)field->bits;
+    else if (field->type == WIRE_VARINT && field->number == HELD_DEVICE_US)
+        change->device_us = (int64_t)field->bits;
+    else if (field->type == WIRE_VARINT && field->number == HELD_CORRECTED_US)
+        held->corrected_us = (int64_t)field->bits;
+    else if (field->type == WIRE_VARINT && field->number == HELD_BASE)
+        change->base_version = field->bits;
+    else if (field->type == WIRE_LEN && field->number == HELD_HASH &&
+             field->bytes.size == PAYLOAD_HASH_SIZE)
+        memcpy(change->payload_hash, field->bytes.data, PAYLOAD_HASH_SIZE);
+    else if (field->type == WIRE_LEN && field->number < sizeof places / sizeof *places &&
+             places[field->number])
+        *places[field->number] = field->bytes;
+    else
+        return false;
+    return true;
+}
+
+static bool held_read(struct slice bytes, const struct record_key *key, struct held_change *held) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field field;
+    *held = (struct held_change){.change = {.type = key->type, .data_id = key->id}};
+    while (!wire_at_end(&reader))
+        if (!wire_read(&reader, &field) || !held_take(&field, held))
+            return false;
+    return held->change.id.size > 0 && held->change.kind >= CHANGE_CREATE &&
+           held->change.kind <= CHANGE_DELETE;
+}
+
+/* The changes that follow the ids; there is room for them all. */
+static enum sync_status changes_read(struct slice bytes, const struct record_key *key,
+                                     struct conflict_hold *hold) {
+    struct wire_reader reader = wire_reader_of(bytes);
+    struct wire_field field;
+    while (!wire_at_end(&reader)) {
+        if (!wire_read(&reader, &field))
+            return SYNC_ERR_CORRUPT;
+        if (field.number == HELD_IS_FULL && field.type == WIRE_VARINT) {
+            hold->is_full = field.bits != 0;
             continue;
-        memcpy(bytes + size, ids.data, UUID_TEXT_SIZE);
-        size += UUID_TEXT_SIZE;
+        }
+        if (hold->change_count == HELD_CHANGES_MAX || field.number != HELD_CHANGE ||
+            field.type != WIRE_LEN ||
+            !held_read(field.bytes, key, &hold->changes[hold->change_count]))
+            return SYNC_ERR_CORRUPT;
+        hold->bytes += held_bytes(&hold->changes[hold->change_count++].change);
     }
-    if (holds) {
-        memcpy(bytes + size, conflict->id.data, UUID_TEXT_SIZE);
-        size += UUID_TEXT_SIZE;
-    }
-    write.value = slice_of(bytes, size);
-    write.remove = size == 0;
-    return write_build_row(build, write);
+    return SYNC_OK;
 }
 
-enum sync_status conflict_hold_begin(struct write_build *build, const struct row *row,
-                                     const struct conflict *conflict) {
-    assert(build && conflict);
-    assert(conflict->id.size == UUID_TEXT_SIZE);
-    return conflict->device.size > 0 ? hold_write(build, row, conflict, true) : SYNC_OK;
+enum sync_status conflict_hold_open(const struct row *row, const struct record_key *key,
+                                    struct arena *arena, struct conflict_hold *ret_hold) {
+    assert(key && arena && ret_hold);
+    struct conflict_hold hold = {.key = row ? row->key : SLICE_EMPTY};
+    enum sync_status status = SYNC_OK;
+    if (row && row->found) {
+        struct slice rest = row->value;
+        hold.ids = arena_alloc(arena, (rest.size / UUID_TEXT_SIZE + 1) * sizeof *hold.ids);
+        hold.changes = arena_alloc(arena, HELD_CHANGES_MAX * sizeof *hold.changes);
+        if (!hold.ids || !hold.changes)
+            return SYNC_ERR_NO_MEMORY;
+        for (; rest.size >= UUID_TEXT_SIZE && rest.data[0] != CHANGES_FOLLOW;
+             rest = slice_after(rest, UUID_TEXT_SIZE))
+            hold.ids[hold.id_count++] = slice_first(rest, UUID_TEXT_SIZE);
+        if (rest.size > 0 && rest.data[0] == CHANGES_FOLLOW)
+            status = changes_read(slice_after(rest, 1), key, &hold);
+        else if (rest.size > 0)
+            status = SYNC_ERR_CORRUPT;
+    }
+    hold.row_bytes = hold.bytes;
+    if (!status)
+        *ret_hold = hold;
+    return status;
 }
 
-enum sync_status conflict_hold_end(struct write_build *build, const struct row *row,
-                                   const struct conflict *conflict) {
-    assert(build && conflict);
-    assert(conflict->id.size == UUID_TEXT_SIZE);
-    bool is_held = conflict->device.size > 0 && row->found;
-    return is_held ? hold_write(build, row, conflict, false) : SYNC_OK;
+/* ---- What holds, and is held */
+
+struct slice conflict_hold_first(const struct conflict_hold *hold) {
+    assert(hold);
+    return hold->id_count > 0 ? hold->ids[0] : SLICE_EMPTY;
+}
+
+enum sync_status conflict_hold_begin(struct conflict_hold *hold, struct slice conflict_id,
+                                     struct arena *arena) {
+    assert(hold && arena);
+    assert(conflict_id.size == UUID_TEXT_SIZE);
+    if (hold->key.size == 0)
+        return SYNC_OK;
+    struct slice *ids = arena_alloc(arena, (hold->id_count + 1) * sizeof *ids);
+    if (!ids)
+        return SYNC_ERR_NO_MEMORY;
+    conflict_hold_end(hold, conflict_id);
+    if (hold->id_count > 0)
+        memcpy(ids, hold->ids, hold->id_count * sizeof *ids);
+    ids[hold->id_count++] = conflict_id;
+    hold->ids = ids;
+    hold->is_dirty = true;
+    return SYNC_OK;
+}
+
+void conflict_hold_end(struct conflict_hold *hold, struct slice conflict_id) {
+    assert(hold);
+    assert(conflict_id.size == UUID_TEXT_SIZE);
+    size_t kept = 0;
+    for (size_t i = 0; i < hold->id_count; i++)
+        if (!slice_equal(hold->ids[i], conflict_id))
+            hold->ids[kept++] = hold->ids[i];
+    hold->is_dirty = hold->is_dirty || kept < hold->id_count;
+    hold->id_count = kept;
+}
+
+const struct held_change *conflict_hold_find(const struct conflict_hold *hold, struct slice id) {
+    assert(hold);
+    for (size_t i = 0; i < hold->change_count; i++)
+        if (slice_equal(hold->changes[i].change.id, id))
+            return &hold->changes[i];
+    return NULL;
+}
+
+static bool hold_has_room(const struct conflict_hold *hold, const struct user_head *head,
+                          const struct change *change) {
+    size_t bytes = held_bytes(change);
+    size_t others = head->held_bytes > hold->row_bytes ? head->held_bytes - hold->row_bytes : 0;
+    return !hold->is_full && hold->change_count < HELD_CHANGES_MAX &&
+           hold->bytes + bytes <= HELD_BYTES_MAX &&
+           others + hold->bytes + bytes <= USER_HELD_BYTES_MAX;
+}
+
+struct slice conflict_hold_latest(const struct conflict_hold *hold) {
+    assert(hold);
+    struct slice latest = conflict_hold_first(hold);
+    for (size_t i = 1; i < hold->id_count; i++)
+        if (slice_compare(hold->ids[i], latest) > 0) /* ids are UUIDv7 */
+            latest = hold->ids[i];
+    return latest;
+}
+
+enum sync_status conflict_hold_add(struct conflict_hold *hold, const struct user_head *head,
+                                   const struct change *change, int64_t corrected_us,
+                                   struct arena *arena) {
+    assert(hold && head && change && arena);
+    assert(hold->key.size > 0 && hold->id_count > 0);
+    if (!hold_has_room(hold, head, change)) {
+        hold->is_dirty = hold->is_dirty || !hold->is_full;
+        hold->is_full = true;
+        return SYNC_ERR_EXHAUSTED;
+    }
+    if (!hold->changes)
+        hold->changes = arena_alloc(arena, HELD_CHANGES_MAX * sizeof *hold->changes);
+    if (!hold->changes)
+        return SYNC_ERR_NO_MEMORY;
+    hold->changes[hold->change_count++] =
+        (struct held_change){*change, corrected_us, conflict_hold_latest(hold)};
+    hold->bytes += held_bytes(change);
+    hold->is_dirty = true;
+    return SYNC_OK;
+}
+
+void conflict_hold_release(struct conflict_hold *hold, size_t count) {
+    assert(hold && count <= hold->change_count);
+    for (size_t i = 0; i < count; i++)
+        hold->bytes -= held_bytes(&hold->changes[i].change);
+    hold->change_count -= count;
+    if (count > 0)
+        memmove(hold->changes, hold->changes + count, hold->change_count * sizeof *hold->changes);
+    for (size_t i = 0; i < hold->change_count; i++)
+        hold->changes[i].conflict_id = conflict_hold_latest(hold);
+    hold->is_full = hold->is_full && hold->id_count > 0;
+    hold->is_dirty = hold->is_dirty || count > 0;
+}
+
+/* ---- Writing */
+
+static void held_write(const struct held_change *held, struct buffer *out, struct buffer *scratch) {
+    const struct change *change = &held->change;
+    buffer_clear(scratch);
+    wire_write_bytes(scratch, HELD_ID, change->id);
+    wire_write_uint(scratch, HELD_KIND, change->kind);
+    wire_write_bytes(scratch, HELD_DATA, change->data);
+    wire_write_uint(scratch, HELD_DEVICE_US, (uint64_t)change->device_us);
+    wire_write_uint(scratch, HELD_CORRECTED_US, (uint64_t)held->corrected_us);
+    wire_write_uint(scratch, HELD_BASE, change->base_version);
+    wire_write_bytes(scratch, HELD_HASH, slice_of(change->payload_hash, PAYLOAD_HASH_SIZE));
+    wire_write_bytes(scratch, HELD_CONFLICT, held->conflict_id);
+    if (buffer_status(scratch) == SYNC_OK)
+        wire_write_bytes(out, HELD_CHANGE, buffer_slice(scratch));
+    else
+        out->failed = true;
+}
+
+static enum sync_status hold_pack(const struct conflict_hold *hold, struct arena *arena,
+                                  struct slice *ret_value) {
+    struct buffer out, scratch;
+    buffer_init(&out, SIZE_MAX / 2);
+    buffer_init(&scratch, SIZE_MAX / 2);
+    for (size_t i = 0; i < hold->id_count; i++)
+        buffer_append(&out, hold->ids[i]);
+    if (hold->change_count > 0 || hold->is_full)
+        buffer_append_byte(&out, CHANGES_FOLLOW);
+    if (hold->is_full)
+        wire_write_uint(&out, HELD_IS_FULL, 1);
+    for (size_t i = 0; i < hold->change_count; i++)
+        held_write(&hold->changes[i], &out, &scratch);
+    enum sync_status status = buffer_status(&out);
+    if (!status && !arena_copy(arena, buffer_slice(&out), ret_value))
+        status = SYNC_ERR_NO_MEMORY;
+    buffer_done(&scratch);
+    buffer_done(&out);
+    return status;
+}
+
+enum sync_status conflict_hold_write(struct write_build *build, struct conflict_hold *hold) {
+    assert(build && hold);
+    struct row_write write = {.table = TABLE_CONFLICT_HOLD, .key = hold->key};
+    if (!hold->is_dirty)
+        return SYNC_OK;
+    assert(hold->id_count > 0 || hold->change_count == 0);
+    write.remove = hold->id_count == 0;
+    enum sync_status status = hold_pack(hold, build->arena, &write.value);
+    build->head.held_bytes += hold->bytes;
+    build->head.held_bytes -=
+        hold->row_bytes < build->head.held_bytes ? hold->row_bytes : build->head.held_bytes;
+    hold->row_bytes = hold->bytes;
+    hold->is_dirty = false;
+    return status ? status : write_build_row(build, write);
 }

@@ -107,50 +107,52 @@ static enum sync_status settle_explain(struct conflict *conflict, enum resolutio
     return SYNC_OK;
 }
 
-static enum sync_status settle_do(struct write_build *build, struct record_state *state,
-                                  const struct row *hold, int64_t now_us, struct conflict *conflict,
-                                  struct write_set *ret_set) {
+static enum sync_status settle_do(struct conflict_work *work, struct conflict *conflict) {
     struct conflict_target target;
     enum resolution taken;
-    enum sync_status status = settle_target(conflict, build->arena, &target, &taken);
+    struct arena *arena = work->build.arena;
+    enum sync_status status = settle_target(conflict, arena, &target, &taken);
     if (!status)
-        status = settle_rebase(conflict, state, build->arena, &target);
+        status = settle_rebase(conflict, &work->state, arena, &target);
     if (status)
         return status;
     if (target.document.size > CHANGE_DATA_MAX)
         target = (struct conflict_target){.is_kept = true};
     if (target.is_kept)
         taken = RESOLUTION_SERVER;
-    status = settle_explain(conflict, taken, build->arena);
-    conflict_see(conflict, state);
+    status = settle_explain(conflict, taken, arena);
+    conflict_see(conflict, &work->state);
     if (!status)
-        status = conflict_write(build, state, conflict, &target, now_us);
-    conflict->resolved_us = now_us;
-    conflict->resolved_version = state->record.version;
-    conflict->resolution = conflict_taken(conflict, &state->record);
+        status = conflict_write(work, conflict, &target);
+    const struct record *after = &work->state.record;
+    conflict->resolved_us = work->context->now_us;
+    conflict->resolved_version = after->version;
+    conflict->resolution = conflict_taken(conflict, after);
     if (!status)
-        status = conflict_reduce(conflict, state->record.data, build->arena);
-    if (!status)
-        status = conflict_close(build, hold, conflict);
-    return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
+        status = conflict_reduce(conflict, after->data, arena);
+    return status ? status : conflict_close(work, conflict);
 }
 
 enum sync_status conflict_settle(const struct user_view *view, const struct conflict *conflict,
-                                 int64_t now_us, struct arena *arena, struct write_set *ret_set,
-                                 struct conflict *ret_conflict, struct record *ret_record) {
-    assert(view && conflict && now_us > 0);
+                                 const struct batch_context *context, struct arena *arena,
+                                 struct write_set *ret_set, struct conflict *ret_conflict,
+                                 struct record *ret_record) {
+    assert(view && conflict && context);
     assert(arena && ret_set && ret_conflict && ret_record);
     struct record_state state = conflict_record(view, conflict);
     struct conflict settled = *conflict;
     struct write_set set = {.user = conflict->user, .head = view->head};
-    struct write_build build;
+    struct conflict_work work;
     bool is_due = conflict->resolved_us == 0 && conflict->resolve_by_us > 0 &&
-                  conflict->resolve_by_us <= now_us;
+                  conflict->resolve_by_us <= context->now_us;
     if (is_due) {
-        enum sync_status status = write_build_init(&build, conflict->user, &view->head, 1, arena);
+        enum sync_status status = conflict_work_init(&work, view, conflict, context, arena);
         if (!status)
-            status = settle_do(&build, &state, view->rows, now_us, &settled, &set);
-        write_build_done(&build);
+            status = settle_do(&work, &settled);
+        if (!status)
+            status = conflict_work_finish(&work, &set);
+        state = work.state;
+        conflict_work_done(&work);
         if (status)
             return status;
     }

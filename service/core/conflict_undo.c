@@ -2,7 +2,6 @@
 #include <assert.h>
 
 #include "base/limits.h"
-#include "service/core/conflict_hold.h"
 #include "service/core/conflict_work.h"
 
 static enum sync_status undo_check(const struct user_view *view, const struct record_state *state,
@@ -21,12 +20,10 @@ static enum sync_status undo_check(const struct user_view *view, const struct re
 }
 
 /* Opens the conflict again, on the record as it is then. */
-static enum sync_status undo_do(struct write_build *build, struct record_state *state,
-                                const struct row *hold, struct conflict *conflict, int64_t now_us,
-                                struct write_set *ret_set) {
+static enum sync_status undo_do(struct conflict_work *work, struct conflict *conflict) {
     struct conflict_target before = {.deleted = !conflict->has_server,
                                      .document = conflict->server};
-    enum sync_status status = conflict_write(build, state, conflict, &before, now_us);
+    enum sync_status status = conflict_write(work, conflict, &before);
     conflict->resolved_us = 0;
     conflict->resolution = (enum resolution)0;
     conflict->merged = SLICE_EMPTY;
@@ -34,13 +31,13 @@ static enum sync_status undo_do(struct write_build *build, struct record_state *
     conflict->resolve_by_us = 0;
     conflict->deadline_action = DEADLINE_KEEP;
     conflict->decision_count = 0; /* so the documents are stored */
-    conflict->server_version = state->record.version;
+    conflict->server_version = work->state.record.version;
     if (!status)
-        status = conflict_move(build, conflict);
+        status = conflict_move(&work->build, conflict);
     if (!status)
-        status = conflict_hold_begin(build, hold, conflict);
-    build->head.conflicts_open++;
-    return status ? status : write_build_finish(build, state, 1, sizeof *state, ret_set);
+        status = conflict_hold_begin(&work->hold, conflict->id, work->build.arena);
+    work->build.head.conflicts_open++;
+    return status;
 }
 
 enum sync_status conflict_undo(const struct user_view *view, const struct conflict *conflict,
@@ -52,18 +49,21 @@ enum sync_status conflict_undo(const struct user_view *view, const struct confli
     struct record_state state = conflict_record(view, conflict);
     struct conflict opened = *conflict;
     struct write_set set = {.user = conflict->user, .head = view->head};
-    struct write_build build;
+    struct batch_context context = {.now_us = now_us};
+    struct conflict_work work;
     if (conflict->resolved_us != 0) {
         enum sync_status status = undo_check(view, &state, conflict, error);
-        if (status)
-            return status;
-        status = conflict_expand(&opened, state.record.data, arena);
-        if (status)
-            return status;
-        status = write_build_init(&build, conflict->user, &view->head, 1, arena);
         if (!status)
-            status = undo_do(&build, &state, view->rows, &opened, now_us, &set);
-        write_build_done(&build);
+            status = conflict_expand(&opened, state.record.data, arena);
+        if (status)
+            return status;
+        status = conflict_work_init(&work, view, conflict, &context, arena);
+        if (!status)
+            status = undo_do(&work, &opened);
+        if (!status)
+            status = conflict_work_finish(&work, &set);
+        state = work.state;
+        conflict_work_done(&work);
         if (status)
             return status;
     }

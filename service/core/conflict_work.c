@@ -2,7 +2,8 @@
 
 #include <assert.h>
 
-#include "service/core/conflict_hold.h"
+#include "service/core/change_release.h"
+#include "service/core/change_result.h"
 
 struct record_state conflict_record(const struct user_view *view, const struct conflict *conflict) {
     const struct record_view *loaded = &view->records[0];
@@ -11,10 +12,28 @@ struct record_state conflict_record(const struct user_view *view, const struct c
                                  .found = loaded->found};
 }
 
-enum sync_status conflict_write(struct write_build *build, struct record_state *state,
-                                const struct conflict *conflict,
-                                const struct conflict_target *target, int64_t now_us) {
-    assert(build && state && conflict && target);
+enum sync_status conflict_work_init(struct conflict_work *work, const struct user_view *view,
+                                    const struct conflict *conflict,
+                                    const struct batch_context *context, struct arena *arena) {
+    assert(work && view && conflict && context && context->now_us > 0 && arena);
+    const struct row *row = conflict->device.size > 0 ? &view->rows[0] : NULL;
+    *work = (struct conflict_work){
+        .view = view, .context = context, .state = conflict_record(view, conflict)};
+    enum sync_status status = conflict_hold_open(row, &conflict->key, arena, &work->hold);
+    return status ? status
+                  : write_build_init(&work->build, conflict->user, &view->head,
+                                     1 + work->hold.change_count, arena);
+}
+
+void conflict_work_done(struct conflict_work *work) {
+    write_build_done(&work->build);
+}
+
+enum sync_status conflict_write(struct conflict_work *work, const struct conflict *conflict,
+                                const struct conflict_target *target) {
+    assert(work && conflict && target);
+    struct record_state *state = &work->state;
+    int64_t now_us = work->context->now_us;
     bool lives = record_state_lives(state);
     bool is_so =
         target->is_kept ||
@@ -32,7 +51,7 @@ enum sync_status conflict_write(struct write_build *build, struct record_state *
         .corrected_us = now_us,
         .now_us = now_us,
     };
-    return write_build_change(build, state, &change);
+    return write_build_change(&work->build, state, &change);
 }
 
 void conflict_see(struct conflict *conflict, const struct record_state *state) {
@@ -41,17 +60,68 @@ void conflict_see(struct conflict *conflict, const struct record_state *state) {
     conflict->server_version = state->record.version;
 }
 
-enum sync_status conflict_close(struct write_build *build, const struct row *hold,
-                                struct conflict *conflict) {
-    assert(build && conflict);
+/* Keeps what became of the changes that were held, and the data of those that were rejected. */
+static enum sync_status close_explain(struct conflict *conflict,
+                                      const struct change_result *results,
+                                      const struct held_change *changes, size_t count,
+                                      struct arena *arena) {
+    struct conflict_held *held = arena_alloc(arena, (conflict->held_count + count) * sizeof *held);
+    enum sync_status status = held ? SYNC_OK : SYNC_ERR_NO_MEMORY;
+    if (!status && conflict->held_count > 0)
+        memcpy(held, conflict->held, conflict->held_count * sizeof *held);
+    for (size_t i = 0; !status && i < count; i++) {
+        bool is_lost = results[i].outcome == OUTCOME_REJECTED;
+        struct conflict_held *one = &held[conflict->held_count + i];
+        *one = (struct conflict_held){.change_id = changes[i].change.id,
+                                      .kind = changes[i].change.kind,
+                                      .data = is_lost ? changes[i].change.data : SLICE_EMPTY};
+        status = change_result_pack(&results[i], arena, &one->outcome);
+    }
+    if (status)
+        return status;
+    conflict->held = held;
+    conflict->held_count += count;
+    return SYNC_OK;
+}
+
+/* Applies what the conflict held, if nothing else holds it. */
+static enum sync_status close_release(struct conflict_work *work, struct conflict *conflict) {
+    struct arena *arena = work->build.arena;
+    struct change_release release = {.conflict = conflict,
+                                     .context = work->context,
+                                     .loaded = &work->view->records[0],
+                                     .build = &work->build,
+                                     .state = &work->state};
+    struct change_result *results = NULL;
+    size_t size = work->hold.change_count * sizeof(struct held_change), count;
+    struct held_change *changes = arena_alloc(arena, size);
+    if (!changes)
+        return SYNC_ERR_NO_MEMORY;
+    if (size > 0)
+        memcpy(changes, work->hold.changes, size);
+    enum sync_status status = change_release_apply(&release, &work->hold, &results, &count);
+    return !status && count > 0 ? close_explain(conflict, results, changes, count, arena) : status;
+}
+
+enum sync_status conflict_close(struct conflict_work *work, struct conflict *conflict) {
+    assert(work && conflict);
     assert(conflict->resolved_us > 0);
-    enum sync_status status = conflict_move(build, conflict);
+    struct user_head *head = &work->build.head;
+    head->conflicts_open -= head->conflicts_open > 0;
+    conflict_hold_end(&work->hold, conflict->id);
+    enum sync_status status = close_release(work, conflict);
+    if (!status)
+        status = conflict_move(&work->build, conflict);
     conflict->resolve_by_us = 0;
     conflict->deadline_action = DEADLINE_KEEP;
-    if (!status)
-        status = conflict_hold_end(build, hold, conflict);
-    build->head.conflicts_open -= build->head.conflicts_open > 0;
     return status;
+}
+
+enum sync_status conflict_work_finish(struct conflict_work *work, struct write_set *ret_set) {
+    assert(work && ret_set);
+    enum sync_status status = conflict_hold_write(&work->build, &work->hold);
+    return status ? status
+                  : write_build_finish(&work->build, &work->state, 1, sizeof work->state, ret_set);
 }
 
 enum resolution conflict_taken(const struct conflict *conflict, const struct record *record) {

@@ -3,10 +3,25 @@
 #ifndef SERVICE_CORE_CONFLICT_WORK_H
 #define SERVICE_CORE_CONFLICT_WORK_H
 
-#include "service/core/conflict.h"
+#include "service/core/conflict_hold.h"
 #include "service/core/write_build.h"
 
-/* The record of a conflict, as loaded for conflict_touch. */
+/* A conflict on its way to another state. */
+struct conflict_work {
+    const struct user_view *view;
+    const struct batch_context *context;
+    struct write_build build;
+    struct record_state state;
+    struct conflict_hold hold;
+};
+
+/* Begins with what was loaded for conflict_touch. Call conflict_work_done in every case. */
+enum sync_status conflict_work_init(struct conflict_work *work, const struct user_view *view,
+                                    const struct conflict *conflict,
+                                    const struct batch_context *context, struct arena *arena);
+void conflict_work_done(struct conflict_work *work);
+
+/* What the conflict's record is before anything is done. */
 struct record_state conflict_record(const struct user_view *view, const struct conflict *conflict);
 
 /* A record as it shall be. */
@@ -17,18 +32,18 @@ struct conflict_target {
 };
 
 /* Makes the record so, unless it is already, by a change without device. */
-enum sync_status conflict_write(struct write_build *build, struct record_state *state,
-                                const struct conflict *conflict,
-                                const struct conflict_target *target, int64_t now_us);
+enum sync_status conflict_write(struct conflict_work *work, const struct conflict *conflict,
+                                const struct conflict_target *target);
 
 /* Makes the conflict show the record as it is. */
 void conflict_see(struct conflict *conflict, const struct record_state *state);
 
-/* Stores a conflict that has just been resolved: it moves, lets go of what it held, and
- * has no deadline any more. `hold` is
- * as conflict_hold_end takes it. */
-enum sync_status conflict_close(struct write_build *build, const struct row *hold,
-                                struct conflict *conflict);
+/* Stores a conflict that has just been resolved: it moves, has no deadline any more, and lets go of
+ * what it held, which is applied. */
+enum sync_status conflict_close(struct conflict_work *work, struct conflict *conflict);
+
+/* What is to be committed. */
+enum sync_status conflict_work_finish(struct conflict_work *work, struct write_set *ret_set);
 
 /* Which side's the record has become. */
 enum resolution conflict_taken(const struct conflict *conflict, const struct record *record);

@@ -81,6 +81,7 @@ struct user_head {
     uint64_t data_bytes;      /* of live records' canonical documents */
     uint32_t record_count;    /* live */
     uint32_t conflicts_open;
+    uint64_t held_bytes; /* of changes that wait behind them */
 };
 
 /* What a change does; numbers of travelsense.sync.v1.ChangeType. */
@@ -131,7 +132,8 @@ enum table {
         12, /* 8-byte big-endian time µs, table byte, key → empty: what clean-up removes then */
     TABLE_META = 13,          /* of the store itself: epoch, format; retention's clock */
     TABLE_CONFLICT_HOLD = 14, /* user NUL device NUL type byte, record's id → the ids of the open
-                                 conflicts, oldest first, that the device's changes wait behind */
+                                 conflicts, oldest first, and the device's changes that wait behind
+                                 them */
     TABLE_PARKED = 15, /* user NUL → the changes of his that the service could not apply yet */
     TABLE_LAST = TABLE_PARKED,
 };

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "service/core/conflict.h"
+#include "service/rpc/conflict_read.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/sync_metrics.h"
 
@@ -18,21 +18,6 @@ struct conflict_due {
     bool settles;
 };
 
-/* Reads the conflict, if it is still there. */
-static enum sync_status due_load(struct service *service, struct slice conflict_id,
-                                 struct arena *arena, bool *ret_found,
-                                 struct conflict *ret_conflict) {
-    struct row wanted = {.table = TABLE_CONFLICT, .key = conflict_id};
-    struct touched want = {.rows = &wanted, .row_count = 1};
-    struct user_view view;
-    enum sync_status status = store_load(service->store, NULL, &want, arena, &view);
-    if (status == SYNC_OK && view.rows[0].found)
-        status = conflict_unpack(view.rows[0].value, arena, ret_conflict);
-    if (status == SYNC_OK)
-        *ret_found = view.rows[0].found;
-    return status;
-}
-
 /* A row that stands for nothing goes alone. */
 static enum sync_status due_forget(struct conflict_due *due, struct write_set *ret_set) {
     struct row_write *row = arena_zalloc(due->arena, 1, sizeof *row);
@@ -45,22 +30,12 @@ static enum sync_status due_forget(struct conflict_due *due, struct write_set *r
 
 static enum sync_status due_apply(struct lane_write *write, struct write_set *ret_set) {
     struct conflict_due *due = (struct conflict_due *)write;
-    struct conflict conflict;
-    struct touched want;
-    struct user_view view;
-    bool found;
-    enum sync_status status =
-        due_load(write->service, due->conflict_id, due->arena, &found, &conflict);
+    struct conflict_reading reading;
+    enum sync_status status = conflict_read(write->service, due->conflict_id, due->arena, &reading);
     due->settles = false;
-    if (status == SYNC_OK && !found)
-        return due_forget(due, ret_set);
-    if (status == SYNC_OK)
-        status = conflict_touch(&conflict, due->arena, &want);
-    if (status == SYNC_OK)
-        status = store_load(write->service->store, NULL, &want, due->arena, &view);
-    if (status == SYNC_OK)
-        status = conflict_settle(&view, &conflict, (int64_t)clock_now_us(write->service->clock),
-                                 due->arena, ret_set, &due->conflict, &due->record);
+    if (status == SYNC_OK && reading.found)
+        status = conflict_settle(&reading.view, &reading.conflict, &reading.context, due->arena,
+                                 ret_set, &due->conflict, &due->record);
     if (status != SYNC_OK)
         return status;
     due->settles = ret_set->row_count > 0;
@@ -72,17 +47,16 @@ enum sync_status conflict_due_settle(struct service *service, struct slice confl
     assert(service && ret_settled);
     assert(conflict_id.size > 0 && expiry_key.size > 0);
     struct arena arena;
-    struct conflict conflict;
-    bool found;
+    struct conflict_reading reading;
     arena_init(&arena, ARENA_MAX);
     struct conflict_due due = {.write = {.service = service, .apply = due_apply},
                                .arena = &arena,
                                .conflict_id = conflict_id,
                                .expiry_key = expiry_key};
-    enum sync_status status = due_load(service, conflict_id, &arena, &found, &conflict);
+    enum sync_status status = conflict_read(service, conflict_id, &arena, &reading);
     if (status == SYNC_OK) {
         /* Whose it was nobody knows any more: any lane will do. */
-        due.write.lane = found ? conflict.user : conflict_id;
+        due.write.lane = reading.found ? reading.conflict.user : conflict_id;
         status = lane_write_wait(&due.write);
     }
     if (status == SYNC_OK && due.settles && service->sync_metrics)

@@ -1,4 +1,5 @@
 #include "service/core/document.h"
+#include "service/rpc/conflict_read.h"
 #include "service/rpc/conflict_view.h"
 #include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
@@ -14,7 +15,7 @@ struct conflict_resolution {
     struct lane_write write; /* first: found from it */
     struct rpc_call *call;
     struct slice conflict_id;
-    bool is_undo; /* of the request only the time counts */
+    bool is_undo; /* the request does not count */
     struct resolution_request request;
     struct conflict conflict;
     struct record record;
@@ -32,28 +33,25 @@ static enum sync_status resolution_apply(struct lane_write *write, struct write_
     struct conflict_resolution *resolution = (struct conflict_resolution *)write;
     struct arena *arena = rpc_call_arena(resolution->call);
     struct conflict before;
+    struct conflict_reading reading;
     enum sync_status status =
         conflict_load(resolution->call, resolution->conflict_id, &resolution->error, &before);
+    if (status == SYNC_OK)
+        status = conflict_read(write->service, resolution->conflict_id, arena, &reading);
+    if (status == SYNC_OK && !reading.found)
+        status = SYNC_ERR_BUSY; /* it went between the two reads */
     if (status != SYNC_OK)
         return status;
-    struct touched want;
-    struct user_view view;
-    status = conflict_touch(&before, arena, &want);
-    if (status != SYNC_OK)
-        return status;
-    status = store_load(write->service->store, NULL, &want, arena, &view);
-    if (status != SYNC_OK)
-        return status;
-    resolution->request.now_us = (int64_t)clock_now_us(write->service->clock);
-    if (resolution->is_undo &&
-        resolution_is_fading(write->service, &before, resolution->request.now_us))
+    int64_t now_us = reading.context.now_us;
+    if (resolution->is_undo && resolution_is_fading(write->service, &before, now_us))
         return sync_error_set(&resolution->error, SYNC_ERR_PRECONDITION, "RESOLVED_LONG_AGO",
                               "conflictId", "The resolution is too old to be taken back.");
     if (resolution->is_undo)
-        return conflict_undo(&view, &before, resolution->request.now_us, arena, &resolution->error,
+        return conflict_undo(&reading.view, &reading.conflict, now_us, arena, &resolution->error,
                              ret_set, &resolution->conflict, &resolution->record);
-    return conflict_resolve(&view, &before, &resolution->request, arena, &resolution->error,
-                            ret_set, &resolution->conflict, &resolution->record);
+    return conflict_resolve(&reading.view, &reading.conflict, &resolution->request,
+                            &reading.context, arena, &resolution->error, ret_set,
+                            &resolution->conflict, &resolution->record);
 }
 
 /* The record has moved on: the conflict, which stays open, has just been made to show it. */
@@ -79,7 +77,7 @@ static void resolution_finish(struct lane_write *write, enum sync_status status)
     if (status == SYNC_OK && resolution->conflict.resolved_us == 0)
         status = resolution_refuse_blind(resolution);
     if (status == SYNC_OK) {
-        response.conflict = conflict_message(&resolution->conflict, arena);
+        response.conflict = conflict_message(&resolution->conflict, NULL, arena);
         response.record = message_record(arena, &resolution->record, true);
         if (!response.conflict || !response.record)
             status = SYNC_ERR_NO_MEMORY;
@@ -99,7 +97,7 @@ static void undo_finish(struct lane_write *write, enum sync_status status) {
     struct arena *arena = rpc_call_arena(resolution->call);
     PB(UndoResolutionResponse) response = PB_INIT(UNDO_RESOLUTION_RESPONSE);
     if (status == SYNC_OK) {
-        response.conflict = conflict_message(&resolution->conflict, arena);
+        response.conflict = conflict_message(&resolution->conflict, NULL, arena);
         response.record = message_record(arena, &resolution->record, true);
         if (!response.conflict || !response.record)
             status = SYNC_ERR_NO_MEMORY;

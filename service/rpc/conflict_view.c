@@ -46,7 +46,55 @@ static bool put_decisions(PB(Conflict) *message, const struct conflict *conflict
     return true;
 }
 
-PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *arena) {
+/* Begins a held change; NULL without memory. */
+static PB(HeldChange) *put_held(PB(Conflict) *message, struct slice change_id,
+                                enum change_kind kind, struct slice data, bool has_data,
+                                struct arena *arena) {
+    PB(HeldChange) *held = arena_alloc(arena, sizeof *held);
+    if (!held)
+        return NULL;
+    travelsense__sync__v1__held_change__init(held);
+    held->change_id = arena_copy_text(arena, change_id);
+    held->type = (PB(ChangeType))kind;
+    if (has_data) {
+        held->data_presence_case = TRAVELSENSE__SYNC__V1__HELD_CHANGE__DATA_PRESENCE_DATA;
+        held->data = message_bytes(data);
+    }
+    message->held_changes[message->n_held_changes++] = held;
+    return held->change_id ? held : NULL;
+}
+
+/* What became of those that went on, then those that wait. */
+static bool put_held_changes(PB(Conflict) *message, const struct conflict *conflict,
+                             const struct conflict_hold *hold, struct arena *arena) {
+    size_t waiting = hold ? hold->change_count : 0;
+    message->held_changes =
+        arena_zalloc(arena, conflict->held_count + waiting, sizeof *message->held_changes);
+    if (!message->held_changes)
+        return false;
+    for (size_t i = 0; i < conflict->held_count; i++) {
+        const struct conflict_held *one = &conflict->held[i];
+        PB(HeldChange) *held =
+            put_held(message, one->change_id, one->kind, one->data, one->data.size > 0, arena);
+        if (!held)
+            return false;
+        held->result =
+            (PB(ChangeResult) *)message_unpack(PB_DESCRIPTOR(change_result), one->outcome, arena);
+        if (!held->result)
+            return false;
+        held->result->change_id = held->change_id;
+    }
+    for (size_t i = 0; i < waiting; i++) {
+        const struct held_change *one = &hold->changes[i];
+        bool has_data = one->change.kind != CHANGE_DELETE;
+        if (!put_held(message, one->change.id, one->change.kind, one->change.data, has_data, arena))
+            return false;
+    }
+    return true;
+}
+
+PB(Conflict) *conflict_message(const struct conflict *conflict, const struct conflict_hold *hold,
+                               struct arena *arena) {
     PB(Conflict) *message = arena_alloc(arena, sizeof *message);
     if (!message)
         return NULL;
@@ -80,7 +128,9 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, struct arena *ar
     bool is_whole = message->conflict_id && message->user_id && message->device_id &&
                     message->change_id && message->data_id && message->detected_at &&
                     message->updated_at && (message->resolve_by || conflict->resolve_by_us == 0) &&
-                    put_fields(message, conflict, arena) && put_decisions(message, conflict, arena);
+                    put_fields(message, conflict, arena) &&
+                    put_decisions(message, conflict, arena) &&
+                    put_held_changes(message, conflict, hold, arena);
     return is_whole ? message : NULL;
 }
 
@@ -144,6 +194,22 @@ enum sync_status conflict_load(struct rpc_call *call, struct slice conflict_id,
     return SYNC_OK;
 }
 
+enum sync_status conflict_load_hold(struct store *store, const struct conflict *conflict,
+                                    struct arena *arena, struct conflict_hold *ret_hold) {
+    struct row row;
+    struct user_view view;
+    bool holds = false;
+    enum sync_status status = SYNC_OK;
+    if (conflict->resolved_us == 0)
+        status = conflict_hold_row(conflict, arena, &holds, &row);
+    struct touched want = {.rows = &row, .row_count = holds};
+    if (status == SYNC_OK)
+        status = store_load(store, NULL, &want, arena, &view);
+    return status == SYNC_OK
+               ? conflict_hold_open(holds ? &view.rows[0] : NULL, &conflict->key, arena, ret_hold)
+               : status;
+}
+
 enum sync_status conflict_show(struct rpc_call *call, struct slice conflict_id,
                                struct sync_error *error, PB(Conflict) **ret_message) {
     struct conflict conflict = {.is_lean = false};
@@ -152,6 +218,11 @@ enum sync_status conflict_show(struct rpc_call *call, struct slice conflict_id,
         status = documents_find(call, &conflict);
     if (status != SYNC_OK)
         return status;
-    *ret_message = conflict_message(&conflict, rpc_call_arena(call));
+    struct conflict_hold hold;
+    status =
+        conflict_load_hold(rpc_call_service(call)->store, &conflict, rpc_call_arena(call), &hold);
+    if (status != SYNC_OK)
+        return status;
+    *ret_message = conflict_message(&conflict, &hold, rpc_call_arena(call));
     return *ret_message ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }

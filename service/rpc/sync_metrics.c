@@ -61,7 +61,7 @@ static void seconds_init(struct sync_metrics *sync, struct metrics *metrics) {
 
 void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
     static const char *const outcomes[SYNC_METRICS_OUTCOMES] = {
-        NULL, "applied", "merged", "conflict", "rejected", "blocked", "pending"};
+        NULL, "applied", "merged", "conflict", "rejected", "blocked", "pending", "held"};
     static const char *const conflicts[SYNC_METRICS_CONFLICTS] = {NULL, "update-update",
                                                                   "update-delete", "delete-update"};
     static const char *const resolutions[SYNC_METRICS_CONFLICTS] = {NULL, "client", "server",

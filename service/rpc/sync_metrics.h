@@ -6,7 +6,7 @@
 #include "base/status.h"
 
 enum {
-    SYNC_METRICS_OUTCOMES = 7,  /* numbers of travelsense.sync.v1.ChangeOutcome */
+    SYNC_METRICS_OUTCOMES = 8,  /* numbers of travelsense.sync.v1.ChangeOutcome */
     SYNC_METRICS_CONFLICTS = 4, /* numbers of travelsense.sync.v1.ConflictType */
     SYNC_METRICS_STATES = 6,    /* numbers of travelsense.sync.v1.SyncStatus */
     SYNC_METRICS_TYPES = 5,     /* numbers of travelsense.sync.v1.SyncType */

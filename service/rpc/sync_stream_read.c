@@ -47,8 +47,8 @@ void stream_page_ask(struct sync_stream *stream, const struct session_request *r
 /* ---- Conflicts */
 
 /* Reads a conflict of the user's that is open. */
-static enum sync_status conflict_read(struct sync_stream *stream, struct slice id,
-                                      struct arena *arena, const PB(Conflict) **ret_message) {
+static enum sync_status conflict_fetch(struct sync_stream *stream, struct slice id,
+                                       struct arena *arena, const PB(Conflict) **ret_message) {
     struct row wanted = {.table = TABLE_CONFLICT, .key = id};
     struct touched want = {.user = stream_user(stream), .rows = &wanted, .row_count = 1};
     struct user_view view;
@@ -62,7 +62,11 @@ static enum sync_status conflict_read(struct sync_stream *stream, struct slice i
         return status;
     if (!slice_equal(conflict.user, want.user) || conflict.resolved_us != 0)
         return SYNC_ERR_NOT_FOUND;
-    *ret_message = conflict_message(&conflict, arena);
+    struct conflict_hold hold;
+    status = conflict_load_hold(stream->service->store, &conflict, arena, &hold);
+    if (status != SYNC_OK)
+        return status;
+    *ret_message = conflict_message(&conflict, &hold, arena);
     return *ret_message ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
@@ -71,7 +75,7 @@ void stream_conflict_ask(struct sync_stream *stream, const struct session_reques
     struct arena arena;
     arena_init(&arena, STREAM_ARENA_MAX);
     stream_error(&answer.error,
-                 conflict_read(stream, request->conflict_id, &arena, &answer.conflict));
+                 conflict_fetch(stream, request->conflict_id, &arena, &answer.conflict));
     stream_answer(stream, &answer);
     arena_done(&arena);
 }

@@ -166,6 +166,8 @@ void rocks_head_encode(struct buffer *out, struct slice key, const struct user_h
     wire_write_varint(out, head->data_bytes);
     wire_write_varint(out, head->record_count);
     wire_write_varint(out, head->conflicts_open);
+    if (head->held_bytes > 0) /* heads from before it was counted end here, too */
+        wire_write_varint(out, head->held_bytes);
     rocks_value_seal(out, begin, key);
 }
 
@@ -181,6 +183,8 @@ enum sync_status rocks_head_decode(struct slice key, struct slice value,
         wire_read_varint(&reader, &head.log_floor) && wire_read_varint(&reader, &time) &&
         checksum_read(&reader, &head.checksum) && wire_read_varint(&reader, &head.data_bytes) &&
         wire_read_varint(&reader, &records) && wire_read_varint(&reader, &conflicts);
+    if (well && !wire_at_end(&reader))
+        well = wire_read_varint(&reader, &head.held_bytes);
     if (!well || !wire_at_end(&reader) || records > UINT32_MAX || conflicts > UINT32_MAX)
         return SYNC_ERR_CORRUPT;
     head.time_us = wire_unzigzag(time);

@@ -133,7 +133,7 @@ class Conflicts(Case):
         self.patch(self.tablet, {"nights": 9}, number=7)
         self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
 
-    def test_what_waited_behind_a_conflict_goes_on_when_it_is_resolved(self):
+    def test_what_waits_behind_a_conflict_goes_on_when_it_is_resolved(self):
         for resolution, title in (("client", "Rom"), ("server", "Roma")):
             with self.subTest(resolution=resolution):
                 self.become("waited-" + resolution)
@@ -144,12 +144,49 @@ class Conflicts(Case):
                          change(2, "update", {"nights": 9}, data_type="trip", dataId="t",
                                 baseVersion="1")]
                 results = self.upload(batch)["results"]
-                self.assertEqual([one["outcome"] for one in results], ["conflict", "blocked"])
-                self.expect(self.resolve(results[0]["conflictId"], resolution), 200)
-                again = self.upload(batch)["results"]
-                self.assertEqual((again[0]["outcome"], again[0]["duplicate"]), ("conflict", True))
-                self.assertIn(again[1]["outcome"], ("applied", "merged"))
+                self.assertEqual([one["outcome"] for one in results], ["conflict", "held"])
+                self.assertEqual(results[1]["conflictId"], results[0]["conflictId"])
+                waiting = self.expect(self.get(PATH + "/" + results[0]["conflictId"]), 200)
+                self.assertEqual(waiting["heldChanges"],
+                                 [{"changeId": "c2", "type": "update", "data": {"nights": 9}}])
+                cursor = self.bundle()["cursor"]
+                answer = self.expect(self.resolve(results[0]["conflictId"], resolution), 200)
+                held = answer["conflict"]["heldChanges"][0]
+                self.assertEqual((held["changeId"], "data" in held), ("c2", False))
+                self.assertIn(held["result"]["outcome"], ("applied", "merged"))
                 self.assertEqual(self.trip(), dict(BASE, title=title, nights=9))
+                self.assertEqual(answer["record"]["data"], self.trip())
+                pulled = self.bundle(cursor=cursor)
+                self.assertEqual([one["data"] for one in pulled["records"]], [self.trip()])
+                again = self.expect(self.resolve(results[0]["conflictId"], resolution), 200)
+                self.assertEqual(again["conflict"]["heldChanges"], [held])
+                sent_again = self.upload(batch)["results"]
+                self.assertEqual([(one["outcome"], one["duplicate"]) for one in sent_again],
+                                 [("conflict", True), (held["result"]["outcome"], True)])
+
+    def test_what_is_held_and_cannot_go_on_is_told_with_its_data(self):
+        self.start()
+        self.patch(self.tablet, {"title": "Roma"})
+        conflict_id = self.patch(self.phone, None, kind="delete")["conflictId"]
+        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "held")
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        held = self.expect(self.get(PATH + "/" + conflict_id), 200)["heldChanges"][0]
+        self.assertEqual((held["result"]["outcome"], held["result"]["error"]["reason"]),
+                         ("rejected", "GONE"))
+        self.assertEqual(held["data"], {"nights": 9})
+
+    def test_what_comes_to_a_conflict_of_its_own_holds_the_rest(self):
+        conflict_id = self.conflict()
+        self.assertEqual(self.patch(self.phone, {"title": "Rim"}, number=2)["outcome"], "held")
+        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=3)["outcome"], "held")
+        answer = self.expect(self.resolve(conflict_id, "server"), 200)
+        fresh = answer["conflict"]["heldChanges"][0]["result"]
+        self.assertEqual(fresh["outcome"], "conflict")
+        listed = self.expect(self.get(PATH), 200)["conflicts"]
+        self.assertEqual([one["conflictId"] for one in listed], [fresh["conflictId"]])
+        self.assertEqual([one["changeId"] for one in listed[0]["heldChanges"]], ["c3"])
+        self.expect(self.resolve(fresh["conflictId"], "client"), 200)
+        self.assertEqual(self.trip(), dict(BASE, title="Rim", nights=9))
 
     def test_a_decision_shows_its_sides_also_when_the_record_has_changed_again(self):
         self.start("server")
@@ -234,19 +271,38 @@ class Conflicts(Case):
                                      dataId="t")], device=self.phone)["results"][0]
         self.assertEqual(result["outcome"], "conflict", result)
 
-    def test_a_later_upload_waits_behind_a_conflict_and_goes_on_when_it_is_resolved(self):
+    def test_a_conflict_holds_its_record_on_its_device_alone(self):
         conflict_id = self.conflict()
-        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "blocked")
+        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "held")
         self.assertEqual(self.patch(self.tablet, {"more": 1}, number=5)["outcome"], "applied")
         self.expect(self.resolve(conflict_id, "server"), 200)
-        self.assertEqual(self.patch(self.phone, {"nights": 9}, number=2)["outcome"], "merged")
-        self.assertEqual(self.trip()["nights"], 9)
+        self.assertEqual(self.trip(), dict(BASE, title="Roma", nights=9, more=1))
 
-    def test_a_second_change_behind_a_conflict_is_blocked(self):
+    def test_beyond_what_can_be_held_the_device_keeps_its_changes(self):
+        conflict_id = self.conflict()
+        batch = [change("h%d" % i, "update", {"nights": i}, data_type="trip", dataId="t",
+                        baseVersion="1") for i in range(102)]
+        results = self.upload(batch[:101])["results"]
+        self.assertEqual({one["outcome"] for one in results[:100]}, {"held"})
+        self.assertEqual((results[100]["outcome"], results[100]["error"]["reason"]),
+                         ("blocked", "HELD_EXHAUSTED"))
+        self.assertEqual(self.outcomes(batch[101:]), ["blocked"])
+        self.expect(self.resolve(conflict_id, "server"), 200)
+        self.assertEqual(self.trip()["nights"], 99)
+        self.assertNotIn("blocked", self.outcomes(batch[100:]))
+        self.assertEqual(self.trip()["nights"], 101)
+
+    def test_a_dry_run_with_conflicts_and_what_they_hold_leaves_no_trace(self):
         self.conflict()
-        result = self.patch(self.phone, {"nights": 9}, number=2)
-        self.assertEqual(result["outcome"], "blocked")
-        self.assertEqual(result["error"]["reason"], "BLOCKED_BY")
+        held = change(2, "update", {"nights": 9}, data_type="trip", dataId="t", baseVersion="1")
+        other = change(3, data={"n": 1}, data_type="trip", dataId="other")
+        lists = [self.get(PATH, includeResolved="true").json["conflicts"], self.bundle()["records"]]
+        for _ in range(2):
+            results = self.upload([held, other], validateOnly=True)["results"]
+            self.assertEqual([(one["outcome"], one["duplicate"]) for one in results],
+                             [("held", False), ("applied", False)])
+        self.assertEqual(lists, [self.get(PATH, includeResolved="true").json["conflicts"],
+                                 self.bundle()["records"]])
 
     def test_bad_resolutions_are_named_and_change_nothing(self):
         conflict_id = self.conflict()

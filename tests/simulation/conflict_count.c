@@ -204,7 +204,8 @@ void conflict_count_batch(struct conflict_count *count, const struct user_view *
     for (size_t i = 0; i < batch->count; i++) {
         const struct change_result *result = &results[i];
         const struct record_view *record = view_of(view, batch, i);
-        if (result->duplicate || result->outcome == OUTCOME_BLOCKED)
+        if (result->duplicate || result->outcome == OUTCOME_BLOCKED ||
+            result->outcome == OUTCOME_HELD)
             continue;
         count->changes++;
         struct earlier earlier = earlier_find(batch, results, i);

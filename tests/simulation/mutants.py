@@ -34,7 +34,7 @@ MUTANTS = {
         ".previous_deleted = false,"),
     "leaves_conflicts_open": (
         "a resolved conflict is still counted as open",
-        "build->head.conflicts_open -= build->head.conflicts_open > 0;",
+        "head->conflicts_open -= head->conflicts_open > 0;",
         ""),
     "keeps_no_decision": (
         "what is decided without the user is nowhere to be seen",
@@ -42,16 +42,24 @@ MUTANTS = {
         "(void)decided;"),
     "lets_what_is_blocked_go_on": (
         "changes behind a conflict are applied before it is decided",
-        "record->blocked_by = change->id;",
-        "(void)change;"),
+        "return is_behind && !change_is_ahead(work, change);",
+        "return false;"),
     "forgets_what_a_conflict_holds_back": (
         "changes sent after a conflict are applied before it is decided",
-        "record->held_by = conflict_hold_first(record->hold);",
+        "ids[hold->id_count++] = conflict_id;",
         ""),
     "holds_back_for_ever": (
         "what waits behind a conflict still waits when it is resolved",
-        "write.remove = size == 0;",
-        "write.remove = false; write.value = row->found ? row->value : write.value;"),
+        "hold->id_count = kept;",
+        ""),
+    "loses_what_was_held": (
+        "what waits is gone when a change before it comes to a conflict of its own",
+        "conflict_hold_release(&record->hold, done);",
+        "conflict_hold_release(&record->hold, batch->count);"),
+    "forgets_whose_side_was_taken": (
+        "what was made on the side that the user took is in dispute with it",
+        "if (is_on_client)",
+        "if (false)"),
     "settles_over_what_is_newer": (
         "a deadline overwrites what others changed since the conflict was shown",
         "bool has_moved = state->record.version != conflict->server_version;",

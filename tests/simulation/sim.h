@@ -74,6 +74,9 @@ struct sim_change {
     enum change_outcome earlier_outcome; /* before it was forgotten */
     uint64_t earlier_version;
     char conflict_id[UUID_TEXT_SIZE + 1];
+    bool is_held, was_held, is_released; /* it waits, or waited, in the service */
+    uint64_t held_base;                  /* what it is based on; of a released one, in the end */
+    char behind[UUID_TEXT_SIZE + 1];     /* the conflict that it waits behind */
     /* what the device heard */
     bool is_acknowledged;
 };
@@ -138,6 +141,7 @@ struct sim_job {
     struct resolution_request resolution;
     struct conflict resolved;
     struct record record;
+    size_t held_before; /* changes that an earlier resolution had let go */
 };
 
 /* ---- The network of calls: sim_call.c */
@@ -240,6 +244,7 @@ struct sim_device {
     char id[16];
     int64_t offset_us;                  /* its clock minus the service's */
     bool is_implicit;                   /* it sends no base versions */
+    bool is_trusting;                   /* what is held it sends no more */
     struct sim_copy held[SIM_RECORDS];  /* as the service had them */
     struct sim_copy local[SIM_RECORDS]; /* with what it changed itself */
     uint32_t queue[SIM_QUEUE_MAX];      /* numbers of changes, oldest first */
@@ -334,6 +339,17 @@ uint32_t sim_record_number(struct sim_world *world, const struct record_key *key
 /* The sum over copies, as a device makes it. */
 struct checksum sim_copies_sum(struct sim_world *world, const struct sim_copy *copies);
 
+/* Ledger, of what waits behind conflicts: sim_held.c. */
+void sim_held_note(struct sim_world *world, const struct sim_job *job, struct sim_change *change,
+                   const struct change_result *result);
+void sim_held_released(struct sim_world *world, struct sim_job *job, const struct write_set *set,
+                       uint64_t sequence);
+bool sim_held_any(const struct sim_ledger *ledger);
+/* Ledger: the parts that both share. */
+void sim_ledger_settle(struct sim_world *world, struct sim_change *change,
+                       const struct change_result *result, uint64_t entry);
+uint64_t sim_ledger_entry(struct sim_world *world, const struct write_set *set,
+                          const struct sim_change *change);
 /* Ledger: takes what was written, with the outcomes of the job that wrote it. */
 void sim_ledger_written(void *context, const struct write_set *set, const struct user_head *head);
 /* The record as of a sequence. */
@@ -364,6 +380,8 @@ void sim_job_step(struct sim_world *world, struct sim_job *job);
 void sim_job_drop(struct sim_job *job);
 bool sim_put_start(struct sim_world *world);
 bool sim_resolve_start(struct sim_world *world);
+/* The record as the decision left it, before what it let go on. */
+struct sim_copy sim_decided_copy(struct sim_world *world, const struct sim_job *job);
 /* A deadline settles what it must, and overwrites nothing unseen; `before`: as they were. */
 void sim_settle_check(struct sim_world *world, const struct sim_job *job,
                       const struct conflict *before, const struct sim_copy *record);

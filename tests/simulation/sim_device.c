@@ -126,7 +126,8 @@ void sim_device_settle(struct sim_world *world, struct sim_device *device,
         if (device->queue[i] != result->change)
             continue;
         device->in_flight[i] = false;
-        if (result->outcome == OUTCOME_BLOCKED)
+        bool is_kept = result->outcome == OUTCOME_HELD && !device->is_trusting;
+        if (result->outcome == OUTCOME_BLOCKED || is_kept)
             return;
         world->ledger.changes[result->change]->is_acknowledged = true;
         uint32_t rest = --device->queue_count - i;

@@ -256,14 +256,16 @@ static void resolution_check(struct sim_world *world, const struct sim_job *job,
     }
     SIM_HOLDS(world, job->set.row_count > 0, "a conflict was resolved and stays open");
     if (request->resolution == RESOLUTION_SERVER)
-        SIM_HOLDS(world, job->set.log_count == 0, "the server's side was chosen, and changed");
+        SIM_HOLDS(world, job->set.log_count == 0 || job->set.log[0].device.size > 0,
+                  "the server's side was chosen, and changed");
     struct slice wanted =
         request->resolution == RESOLUTION_MERGE ? request->merged : before->client;
+    struct sim_copy decided = sim_decided_copy(world, job);
     if (request->resolution != RESOLUTION_SERVER)
         SIM_HOLDS(world,
                   (request->resolution == RESOLUTION_CLIENT && !before->has_client)
-                      ? job->record.deleted
-                      : slice_equal(job->record.data, wanted),
+                      ? decided.deleted
+                      : slice_equal(decided.document, wanted),
                   "a conflict was resolved and the record is not so");
 }
 
@@ -283,6 +285,30 @@ static void undo_check(struct sim_world *world, const struct sim_job *job,
               "a decision was taken back and the record is not as before");
 }
 
+/* Loads what deciding the conflict needs, all of one moment. */
+static enum sync_status resolve_load(struct sim_world *world, struct sim_job *job,
+                                     const struct conflict *conflict, struct user_view *view) {
+    struct store_reader *reader;
+    struct row row;
+    struct touched want = {.user = SIM_USER, .rows = &row, .row_count = 1};
+    bool holds;
+    enum sync_status status = store_reader_open(world->store, &reader);
+    if (status != SYNC_OK)
+        return status;
+    SIM_HOLDS(world, conflict_hold_row(conflict, &job->arena, &holds, &row) == SYNC_OK,
+              "no memory for a conflict");
+    if (holds)
+        status = store_load(world->store, reader, &want, &job->arena, view);
+    if (status == SYNC_OK && holds)
+        row = view->rows[0];
+    if (status == SYNC_OK)
+        status = conflict_touch(conflict, holds ? &row : NULL, &job->arena, &want);
+    if (status == SYNC_OK)
+        status = store_load(world->store, reader, &want, &job->arena, view);
+    store_reader_close(world->store, reader);
+    return status;
+}
+
 static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_job *job) {
     struct row row = {.table = TABLE_CONFLICT,
                       .key = slice_text(world->ledger.conflicts[job->conflict].id)};
@@ -299,24 +325,26 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
         return SYNC_ERR_NOT_FOUND;
     SIM_HOLDS(world, conflict_unpack(view.rows[0].value, &job->arena, &conflict) == SYNC_OK,
               "a conflict does not unpack");
-    status = conflict_touch(&conflict, &job->arena, &want);
-    SIM_HOLDS(world, status == SYNC_OK, "no memory for a conflict");
-    status = store_load(world->store, NULL, &want, &job->arena, &view);
+    status = resolve_load(world, job, &conflict, &view);
     if (status != SYNC_OK)
         return status;
+    struct batch_context context = {.now_us = world->now_us,
+                                    .random = &world->ids,
+                                    .policies = &world->policies,
+                                    .strategy = world->nature.strategy};
     job->before = view.head;
-    job->resolution.now_us = world->now_us;
+    job->held_before = conflict.held_count;
     job->resolution.merged = conflict.suggested;
     if (job->resolution.resolution == RESOLUTION_MERGE && conflict.suggested.size == 0)
         job->resolution.resolution = RESOLUTION_SERVER;
     if (job->is_settling)
-        status = conflict_settle(&view, &conflict, world->now_us, &job->arena, &job->set,
-                                 &job->resolved, &job->record);
+        status = conflict_settle(&view, &conflict, &context, &job->arena, &job->set, &job->resolved,
+                                 &job->record);
     else if (job->is_undo)
         status = conflict_undo(&view, &conflict, world->now_us, &job->arena, &error, &job->set,
                                &job->resolved, &job->record);
     else
-        status = conflict_resolve(&view, &conflict, &job->resolution, &job->arena, &error,
+        status = conflict_resolve(&view, &conflict, &job->resolution, &context, &job->arena, &error,
                                   &job->set, &job->resolved, &job->record);
     SIM_HOLDS(world, status == SYNC_OK || status == SYNC_ERR_PRECONDITION,
               "conflict_resolve answers %s", sync_status_name(status));

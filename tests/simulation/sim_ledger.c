@@ -125,8 +125,8 @@ static uint32_t conflicts_open(const struct sim_ledger *ledger) {
 /* ---- Outcomes */
 
 /* The entry that a change made; 0: none. */
-static uint64_t entry_of(struct sim_world *world, const struct write_set *set,
-                         const struct sim_change *change) {
+uint64_t sim_ledger_entry(struct sim_world *world, const struct write_set *set,
+                          const struct sim_change *change) {
     uint64_t found = 0;
     for (size_t i = 0; i < set->log_count; i++) {
         const struct log_entry *entry = &set->log[i];
@@ -139,9 +139,9 @@ static uint64_t entry_of(struct sim_world *world, const struct write_set *set,
     return found;
 }
 
-static void outcome_settle(struct sim_world *world, struct sim_change *change,
-                           const struct change_result *result, uint64_t entry) {
-    bool is_passing = result->outcome == OUTCOME_BLOCKED;
+void sim_ledger_settle(struct sim_world *world, struct sim_change *change,
+                       const struct change_result *result, uint64_t entry) {
+    bool is_passing = result->outcome == OUTCOME_BLOCKED || result->outcome == OUTCOME_HELD;
     SIM_HOLDS(world, !change->is_settled || change->is_forgotten, "%s was applied a second time",
               change->id);
     SIM_HOLDS(world, entry == 0 || entry == result->version,
@@ -163,8 +163,8 @@ static void outcome_settle(struct sim_world *world, struct sim_change *change,
     change->entry = entry;
     if (result->outcome == OUTCOME_CONFLICT)
         memcpy(change->conflict_id, result->conflict_id.data, UUID_TEXT_SIZE);
-    static const char *const OUTCOMES[] = {"",           "applied",  "merged",
-                                           "a conflict", "rejected", "blocked"};
+    static const char *const OUTCOMES[] = {"",         "applied", "merged",  "a conflict",
+                                           "rejected", "blocked", "pending", "held"};
     sim_tell(world, "%s is %s at version %llu%s", change->id, OUTCOMES[result->outcome],
              (unsigned long long)result->version, entry > 0 ? "" : ", nothing is written");
     world->report->changes++;
@@ -184,7 +184,7 @@ static void held_find(const struct sim_ledger *ledger, uint32_t device, bool *he
 /* What comes behind a change that waits, waits too; nothing else does. */
 static void blocked_check(struct sim_world *world, const struct sim_change *change,
                           const struct change_result *result, bool *blocked) {
-    bool is_blocked = result->outcome == OUTCOME_BLOCKED;
+    bool is_blocked = result->outcome == OUTCOME_BLOCKED || result->outcome == OUTCOME_HELD;
     SIM_HOLDS(world, result->duplicate || is_blocked == *blocked,
               *blocked ? "%s goes before the conflict that it is behind"
                        : "%s is blocked by nothing",
@@ -200,19 +200,23 @@ static void outcomes_written(struct sim_world *world, struct sim_job *job,
     for (size_t i = 0; i < job->upload.count; i++) {
         struct sim_change *change = world->ledger.changes[job->upload.changes[i]];
         const struct change_result *result = &job->results[i];
-        uint64_t entry = entry_of(world, set, change);
+        uint64_t entry = sim_ledger_entry(world, set, change);
         blocked_check(world, change, result, &blocked[change->record]);
         if (result->duplicate) {
-            SIM_HOLDS(world, change->is_settled && entry == 0,
+            SIM_HOLDS(world,
+                      entry == 0 &&
+                          (result->outcome == OUTCOME_HELD ? change->is_held : change->is_settled),
                       "%s is called a duplicate and is none", change->id);
             continue;
         }
-        outcome_settle(world, change, result, entry);
+        if (result->outcome == OUTCOME_HELD)
+            sim_held_note(world, job, change, result);
+        sim_ledger_settle(world, change, result, entry);
         struct sim_copy before =
             sim_ledger_image(&world->ledger, change->record, entry > 0 ? entry - 1 : sequence);
         sequence = entry > 0 ? entry : sequence;
         entries += entry > 0;
-        if (result->outcome != OUTCOME_BLOCKED)
+        if (result->outcome != OUTCOME_BLOCKED && result->outcome != OUTCOME_HELD)
             sim_oracle_check(world, job, i, &before);
     }
     SIM_HOLDS(world, entries == set->log_count, "%zu entries in the log are nobody's",
@@ -250,6 +254,10 @@ void sim_ledger_written(void *context, const struct write_set *set, const struct
               conflicts_open(ledger));
     if (world->at && world->at->kind == JOB_UPLOAD)
         outcomes_written(world, world->at, set, sequence, held);
+    if (world->at && world->at->kind == JOB_RESOLVE)
+        sim_held_released(world, world->at, set, sequence);
+    SIM_HOLDS(world, sim_held_any(ledger) == (head->held_bytes > 0),
+              "the head counts %llu bytes that are held", (unsigned long long)head->held_bytes);
     sim_stream_committed(world);
 }
 
@@ -257,6 +265,10 @@ void sim_ledger_check_result(struct sim_world *world, const struct sim_result *r
     const struct sim_change *change = world->ledger.changes[result->change];
     if (result->outcome == OUTCOME_BLOCKED)
         return;
+    if (result->outcome == OUTCOME_HELD) {
+        SIM_HOLDS(world, change->was_held, "%s is told to be held and never was", change->id);
+        return;
+    }
     SIM_HOLDS(world, change->is_settled, "%s is acknowledged and not durable", change->id);
     bool is_now = change->outcome == result->outcome && change->version == result->version;
     bool is_earlier =

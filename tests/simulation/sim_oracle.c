@@ -455,7 +455,9 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
                       const struct sim_copy *before) {
     const struct sim_change *change = world->ledger.changes[job->upload.changes[index]];
     struct oracle oracle = {.world = world, .change = change, .before = *before};
-    oracle.base = change->base_version > 0 ? change->base_version : job->acknowledged;
+    oracle.base = change->is_released        ? change->held_base
+                  : change->base_version > 0 ? change->base_version
+                                             : job->acknowledged;
     oracle.is_known = base_is_known(&oracle, job->before.log_floor);
     oracle.data = change->data;
     oracle.others = others_since(&oracle);

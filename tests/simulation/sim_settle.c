@@ -31,18 +31,17 @@ static void check_newer(struct settling *settling, struct slice object) {
 }
 
 /* The record is the side's that the action names, where nobody else changed it since. */
-static void check_action(struct sim_world *world, const struct sim_job *job,
+static void check_action(struct sim_world *world, const struct sim_copy *decided, bool is_changed,
                          const struct conflict *before) {
     enum deadline_action action = before->deadline_action;
     bool is_whole = !before->has_client || !before->has_server;
     if (action == DEADLINE_SERVER)
-        SIM_HOLDS(world, job->set.log_count == 0,
-                  "a deadline leaves it to the server, and changes");
+        SIM_HOLDS(world, !is_changed, "a deadline leaves it to the server, and changes");
     if (action == DEADLINE_CLIENT && is_whole)
-        SIM_HOLDS(world, job->record.deleted == !before->has_client,
+        SIM_HOLDS(world, decided->deleted == !before->has_client,
                   "a deadline takes the client's side, and does not do it");
     if (action == DEADLINE_SUGGESTED)
-        SIM_HOLDS(world, slice_equal(job->record.data, before->suggested),
+        SIM_HOLDS(world, slice_equal(decided->document, before->suggested),
                   "a deadline takes the suggestion, and the record is another");
 }
 
@@ -56,14 +55,16 @@ void sim_settle_check(struct sim_world *world, const struct sim_job *job,
         return;
     SIM_HOLDS(world, job->resolved.resolved_us > 0 && job->resolved.decision_count > 0,
               "a deadline came, and nothing tells what was decided");
+    struct sim_copy decided = sim_decided_copy(world, job);
+    bool is_changed = job->set.log_count > 0 && job->set.log[0].device.size == 0;
     if (record->version == before->server_version) {
-        check_action(world, job, before);
+        check_action(world, &decided, is_changed, before);
         return;
     }
     bool lives = record->found && !record->deleted;
-    SIM_HOLDS(world, job->record.deleted == !lives,
+    SIM_HOLDS(world, decided.deleted == !lives,
               "a deadline deletes, or makes anew, what others changed since");
-    struct settling settling = {world, before->server, job->record.data, {{{0}}, 0}};
+    struct settling settling = {world, before->server, decided.document, {{{0}}, 0}};
     if (lives && before->has_server)
         check_newer(&settling, record->document);
 }

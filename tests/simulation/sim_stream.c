@@ -96,7 +96,7 @@ static void answer_conflict(struct sim_world *world, const struct session_reques
         status = conflict_unpack(view.rows[0].value, arena, &conflict);
     answer_failed(answer, status);
     if (status == SYNC_OK)
-        answer->conflict = conflict_message(&conflict, arena);
+        answer->conflict = conflict_message(&conflict, NULL, arena);
 }
 
 static void answer_acknowledge(struct sim_world *world, struct sim_stream *stream,

@@ -207,6 +207,7 @@ static void world_init(struct sim_world *world) {
         snprintf(device->id, sizeof device->id, "d%u", i);
         device->offset_us = skew_choose(&random, world->nature.skewed);
         device->is_implicit = sim_once_in(&random, 4);
+        device->is_trusting = i % 2 == 0;
     }
     world->random = NULL;
 }
@@ -351,7 +352,7 @@ static bool device_rests(const struct sim_world *world, const struct sim_device 
 }
 
 static bool world_rests(const struct sim_world *world) {
-    bool rests = world->net_count == 0;
+    bool rests = world->net_count == 0 && !sim_held_any(&world->ledger);
     for (size_t i = 0; i < SIM_JOBS_MAX; i++)
         rests = rests && !world->jobs[i].is_used;
     for (uint32_t i = 0; i < world->nature.devices; i++)
@@ -388,7 +389,8 @@ static void rest_round(struct sim_world *world) {
     sim_stream_time(world);
     if (!device_rests(world, device))
         device_act(world, device);
-    if (device->queue_count > 0 && world->ledger.head.conflicts_open > 0)
+    bool waits = device->queue_count > 0 || sim_held_any(&world->ledger);
+    if (waits && world->ledger.head.conflicts_open > 0)
         sim_resolve_start(world);
     while (sim_net_step(world))
         job_step(world);

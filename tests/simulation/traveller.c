@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "service/core/change_result.h"
 #include "service/core/record_put.h"
 #include "service/store/store.h"
 #include "tests/simulation/memory_store.h"
@@ -219,7 +220,8 @@ static void upload_results(struct traveller *traveller, struct gadget *gadget,
     for (size_t i = 0; i < gadget->queued; i++) {
         if (results[i].outcome == OUTCOME_BLOCKED)
             gadget->queue[left++] = gadget->queue[i];
-        traveller->sum->blocked += results[i].outcome == OUTCOME_BLOCKED;
+        traveller->sum->blocked +=
+            results[i].outcome == OUTCOME_BLOCKED || results[i].outcome == OUTCOME_HELD;
         traveller->sum->rejected += results[i].outcome == OUTCOME_REJECTED;
         if (results[i].outcome == OUTCOME_CONFLICT && traveller->open_count < CONFLICTS_MAX)
             traveller->open[traveller->open_count++] = kept(traveller, results[i].conflict_id);
@@ -274,30 +276,58 @@ static void upload(struct traveller *traveller, struct gadget *gadget, int64_t n
     arena_reset(&traveller->work);
 }
 
-/* The traveller decides what waits: as it is suggested. */
+/* Notes the conflicts that what was held has come to. */
+static void held_results(struct traveller *traveller, const struct conflict *conflict) {
+    for (size_t i = 0; i < conflict->held_count; i++) {
+        struct change_result result;
+        must(change_result_unpack(conflict->held[i].outcome, &traveller->work, &result) == SYNC_OK);
+        if (result.outcome == OUTCOME_CONFLICT && traveller->open_count < CONFLICTS_MAX)
+            traveller->open[traveller->open_count++] = kept(traveller, result.conflict_id);
+    }
+}
+
+static void load_row(struct traveller *traveller, struct row *row) {
+    struct touched want = {.user = SLICE("u"), .rows = row, .row_count = 1};
+    struct user_view view;
+    must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
+    *row = view.rows[0];
+}
+
+/* The traveller decides a conflict: as it is suggested. */
+static void resolve_one(struct traveller *traveller, struct slice conflict_id, int64_t now_us) {
+    struct row row = {.table = TABLE_CONFLICT, .key = conflict_id}, hold;
+    struct batch_context context = {.now_us = now_us,
+                                    .random = &traveller->ids,
+                                    .policies = policy_set_default(),
+                                    .strategy = STRATEGY_MERGE};
+    struct touched want;
+    struct user_view view;
+    struct conflict conflict, after;
+    struct sync_error error;
+    struct write_set set;
+    struct record record;
+    bool holds;
+    load_row(traveller, &row);
+    must(conflict_unpack(row.value, &traveller->work, &conflict) == SYNC_OK);
+    must(conflict_hold_row(&conflict, &traveller->work, &holds, &hold) == SYNC_OK);
+    if (holds)
+        load_row(traveller, &hold);
+    must(conflict_touch(&conflict, holds ? &hold : NULL, &traveller->work, &want) == SYNC_OK);
+    must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
+    struct resolution_request request = {
+        .resolution = conflict.suggested.size > 0 ? RESOLUTION_MERGE : RESOLUTION_SERVER,
+        .merged = conflict.suggested};
+    if (conflict_resolve(&view, &conflict, &request, &context, &traveller->work, &error, &set,
+                         &after, &record) == SYNC_OK) {
+        commit(traveller, &set);
+        held_results(traveller, &after);
+        traveller->sum->resolved++;
+    }
+}
+
 static void resolve_all(struct traveller *traveller, int64_t now_us) {
-    for (; traveller->open_count > 0; traveller->open_count--) {
-        struct row row = {.table = TABLE_CONFLICT,
-                          .key = traveller->open[traveller->open_count - 1]};
-        struct touched want = {.user = SLICE("u"), .rows = &row, .row_count = 1};
-        struct user_view view;
-        struct conflict conflict, after;
-        struct sync_error error;
-        struct write_set set;
-        struct record record;
-        must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
-        must(conflict_unpack(view.rows[0].value, &traveller->work, &conflict) == SYNC_OK);
-        must(conflict_touch(&conflict, &traveller->work, &want) == SYNC_OK);
-        must(store_load(traveller->store, NULL, &want, &traveller->work, &view) == SYNC_OK);
-        struct resolution_request request = {
-            .resolution = conflict.suggested.size > 0 ? RESOLUTION_MERGE : RESOLUTION_SERVER,
-            .merged = conflict.suggested,
-            .now_us = now_us};
-        if (conflict_resolve(&view, &conflict, &request, &traveller->work, &error, &set, &after,
-                             &record) == SYNC_OK) {
-            commit(traveller, &set);
-            traveller->sum->resolved++;
-        }
+    while (traveller->open_count > 0) {
+        resolve_one(traveller, traveller->open[--traveller->open_count], now_us);
         arena_reset(&traveller->work);
     }
 }

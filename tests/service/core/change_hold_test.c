@@ -1,26 +1,41 @@
 /* Changes behind a conflict of their device: what waits, and how it goes on. */
+#include "base/memory.h"
+#include "service/core/change_result.h"
 #include "tests/service/core/batch_sending.h"
+#include "tests/service/core/conflict_deciding.h"
 
 /* Resolves the conflict, or takes its resolution back, and commits. */
-static void decide(struct slice conflict_id, enum resolution resolution, bool is_undo) {
+static struct conflict decide(struct slice conflict_id, enum resolution resolution, bool is_undo) {
     struct conflict conflict, after;
     struct row *row = memory_user_row(&user, TABLE_CONFLICT, conflict_id);
-    struct resolution_request request = {.resolution = resolution, .now_us = NOW + 5};
-    struct touched want;
+    struct resolution_request request = {.resolution = resolution};
+    struct batch_context context = deciding_at(NOW + 5);
     struct user_view view;
     struct sync_error error;
     struct write_set set;
     struct record record;
+    context.random = &RANDOM;
     assert_non_null(row);
     assert_int_equal(conflict_unpack(row->value, &arena, &conflict), SYNC_OK);
-    assert_int_equal(conflict_touch(&conflict, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
+    if (resolution == RESOLUTION_MERGE)
+        request.merged = doc("{\"a\":8}");
+    deciding_load(&user, &conflict, &view);
     enum sync_status status =
-        is_undo
-            ? conflict_undo(&view, &conflict, NOW + 9, &arena, &error, &set, &after, &record)
-            : conflict_resolve(&view, &conflict, &request, &arena, &error, &set, &after, &record);
+        is_undo ? conflict_undo(&view, &conflict, NOW + 9, &arena, &error, &set, &after, &record)
+                : conflict_resolve(&view, &conflict, &request, &context, &arena, &error, &set,
+                                   &after, &record);
     assert_int_equal(status, SYNC_OK);
     memory_user_commit(&user, &set);
+    return after;
+}
+
+/* The outcome that a decided conflict tells of a change that was held. */
+static struct change_result released(const struct conflict *conflict, size_t at, const char *id) {
+    struct change_result result;
+    assert_true(at < conflict->held_count);
+    assert_true(slice_equal(conflict->held[at].change_id, slice_text(id)));
+    assert_int_equal(change_result_unpack(conflict->held[at].outcome, &arena, &result), SYNC_OK);
+    return result;
 }
 
 /* The number of rows that say what is held back. */
@@ -42,26 +57,191 @@ static struct slice conflict_about_a(void) {
         ->conflict_id;
 }
 
-static void later_batches_wait_behind_a_conflict_and_go_on_when_it_is_resolved(void **state) {
+static void what_comes_behind_a_conflict_is_held_and_goes_on_when_it_is_resolved(void **state) {
     (void)state;
-    static const enum resolution HOW[] = {RESOLUTION_CLIENT, RESOLUTION_SERVER};
-    for (size_t i = 0; i < 2; i++) {
+    static const struct {
+        enum resolution how;
+        const char *after;
+    } CASES[] = {{RESOLUTION_CLIENT, "{\"a\":3,\"b\":2}"},
+                 {RESOLUTION_SERVER, "{\"a\":2,\"b\":2}"},
+                 {RESOLUTION_MERGE, "{\"a\":8,\"b\":2}"}};
+    for (size_t i = 0; i < 3; i++) {
         memory_user_done(&user);
         memory_user_init(&user);
         struct slice conflict_id = conflict_about_a();
         struct change later = change_of("2", CHANGE_UPDATE, "{\"b\":2}");
         for (int time = 0; time < 2; time++) {
-            struct change_result *result = send_one(LAPTOP, later, OUTCOME_BLOCKED);
-            assert_string_equal(result->reason, "BLOCKED_BY");
-            assert_false(result->duplicate);
-            const char *message = arena_format(&arena, "It waits behind the conflict \"%.*s\".",
-                                               (int)conflict_id.size, conflict_id.data);
-            assert_true(slice_equal(result->message, slice_text(message)));
+            struct change_result *result = send_one(LAPTOP, later, OUTCOME_HELD);
+            assert_int_equal(result->duplicate, time == 1);
+            assert_true(slice_equal(result->conflict_id, conflict_id));
+            assert_null(result->reason);
         }
-        decide(conflict_id, HOW[i], false);
+        assert_true(user.head.held_bytes > 0);
+        struct conflict after = decide(conflict_id, CASES[i].how, false);
         assert_int_equal(count_holds(), 0);
-        send_one(LAPTOP, later, OUTCOME_MERGED);
-        expect_trip(i == 0 ? "{\"a\":3,\"b\":2}" : "{\"a\":2,\"b\":2}", i == 0 ? 4 : 3);
+        assert_int_equal(user.head.held_bytes, 0);
+        struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+        assert_document(record->data, CASES[i].after);
+        assert_int_equal(after.held_count, 1);
+        struct change_result told = released(&after, 0, "2");
+        assert_true(told.outcome == OUTCOME_APPLIED || told.outcome == OUTCOME_MERGED);
+        assert_int_equal(told.version, record->version);
+        const struct log_entry *entry = &user.log[user.log_count - 1];
+        assert_true(slice_equal(entry->device, SLICE("laptop")));
+        assert_true(slice_equal(entry->change_id, SLICE("2")));
+        /* Sent again it has its final outcome, and changes nothing. */
+        uint64_t sequence = user.head.sequence;
+        assert_true(send_one(LAPTOP, later, told.outcome)->duplicate);
+        assert_int_equal(user.head.sequence, sequence);
+    }
+}
+
+static void a_held_change_is_told_apart_from_another_of_its_id(void **state) {
+    (void)state;
+    conflict_about_a();
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    struct change_result *result =
+        send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":3}"), OUTCOME_REJECTED);
+    assert_string_equal(result->reason, "CHANGE_ID_REUSED");
+    struct change ahead = change_of("3", CHANGE_UPDATE, "{\"b\":3}");
+    ahead.base_version = 1000;
+    assert_string_equal(send_one(LAPTOP, ahead, OUTCOME_REJECTED)->reason, "BASE_VERSION_AHEAD");
+}
+
+static void what_was_made_on_the_clients_side_meets_nobody_when_that_is_taken(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"a\":4}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("3", CHANGE_UPDATE, "{\"a\":5}"), OUTCOME_HELD);
+    struct conflict after = decide(conflict_id, RESOLUTION_CLIENT, false);
+    assert_int_equal(released(&after, 0, "2").outcome, OUTCOME_APPLIED);
+    assert_int_equal(released(&after, 1, "3").outcome, OUTCOME_APPLIED);
+    expect_trip("{\"a\":5}", 5);
+}
+
+static void a_held_change_that_gives_a_conflict_holds_the_rest(void **state) {
+    (void)state;
+    struct slice first = conflict_about_a();
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("3", CHANGE_UPDATE, "{\"a\":4}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("4", CHANGE_UPDATE, "{\"c\":4}"), OUTCOME_HELD);
+    struct conflict after = decide(first, RESOLUTION_SERVER, false);
+    assert_int_equal(after.held_count, 2);
+    assert_int_equal(released(&after, 0, "2").outcome, OUTCOME_MERGED);
+    struct change_result fresh = released(&after, 1, "3");
+    assert_int_equal(fresh.outcome, OUTCOME_CONFLICT);
+    assert_int_equal(user.head.conflicts_open, 1);
+    struct change_result *waiting =
+        send_one(LAPTOP, change_of("4", CHANGE_UPDATE, "{\"c\":4}"), OUTCOME_HELD);
+    assert_true(slice_equal(waiting->conflict_id, fresh.conflict_id));
+    struct conflict second = decide(fresh.conflict_id, RESOLUTION_CLIENT, false);
+    assert_int_equal(released(&second, 0, "4").outcome, OUTCOME_APPLIED);
+    assert_document(memory_user_find(&user, DATA_TYPE_TRIP, "t")->data,
+                    "{\"a\":4,\"b\":2,\"c\":4}");
+}
+
+static void a_held_change_that_is_rejected_keeps_its_data(void **state) {
+    (void)state;
+    start("{\"a\":1}");
+    send_one((struct sending){.device = "tablet", .acknowledged = 1},
+             change_of("t", CHANGE_UPDATE, "{\"a\":2}"), OUTCOME_APPLIED);
+    struct slice conflict_id =
+        send_one(LAPTOP, change_of("1", CHANGE_DELETE, NULL), OUTCOME_CONFLICT)->conflict_id;
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("3", CHANGE_CREATE, "{\"c\":3}"), OUTCOME_HELD);
+    struct conflict after = decide(conflict_id, RESOLUTION_CLIENT, false), stored;
+    struct change_result rejected = released(&after, 0, "2");
+    assert_int_equal(rejected.outcome, OUTCOME_REJECTED);
+    assert_string_equal(rejected.reason, "GONE");
+    assert_int_equal(released(&after, 1, "3").outcome, OUTCOME_APPLIED);
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, conflict_id);
+    assert_int_equal(conflict_unpack(row->value, &arena, &stored), SYNC_OK);
+    assert_int_equal(stored.held_count, 2);
+    assert_document(stored.held[0].data, "{\"b\":2}");
+    assert_int_equal(stored.held[0].kind, CHANGE_UPDATE);
+    assert_int_equal(stored.held[1].data.size, 0);
+}
+
+static void what_has_no_room_stays_with_the_device_and_so_does_all_behind_it(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    struct change changes[HELD_CHANGES_MAX + 2];
+    for (int i = 0; i < HELD_CHANGES_MAX + 2; i++)
+        changes[i] = change_of(arena_format(&arena, "h%d", i), CHANGE_UPDATE,
+                               arena_format(&arena, "{\"b\":%d}", i));
+    struct change_result *results = send(LAPTOP, changes, HELD_CHANGES_MAX + 1, NULL);
+    for (int i = 0; i < HELD_CHANGES_MAX; i++)
+        assert_int_equal(results[i].outcome, OUTCOME_HELD);
+    assert_int_equal(results[HELD_CHANGES_MAX].outcome, OUTCOME_BLOCKED);
+    assert_string_equal(results[HELD_CHANGES_MAX].reason, "HELD_EXHAUSTED");
+    results = send_one(LAPTOP, changes[HELD_CHANGES_MAX + 1], OUTCOME_BLOCKED);
+    assert_string_equal(results->reason, "HELD_EXHAUSTED");
+    struct conflict after = decide(conflict_id, RESOLUTION_SERVER, false);
+    assert_int_equal(after.held_count, HELD_CHANGES_MAX);
+    results = send(LAPTOP, &changes[HELD_CHANGES_MAX], 2, NULL);
+    assert_int_equal(results[1].outcome, OUTCOME_MERGED);
+    assert_document(memory_user_find(&user, DATA_TYPE_TRIP, "t")->data,
+                    arena_format(&arena, "{\"a\":2,\"b\":%d}", HELD_CHANGES_MAX + 1));
+}
+
+static void a_deadline_lets_what_waits_go_on(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    struct batch_context context = deciding_at(NOW + INT64_C(3650) * 86400000000);
+    struct conflict conflict, after;
+    struct user_view view;
+    struct write_set set;
+    struct record record;
+    context.random = &RANDOM;
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, conflict_id);
+    assert_int_equal(conflict_unpack(row->value, &arena, &conflict), SYNC_OK);
+    deciding_load(&user, &conflict, &view);
+    assert_int_equal(conflict_settle(&view, &conflict, &context, &arena, &set, &after, &record),
+                     SYNC_OK);
+    memory_user_commit(&user, &set);
+    assert_int_equal(released(&after, 0, "2").outcome, OUTCOME_MERGED);
+    assert_document(record.data, "{\"a\":2,\"b\":2}");
+}
+
+static void refused_memory_lets_nothing_go(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    struct batch_context context = deciding_at(NOW + 5);
+    struct resolution_request request = {.resolution = RESOLUTION_SERVER};
+    struct conflict conflict, after;
+    struct user_view view;
+    struct sync_error error;
+    struct write_set set;
+    struct record record;
+    context.random = &RANDOM;
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("3", CHANGE_UPDATE, "{\"a\":4}"), OUTCOME_HELD);
+    send_one(LAPTOP, change_of("4", CHANGE_UPDATE, "{\"c\":4}"), OUTCOME_HELD);
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, conflict_id);
+    assert_int_equal(conflict_unpack(row->value, &arena, &conflict), SYNC_OK);
+    deciding_load(&user, &conflict, &view);
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    for (uint64_t n = 1; status != SYNC_OK; n++) {
+        struct arena small;
+        arena_init(&small, 1 << 20);
+        memory_fail_after(n);
+        status = conflict_resolve(&view, &conflict, &request, &context, &small, &error, &set,
+                                  &after, &record);
+        bool walked = memory_count() < n;
+        memory_fail_after(0);
+        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        arena_done(&small);
+    }
+    /* Every place that takes memory of an arena. */
+    status = SYNC_ERR_NO_MEMORY;
+    for (size_t size = 0; status != SYNC_OK; size += 64) {
+        struct arena small;
+        arena_init(&small, size);
+        status = conflict_resolve(&view, &conflict, &request, &context, &small, &error, &set,
+                                  &after, &record);
+        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+        arena_done(&small);
     }
 }
 
@@ -87,9 +267,9 @@ static void a_resolution_taken_back_holds_again(void **state) {
     decide(conflict_id, RESOLUTION_SERVER, false);
     decide(conflict_id, RESOLUTION_SERVER, true);
     assert_int_equal(count_holds(), 1);
-    send_one(LAPTOP, later, OUTCOME_BLOCKED);
-    decide(conflict_id, RESOLUTION_SERVER, false);
-    send_one(LAPTOP, later, OUTCOME_MERGED);
+    send_one(LAPTOP, later, OUTCOME_HELD);
+    struct conflict after = decide(conflict_id, RESOLUTION_SERVER, false);
+    assert_int_equal(released(&after, 0, "2").outcome, OUTCOME_MERGED);
 }
 
 static void of_two_conflicts_of_a_record_each_holds(void **state) {
@@ -100,14 +280,15 @@ static void of_two_conflicts_of_a_record_each_holds(void **state) {
         send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"a\":4}"), OUTCOME_CONFLICT)->conflict_id;
     decide(first, RESOLUTION_SERVER, true);
     struct change later = change_of("3", CHANGE_UPDATE, "{\"b\":2}");
-    decide(second, RESOLUTION_SERVER, false);
-    send_one(LAPTOP, later, OUTCOME_BLOCKED);
-    decide(first, RESOLUTION_SERVER, false);
+    send_one(LAPTOP, later, OUTCOME_HELD);
+    assert_int_equal(decide(second, RESOLUTION_SERVER, false).held_count, 0);
+    send_one(LAPTOP, later, OUTCOME_HELD);
+    assert_int_equal(decide(first, RESOLUTION_SERVER, false).held_count, 1);
     assert_int_equal(count_holds(), 0);
     send_one(LAPTOP, later, OUTCOME_MERGED);
 }
 
-static void what_was_blocked_goes_on_when_its_conflict_is_resolved(void **state) {
+static void what_comes_in_the_same_batch_is_held_too(void **state) {
     (void)state;
     start("{\"a\":1}");
     send_one((struct sending){.device = "tablet", .acknowledged = 1},
@@ -118,7 +299,9 @@ static void what_was_blocked_goes_on_when_its_conflict_is_resolved(void **state)
     for (int time = 0; time < 2; time++) {
         results = send(LAPTOP, changes, 2, NULL);
         assert_int_equal(results[0].outcome, OUTCOME_CONFLICT);
-        assert_int_equal(results[1].outcome, OUTCOME_BLOCKED);
+        assert_int_equal(results[1].outcome, OUTCOME_HELD);
+        assert_int_equal(results[1].duplicate, time == 1);
+        assert_true(slice_equal(results[1].conflict_id, results[0].conflict_id));
     }
     user.head.conflicts_open++; /* about another record */
     decide(results[0].conflict_id, RESOLUTION_SERVER, false);
@@ -126,16 +309,24 @@ static void what_was_blocked_goes_on_when_its_conflict_is_resolved(void **state)
     assert_int_equal(results[0].outcome, OUTCOME_CONFLICT);
     assert_true(results[0].duplicate);
     assert_int_equal(results[1].outcome, OUTCOME_MERGED);
+    assert_true(results[1].duplicate);
     expect_trip("{\"a\":2,\"b\":2}", 3);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        USER_TEST(later_batches_wait_behind_a_conflict_and_go_on_when_it_is_resolved),
+        USER_TEST(what_comes_behind_a_conflict_is_held_and_goes_on_when_it_is_resolved),
+        USER_TEST(a_held_change_is_told_apart_from_another_of_its_id),
+        USER_TEST(what_was_made_on_the_clients_side_meets_nobody_when_that_is_taken),
+        USER_TEST(a_held_change_that_gives_a_conflict_holds_the_rest),
+        USER_TEST(a_held_change_that_is_rejected_keeps_its_data),
+        USER_TEST(what_has_no_room_stays_with_the_device_and_so_does_all_behind_it),
+        USER_TEST(a_deadline_lets_what_waits_go_on),
+        USER_TEST(refused_memory_lets_nothing_go),
         USER_TEST(a_conflict_holds_back_only_its_record_and_its_device),
         USER_TEST(a_resolution_taken_back_holds_again),
         USER_TEST(of_two_conflicts_of_a_record_each_holds),
-        USER_TEST(what_was_blocked_goes_on_when_its_conflict_is_resolved),
+        USER_TEST(what_comes_in_the_same_batch_is_held_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Conflicts whose deadline comes. */
 #include "service/core/expiry_key.h"
 #include "tests/service/core/batch_sending.h"
+#include "tests/service/core/conflict_deciding.h"
 
 static const int64_t HOUR_US = INT64_C(3600000000);
 
@@ -31,12 +32,11 @@ struct settling {
 
 /* Settles and commits. */
 static struct settling settle_at(const struct conflict *conflict, int64_t now_us) {
-    struct touched want;
     struct user_view view;
     struct settling settling;
-    assert_int_equal(conflict_touch(conflict, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
-    assert_int_equal(conflict_settle(&view, conflict, now_us, &arena, &settling.set,
+    struct batch_context context = deciding_at(now_us);
+    deciding_load(&user, conflict, &view);
+    assert_int_equal(conflict_settle(&view, conflict, &context, &arena, &settling.set,
                                      &settling.conflict, &settling.record),
                      SYNC_OK);
     if (settling.set.row_count > 0)
@@ -176,13 +176,11 @@ static void a_settled_conflict_is_taken_back_and_then_waits_for_ever(void **stat
     struct row *row = memory_user_row(&user, TABLE_CONFLICT, open.id);
     assert_int_equal(conflict_unpack(row->value, &arena, &stored), SYNC_OK);
     assert_true(stored.is_lean);
-    struct touched want;
     struct user_view view;
     struct sync_error error;
     struct write_set set;
     struct record record;
-    assert_int_equal(conflict_touch(&stored, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
+    deciding_load(&user, &stored, &view);
     assert_int_equal(
         conflict_undo(&view, &stored, NOW + 2 * HOUR_US, &arena, &error, &set, &back, &record),
         SYNC_OK);
@@ -201,16 +199,16 @@ static void a_user_who_resolves_first_takes_the_deadline_away(void **state) {
     (void)state;
     struct policy_set policies = deadline_of(DEADLINE_CLIENT, HOUR_US, 0);
     struct conflict open = conflict_between("{\"a\":2}", "{\"a\":3}", &policies), after;
-    struct resolution_request request = {.resolution = RESOLUTION_SERVER, .now_us = NOW + 1};
-    struct touched want;
+    struct resolution_request request = {.resolution = RESOLUTION_SERVER};
+    struct batch_context context = deciding_at(NOW + 1);
     struct user_view view;
     struct sync_error error;
     struct write_set set;
     struct record record;
-    assert_int_equal(conflict_touch(&open, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
+    deciding_load(&user, &open, &view);
     assert_int_equal(
-        conflict_resolve(&view, &open, &request, &arena, &error, &set, &after, &record), SYNC_OK);
+        conflict_resolve(&view, &open, &request, &context, &arena, &error, &set, &after, &record),
+        SYNC_OK);
     memory_user_commit(&user, &set);
     assert_false(is_listed_due(&open, NOW + HOUR_US));
     assert_int_equal(settle_at(&after, NOW + HOUR_US).set.row_count, 0);
@@ -261,18 +259,16 @@ static void refused_memory_is_told(void **state) {
     struct conflict open = conflict_between("{\"a\":2}", "{\"a\":3}", &policies);
     send_one((struct sending){.device = "tablet", .acknowledged = 2},
              change_of("t2", CHANGE_UPDATE, "{\"b\":5}"), OUTCOME_APPLIED);
-    struct touched want;
     struct user_view view;
-    assert_int_equal(conflict_touch(&open, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
+    struct batch_context context = deciding_at(NOW + HOUR_US);
+    deciding_load(&user, &open, &view);
     for (uint64_t n = 1; n < 200; n++) {
         struct arena small;
         struct settling settling;
         arena_init(&small, 1 << 20);
         memory_fail_after(n);
-        enum sync_status status =
-            conflict_settle(&view, &open, NOW + HOUR_US, &small, &settling.set, &settling.conflict,
-                            &settling.record);
+        enum sync_status status = conflict_settle(&view, &open, &context, &small, &settling.set,
+                                                  &settling.conflict, &settling.record);
         bool walked = memory_count() < n;
         memory_fail_after(0);
         assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
@@ -288,17 +284,16 @@ static void a_used_up_arena_is_told(void **state) {
     (void)state;
     struct policy_set policies = deadline_of(DEADLINE_CLIENT, HOUR_US, 0);
     struct conflict open = conflict_between("{\"a\":2}", "{\"a\":3}", &policies);
-    struct touched want;
     struct user_view view;
-    assert_int_equal(conflict_touch(&open, &arena, &want), SYNC_OK);
-    memory_user_load(&user, &want, &arena, &view);
+    struct batch_context context = deciding_at(NOW + HOUR_US);
+    deciding_load(&user, &open, &view);
     enum sync_status status = SYNC_ERR_NO_MEMORY;
     for (size_t size = 0; status != SYNC_OK && size < 1 << 20; size += 64) {
         struct arena small;
         struct settling settling;
         arena_init(&small, size);
-        status = conflict_settle(&view, &open, NOW + HOUR_US, &small, &settling.set,
-                                 &settling.conflict, &settling.record);
+        status = conflict_settle(&view, &open, &context, &small, &settling.set, &settling.conflict,
+                                 &settling.record);
         assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
         arena_done(&small);
     }

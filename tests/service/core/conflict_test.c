@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "service/core/checksum.h"
-#include "tests/service/core/memory_user.h"
+#include "tests/service/core/conflict_deciding.h"
 #include "tests/service/core/test_arena.h"
 
 static const int64_t NOW = 1764000000000000;
@@ -80,13 +80,12 @@ struct answer {
 /* Resolves and commits. */
 static enum sync_status resolve(const struct conflict *conflict, struct resolution_request request,
                                 struct answer *answer) {
-    struct touched touched;
     struct user_view view;
-    request.now_us = NOW + 5;
-    assert_int_equal(conflict_touch(conflict, &arena, &touched), SYNC_OK);
-    memory_user_load(&user, &touched, &arena, &view);
-    enum sync_status status = conflict_resolve(&view, conflict, &request, &arena, &answer->error,
-                                               &answer->set, &answer->conflict, &answer->record);
+    struct batch_context context = deciding_at(NOW + 5);
+    deciding_load(&user, conflict, &view);
+    enum sync_status status =
+        conflict_resolve(&view, conflict, &request, &context, &arena, &answer->error, &answer->set,
+                         &answer->conflict, &answer->record);
     if (!status && answer->set.row_count > 0)
         memory_user_commit(&user, &answer->set);
     return status;
@@ -262,10 +261,8 @@ static void a_record_that_moved_on_unseen_is_shown_and_not_overwritten(void **st
 
 /* Takes a resolution back and commits. */
 static enum sync_status undo(const struct conflict *conflict, struct answer *answer) {
-    struct touched touched;
     struct user_view view;
-    assert_int_equal(conflict_touch(conflict, &arena, &touched), SYNC_OK);
-    memory_user_load(&user, &touched, &arena, &view);
+    deciding_load(&user, conflict, &view);
     enum sync_status status = conflict_undo(&view, conflict, NOW + 9, &arena, &answer->error,
                                             &answer->set, &answer->conflict, &answer->record);
     if (!status && answer->set.row_count > 0)
@@ -334,19 +331,18 @@ static void what_changed_since_is_not_undone(void **state) {
 static void refused_memory_is_told(void **state) {
     (void)state;
     struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
-    struct touched touched;
-    struct resolution_request request = {.resolution = RESOLUTION_CLIENT, .now_us = NOW};
+    struct resolution_request request = {.resolution = RESOLUTION_CLIENT};
+    struct batch_context context = deciding_at(NOW);
     struct user_view view;
-    assert_int_equal(conflict_touch(&conflict, &arena, &touched), SYNC_OK);
-    memory_user_load(&user, &touched, &arena, &view);
+    deciding_load(&user, &conflict, &view);
     for (uint64_t n = 1; n < 100; n++) {
         struct arena small;
         struct answer answer;
         arena_init(&small, 1 << 20);
         memory_fail_after(n);
         enum sync_status status =
-            conflict_resolve(&view, &conflict, &request, &small, &answer.error, &answer.set,
-                             &answer.conflict, &answer.record);
+            conflict_resolve(&view, &conflict, &request, &context, &small, &answer.error,
+                             &answer.set, &answer.conflict, &answer.record);
         bool walked = memory_count() < n;
         memory_fail_after(0);
         assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
