@@ -38,7 +38,8 @@ static const struct user_head sample_head = {.sequence = UINT64_MAX,
                                              .checksum = {1, UINT64_MAX},
                                              .data_bytes = 1 << 30,
                                              .record_count = UINT32_MAX,
-                                             .conflicts_open = 1};
+                                             .conflicts_open = 1,
+                                             .held_bytes = 300};
 
 static struct record sample_record(struct slice data) {
     return (struct record){.key = {DATA_TYPE_TRIP, SLICE("trip-1")},
@@ -54,6 +55,21 @@ static void head_comes_back(void **state) {
     rocks_head_encode(&out, SLICE("ann"), &sample_head);
     assert_int_equal(rocks_head_decode(SLICE("ann"), buffer_slice(&out), &head), SYNC_OK);
     assert_memory_equal(&head, &sample_head, sizeof head);
+}
+
+/* A head that holds nothing is as it was before that was counted. */
+static void head_without_held_bytes_is_as_it_ever_was(void **state) {
+    (void)state;
+    struct user_head head, holding = sample_head, plain = sample_head;
+    plain.held_bytes = 0;
+    holding.held_bytes = 1;
+    rocks_head_encode(&out, SLICE("ann"), &holding);
+    size_t size = out.size;
+    buffer_clear(&out);
+    rocks_head_encode(&out, SLICE("ann"), &plain);
+    assert_int_equal(out.size, size - 1);
+    assert_int_equal(rocks_head_decode(SLICE("ann"), buffer_slice(&out), &head), SYNC_OK);
+    assert_memory_equal(&head, &plain, sizeof head);
 }
 
 static void value_under_another_key_is_corrupt(void **state) {
@@ -304,6 +320,7 @@ int main(void) {
 #define CODEC_TEST(test_) cmocka_unit_test_setup_teardown(test_, codec_setup, codec_teardown)
     const struct CMUnitTest tests[] = {
         CODEC_TEST(head_comes_back),
+        CODEC_TEST(head_without_held_bytes_is_as_it_ever_was),
         CODEC_TEST(value_under_another_key_is_corrupt),
         CODEC_TEST(damage_to_any_bit_is_noticed),
         CODEC_TEST(record_comes_back),

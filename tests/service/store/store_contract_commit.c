@@ -32,6 +32,7 @@ void commit_is_read_back_whole(void **state) {
     wish.head.checksum = (struct checksum){UINT64_MAX, 1};
     wish.head.data_bytes = 21;
     wish.head.conflicts_open = 4;
+    wish.head.held_bytes = 5;
     struct user_head head = fixture_commit_of(contract->store, &wish);
     assert_int_equal(head.revision, 1);
     struct record_want want = {.key = {DATA_TYPE_BOOKING, SLICE("b1")}, .history = true};
@@ -46,6 +47,7 @@ void commit_is_read_back_whole(void **state) {
     assert_true(view.head.checksum.high == UINT64_MAX && view.head.checksum.low == 1);
     assert_int_equal(view.head.data_bytes, 21);
     assert_int_equal(view.head.conflicts_open, 4);
+    assert_int_equal(view.head.held_bytes, 5);
     const struct record *record = &view.records[0].record;
     assert_true(view.records[0].found);
     assert_int_equal(record->key.type, DATA_TYPE_BOOKING);
