@@ -138,8 +138,8 @@ MUTANTS = {
         ".document = conflict->client};"),
     "undoes_nothing": (
         "a decision that is taken back leaves the record as it was decided",
-        "enum sync_status status = conflict_write(build, state, conflict, &before, now_us);",
-        "(void)before, (void)now_us; enum sync_status status = SYNC_OK;"),
+        "enum sync_status status = conflict_write(work, conflict, &before);",
+        "(void)before; enum sync_status status = SYNC_OK;"),
     "undoes_to_nothing": (
         "what a change replaced is not in the log",
         "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",
