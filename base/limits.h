@@ -77,7 +77,7 @@ enum {
     HELD_BYTES_MAX = 1 << 20,       /* … and their bytes, with 256 for each … */
     USER_HELD_BYTES_MAX = 16 << 20, /* … and of all of a user's */
     USER_DECISIONS_MAX = 10000,     /* resolved conflicts that are kept; by default */
-    USER_PARKED_MAX = 1000,         /* changes that a fault of the service keeps from being applied */
+    USER_PARKED_MAX = 1000, /* changes that a fault of the service keeps from being applied */
 };
 
 _Static_assert(DOCUMENT_DEPTH_MAX < WIRE_DEPTH_MAX, "a document lies inside a message");
