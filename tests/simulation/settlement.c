@@ -66,12 +66,15 @@ static bool shows_both(struct settlement *settlement, const struct change *chang
 /* Takes the decision back, in a trial: whether the record is then as it was before. */
 static bool undo_restores(struct settlement *settlement, struct store *store, struct arena *arena) {
     struct conflict *conflict = &settlement->conflict, opened;
+    struct row hold; /* with nothing held: nothing is needed of it */
+    bool holds;
     struct touched want;
     struct user_view view;
     struct sync_error error;
     struct write_set set;
     struct record record;
-    if (conflict_touch(conflict, arena, &want) != SYNC_OK ||
+    if (conflict_hold_row(conflict, arena, &holds, &hold) != SYNC_OK ||
+        conflict_touch(conflict, holds ? &hold : NULL, arena, &want) != SYNC_OK ||
         store_load(store, NULL, &want, arena, &view) != SYNC_OK ||
         conflict_undo(&view, conflict, UNDO_US, arena, &error, &set, &opened, &record) != SYNC_OK)
         return false;
