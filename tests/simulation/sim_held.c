@@ -78,7 +78,7 @@ static void check_rest(struct sim_world *world, const struct conflict *resolved,
                 holds = conflict;
         }
         SIM_HOLDS(world, holds, "%s waits on and nothing holds it", change->id);
-        if (is_run && slice_equal(slice_text(change->behind), resolved->id))
+        if (is_run)
             memcpy(change->behind, holds->id, UUID_TEXT_SIZE);
     }
 }
