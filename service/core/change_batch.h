@@ -50,7 +50,7 @@ enum change_outcome { /* numbers of travelsense.sync.v1.ChangeOutcome */
                       OUTCOME_REJECTED = 4,
                       OUTCOME_BLOCKED = 5,
                       OUTCOME_PENDING = 6, /* not of the core: rpc/upload_park.h */
-                      OUTCOME_HELD = 7,
+                      OUTCOME_HELD = 7,    /* told as BLOCKED, with ChangeResult.held */
 };
 
 /* What became of one change. */

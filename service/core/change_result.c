@@ -110,7 +110,7 @@ enum sync_status change_result_unpack(struct slice outcome, struct arena *arena,
         else if (field.number == RESULT_ERROR)
             status = error_unpack(field.bytes, arena, &result);
     }
-    if (!status && (result.outcome < OUTCOME_APPLIED || result.outcome > OUTCOME_HELD))
+    if (!status && (result.outcome < OUTCOME_APPLIED || result.outcome > OUTCOME_REJECTED))
         return SYNC_ERR_CORRUPT;
     if (!status)
         *ret_result = result;

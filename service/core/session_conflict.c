@@ -7,9 +7,7 @@ void session_note_conflicts(struct session *session, PB(ChangeResult) *const *re
                             size_t count) {
     for (size_t i = 0; i < count; i++) {
         struct slice id = slice_text(results[i]->conflict_id);
-        bool is_held = results[i]->outcome == /* it names what it waits behind */
-                       TRAVELSENSE__SYNC__V1__CHANGE_OUTCOME__CHANGE_OUTCOME_HELD;
-        if (id.size == 0 || is_held)
+        if (id.size == 0 || results[i]->held) /* which names what it waits behind */
             continue;
         buffer_append(&session->conflicts, id);
         buffer_append_byte(&session->conflicts, '\0');

@@ -7,7 +7,8 @@ static PB(ChangeResult) *result_message(const struct change_result *result, stru
         return NULL;
     travelsense__sync__v1__change_result__init(message);
     message->change_id = arena_copy_text(arena, result->change_id);
-    message->outcome = (PB(ChangeOutcome))result->outcome;
+    message->held = result->outcome == OUTCOME_HELD;
+    message->outcome = (PB(ChangeOutcome))(message->held ? OUTCOME_BLOCKED : result->outcome);
     message->duplicate = result->duplicate;
     message->data_type = (PB(DataType))result->type;
     message->data_id = arena_copy_text(arena, result->data_id);

@@ -212,7 +212,7 @@ class Changes(Case):
         self.upload([change(2, "update", {"x": 2}, dataId="r", baseVersion="1")])
         batch = [change(1, "update", {"x": 3}, dataId="r", baseVersion="1"),
                  change(2, "update", {"y": 4}, dataId="r", baseVersion="1"), change(3)]
-        self.assertEqual(self.outcomes(batch, self.tablet), ["conflict", "held", "applied"])
+        self.assertEqual(self.outcomes(batch, self.tablet), ["conflict", "blocked", "applied"])
         self.assertEqual(self.records()[("booking", "r")], {"x": 2})
 
     def test_changes_of_one_record_in_one_batch_apply_in_order(self):
