@@ -144,7 +144,8 @@ static bool field_finish(struct schema_build *build, const struct schema_message
         return false;
     memcpy(label, ",\"", 2);
     memcpy(label + 2, field->json_name.data, field->json_name.size);
-    memcpy(label + size - 2, "\":", 2);
+    label[size - 2] = '"';
+    label[size - 1] = ':';
     field->json_label = slice_of(label, size);
     return true;
 }
