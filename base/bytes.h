@@ -6,6 +6,7 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -132,6 +133,7 @@ static inline void buffer_advance(struct buffer *buffer, size_t used) {
 static inline void buffer_append(struct buffer *buffer, struct slice bytes) {
     if (bytes.size == 0 || !buffer_has_room(buffer, bytes.size))
         return;
+    assert(buffer->data);
     memcpy(buffer->data + buffer->size, bytes.data, bytes.size);
     buffer->size += bytes.size;
 }

@@ -220,10 +220,12 @@ static void put_line(struct buffer *out, const struct transcode_header *header) 
         return;
     memcpy(at, name.data, name.size);
     at += name.size;
-    memcpy(at, ": ", 2);
+    *at++ = ':';
+    *at++ = ' ';
     if (value.size)
-        memcpy(at + 2, value.data, value.size);
-    memcpy(at + 2 + value.size, "\r\n", 2);
+        memcpy(at, value.data, value.size);
+    at[value.size] = '\r';
+    at[value.size + 1] = '\n';
     buffer_advance(out, name.size + value.size + 4);
 }
 

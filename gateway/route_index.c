@@ -22,6 +22,7 @@ bool route_index_init(struct route_index *index, struct arena *arena, size_t tem
 /* The slot of an edge, or the free one where it would be. */
 static struct route_edge *edge_slot(const struct route_index *index, uint32_t from,
                                     struct slice text) {
+    assert(index->edges);
     size_t at = slice_hash(text, from) & index->mask;
     while (index->edges[at].to != 0 &&
            (index->edges[at].from != from || !slice_equal(index->edges[at].text, text)))
@@ -45,6 +46,7 @@ static uint32_t node_behind(struct route_index *index, uint32_t from,
 
 void route_index_add(struct route_index *index, const struct route_template *part,
                      uint32_t number) {
+    assert(index->nodes && index->next);
     uint32_t node = ROUTE_ROOT, *place = NULL;
     for (size_t i = 0; i < part->segment_count && !place; i++) {
         if (part->segments[i].kind == ROUTE_SEGMENT_REST)

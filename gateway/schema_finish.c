@@ -142,7 +142,8 @@ static bool field_finish(struct schema_build *build, const struct schema_message
     uint8_t *label = schema_build_alloc(build, size + SCHEMA_LABEL_WIDE, 1);
     if (!label)
         return false;
-    memcpy(label, ",\"", 2);
+    label[0] = ',';
+    label[1] = '"';
     memcpy(label + 2, field->json_name.data, field->json_name.size);
     label[size - 2] = '"';
     label[size - 1] = ':';
