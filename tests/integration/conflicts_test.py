@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Conflicts: how they arise, how they are listed and resolved."""
+from concurrent import futures
+
 import container
 import harness
 from harness import Case, change
@@ -305,6 +307,50 @@ class Conflicts(Case):
                              [("blocked", False), ("applied", False)])
         self.assertEqual(lists, [self.get(PATH, includeResolved="true").json["conflicts"],
                                  self.bundle()["records"]])
+
+    def test_a_resolution_and_a_change_at_the_same_moment_do_not_overwrite_each_other(self):
+        met = set()
+        for number in range(12):
+            self.become("race-%d" % number)
+            conflict_id = self.conflict()
+            late = [change(8, "update", {"title": "Roma aeterna"}, data_type="trip", dataId="t",
+                           baseVersion="2")]
+            with futures.ThreadPoolExecutor(2) as pool:
+                resolving = pool.submit(self.resolve, conflict_id, "client")
+                changing = pool.submit(self.upload, late, self.tablet)
+                answer, outcome = resolving.result(), changing.result()["results"][0]["outcome"]
+            met.add((answer.status, outcome))
+            if answer.status == 200: # first; so the tablet had not seen it
+                self.assertEqual(outcome, "conflict")
+                self.assertEqual(self.trip()["title"], "Rom")
+            else:
+                self.expect_error(answer, 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
+                self.assertEqual((outcome, self.trip()["title"]), ("applied", "Roma aeterna"))
+            waiting = self.expect(self.get(PATH), 200)["conflicts"]
+            self.assertEqual([one["serverData"]["title"] for one in waiting],
+                             [self.trip()["title"]])
+        self.assertLessEqual(met, {(200, "conflict"), (400, "applied")})
+
+    def test_another_resolution_of_a_resolved_conflict_is_refused(self):
+        conflict_id = self.conflict()
+        first = self.expect(self.resolve(conflict_id, "merge", mergedData={"title": "Rome!"}), 200)
+        again = self.expect(self.resolve(conflict_id, "merge", mergedData={"title": "Rome!"}), 200)
+        self.assertEqual(again, first)
+        for resolution, more in (("client", {}), ("server", {}),
+                                 ("merge", {"mergedData": {"title": "Rome?"}})):
+            self.expect_error(self.resolve(conflict_id, resolution, **more), 400,
+                              "FAILED_PRECONDITION", "ALREADY_RESOLVED", "conflictId")
+        self.assertEqual(self.trip(), {"title": "Rome!"})
+
+    def test_undo_after_a_later_change_of_the_same_field_says_so(self):
+        conflict_id = self.conflict()
+        self.expect(self.resolve(conflict_id, "client"), 200)
+        self.upload([change(8, "update", {"title": "Roma aeterna"}, data_type="trip", dataId="t",
+                            baseVersion="3")], device=self.tablet)
+        error = self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION",
+                                  "VERSION_MISMATCH")
+        self.assertIn("version 3", error["message"])
+        self.assertEqual(self.trip()["title"], "Roma aeterna")
 
     def test_bad_resolutions_are_named_and_change_nothing(self):
         conflict_id = self.conflict()

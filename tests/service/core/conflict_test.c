@@ -353,6 +353,38 @@ static void refused_memory_is_told(void **state) {
     fail();
 }
 
+static void refused_memory_takes_nothing_back(void **state) {
+    (void)state;
+    struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
+    struct answer resolved, answer;
+    struct user_view view;
+    assert_int_equal(
+        resolve(&conflict, (struct resolution_request){.resolution = RESOLUTION_CLIENT}, &resolved),
+        SYNC_OK);
+    deciding_load(&user, &resolved.conflict, &view);
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    for (uint64_t n = 1; status != SYNC_OK; n++) {
+        struct arena small;
+        arena_init(&small, 1 << 20);
+        memory_fail_after(n);
+        status = conflict_undo(&view, &resolved.conflict, NOW + 9, &small, &answer.error,
+                               &answer.set, &answer.conflict, &answer.record);
+        bool walked = memory_count() < n;
+        memory_fail_after(0);
+        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        arena_done(&small);
+    }
+    status = SYNC_ERR_NO_MEMORY;
+    for (size_t size = 0; status != SYNC_OK; size += 64) { /* each place that asks the arena */
+        struct arena small;
+        arena_init(&small, size);
+        status = conflict_undo(&view, &resolved.conflict, NOW + 9, &small, &answer.error,
+                               &answer.set, &answer.conflict, &answer.record);
+        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+        arena_done(&small);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(a_conflict_reads_back),
@@ -364,6 +396,7 @@ int main(void) {
         USER_TEST(a_resolution_can_be_taken_back),
         USER_TEST(what_changed_since_is_not_undone),
         USER_TEST(refused_memory_is_told),
+        USER_TEST(refused_memory_takes_nothing_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,91 @@ static void without_memory_nothing_is_stored(void **state) {
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, service_fixture_setup, service_fixture_teardown)
 
+/* All that the store holds. */
+struct contents {
+    struct buffer bytes;
+};
+
+static bool contents_visit(void *context, const struct scan_item *item) {
+    struct contents *contents = context;
+    if (item->row) {
+        buffer_append(&contents->bytes, item->row->key);
+        buffer_append(&contents->bytes, item->row->value);
+    } else if (item->record) {
+        buffer_append(&contents->bytes, slice_of(&item->record->version, sizeof(uint64_t)));
+        buffer_append(&contents->bytes, item->record->data);
+    } else if (item->entry) {
+        buffer_append(&contents->bytes, item->entry->change_id);
+    } else {
+        buffer_append(&contents->bytes, slice_of(item->head, sizeof *item->head));
+    }
+    return true;
+}
+
+static void contents_read(struct service_fixture *fixture, struct contents *contents) {
+    struct store *store = fixture->service.store;
+    struct scan scan = {.kind = SCAN_USERS};
+    buffer_init(&contents->bytes, 16 << 20);
+    assert_int_equal(store_scan(store, NULL, &scan, contents_visit, contents), SYNC_OK);
+    for (int table = 1; table <= TABLE_LAST; table++) {
+        scan = (struct scan){.kind = SCAN_ROWS, .table = (enum table)table};
+        assert_int_equal(store_scan(store, NULL, &scan, contents_visit, contents), SYNC_OK);
+    }
+    for (int type = DATA_TYPE_FIRST; type <= DATA_TYPE_LAST; type++) {
+        scan = (struct scan){.kind = SCAN_RECORDS, .user = ANNA, .type = (enum data_type)type};
+        assert_int_equal(store_scan(store, NULL, &scan, contents_visit, contents), SYNC_OK);
+    }
+    scan = (struct scan){.kind = SCAN_LOG, .user = ANNA};
+    assert_int_equal(store_scan(store, NULL, &scan, contents_visit, contents), SYNC_OK);
+    assert_int_equal(buffer_status(&contents->bytes), SYNC_OK);
+}
+
+/* Sends a batch that makes a conflict, decides another by itself, and has one more wait. */
+static void send_disputes(struct service_fixture *fixture, bool store_nothing, const char *mark) {
+    struct sending sending;
+    sending_init(&sending, fixture, "phone");
+    sending.upload.store_nothing = store_nothing;
+    add(&sending, arena_format(&sending.arena, "%s1", mark), CHANGE_UPDATE, "b1", "{\"n\":3}");
+    add(&sending, arena_format(&sending.arena, "%s2", mark), CHANGE_UPDATE, "b1", "{\"m\":3}");
+    add(&sending, arena_format(&sending.arena, "%s3", mark), CHANGE_UPDATE, "b2", "{\"price\":3}");
+    sending.changes[0].base_version = sending.changes[1].base_version = 1;
+    sending.changes[2].base_version = 2;
+    assert_int_equal(send(&sending), SYNC_OK);
+    const struct change_result *results = sending.upload.results;
+    assert_int_equal(results[0].outcome, mark[0] == 'a' ? OUTCOME_CONFLICT : OUTCOME_HELD);
+    assert_int_equal(results[1].outcome, OUTCOME_HELD);
+    assert_int_equal(results[2].outcome, OUTCOME_MERGED);
+    assert_true(results[2].decision_id.size > 0);
+    sending_close(&sending);
+}
+
+static void a_dry_run_of_disputes_leaves_no_trace(void **state) {
+    struct service_fixture *fixture = *state;
+    struct contents before, after;
+    PB(SyncConfig) config = PB_INIT(SYNC_CONFIG);
+    struct row_write row = {.table = TABLE_CONFIG};
+    config.conflict_resolution = (PB(ConflictStrategy))STRATEGY_MANUAL;
+    assert_true(key_of_user(&fixture->arena, ANNA, SLICE_EMPTY, &row.key));
+    assert_true(message_pack(&config.base, &fixture->arena, &row.value));
+    struct write_set set = {.rows = &row, .row_count = 1};
+    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b2", "{\"price\":1}");
+    service_fixture_change(fixture, "anna", CHANGE_UPDATE, "b1", "{\"n\":2}");
+    service_fixture_change(fixture, "anna", CHANGE_UPDATE, "b2", "{\"price\":2}");
+    static const char *const MARKS[] = {"a", "b"}; /* without a conflict from before, and with */
+    for (int i = 0; i < 2; i++) {
+        contents_read(fixture, &before);
+        send_disputes(fixture, true, MARKS[i]);
+        contents_read(fixture, &after);
+        assert_true(slice_equal(buffer_slice(&before.bytes), buffer_slice(&after.bytes)));
+        buffer_done(&before.bytes);
+        buffer_done(&after.bytes);
+        send_disputes(fixture, false, MARKS[i]);
+    }
+    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_HOLD, SLICE_EMPTY), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_batch_tells_where_it_leads),
@@ -170,6 +255,7 @@ int main(void) {
         TEST(a_service_needs_no_device),
         TEST(looking_stores_nothing),
         TEST(an_upload_that_is_an_operation_completes_it),
+        TEST(a_dry_run_of_disputes_leaves_no_trace),
         TEST(without_memory_nothing_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
