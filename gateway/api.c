@@ -49,10 +49,11 @@ static enum sync_status read_file(const char *path, struct buffer *out, struct s
     return SYNC_OK;
 }
 
-/* Begins an error's line with the file that it is about. */
+/* Ends an error's line with the file that it is about, whose path may be longer than the room. */
 static enum sync_status error_in(const char *path, struct sync_error *error) {
     const struct sync_error inner = *error;
-    return sync_error_set(error, inner.status, inner.reason, NULL, "%s: %s", path, inner.message);
+    return sync_error_set(error, inner.status, inner.reason, NULL, "%s, in %s", inner.message,
+                          path);
 }
 
 static enum sync_status api_read(struct api_private *self, const struct api_options *options,

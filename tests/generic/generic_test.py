@@ -287,7 +287,13 @@ class Generic(unittest.TestCase):
         except (BrokenPipeError, ConnectionResetError):
             pass
         self.assertEqual(client.getresponse().status, 413)
-        self.assertLess(self.memory() - before, 128 * MB)
+        if not self.is_sanitized():
+            self.assertLess(self.memory() - before, 128 * MB)
+
+    def is_sanitized(self):
+        """Whether a sanitizer holds on to memory that the gateway has given back."""
+        with open("/proc/%d/maps" % self.processes[-1].pid, encoding="ascii") as maps:
+            return "san.so" in maps.read()
 
     def memory(self):
         """The most that the gateway has ever held, in bytes."""

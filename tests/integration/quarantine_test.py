@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Work that fails by a fault of the service: set aside, tried again, given up, decided."""
+import datetime
 import os
 import time
 
@@ -78,7 +79,9 @@ class Quarantine(Case):
         shown = self.expect(self.get(PATH + "/" + job["jobId"]), 200)
         self.assertEqual(shown["change"]["data"], {"title": "three"})
         self.assertEqual(shown["change"]["type"], "update")
-        self.assertGreaterEqual(shown["quarantinedAt"], shown["createdAt"])
+        created, quarantined = (datetime.datetime.fromisoformat(shown[name])
+                                for name in ("createdAt", "quarantinedAt"))
+        self.assertGreaterEqual(quarantined, created)
         again = self.upload([self.first, self.second, change(7)])["results"]
         self.assertEqual([(result["outcome"], result["duplicate"]) for result in again],
                          [("pending", True), ("blocked", False), ("applied", False)])
