@@ -90,6 +90,7 @@ static enum sync_status stamps_read(struct field_stamps *stamps, const struct re
     while (!wire_at_end(&reader)) {
         if (stamps->count == FIELD_STAMPS_MAX || stamps->count == room)
             return SYNC_ERR_CORRUPT;
+        assert(stamps->fields);
         struct field_stamp *stamp = &stamps->fields[stamps->count];
         enum sync_status status =
             stamps_read_one(stamps, &reader, stamps->count > 0 ? stamp - 1 : NULL, stamp);
