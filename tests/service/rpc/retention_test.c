@@ -6,26 +6,18 @@
 #include <cmocka.h>
 // clang-format on
 #include "base/memory.h"
-#include "service/core/conflict.h"
-#include "service/core/write_build.h"
 #include "service/rpc/bundle_params.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
 #include "service/rpc/retention.h"
 #include "service/rpc/sync_job.h"
-#include "tests/service/core/json_document.h"
-#include "tests/service/rpc/service_fixture.h"
-
-static const struct slice ANNA = {(const uint8_t *)"anna", 4};
+#include "tests/service/rpc/retention_rows.h"
 
 /* Makes an operation that begins now; its id lives in the fixture's arena. */
 static PB(SyncOperation) *make_operation(struct service_fixture *fixture,
                                          struct operation_draft draft) {
-    char *id = arena_alloc(&fixture->arena, UUID_TEXT_SIZE + 1);
-    assert_non_null(id);
-    uuid_v7(fixture->now_us, fixture->service.random, id);
-    draft.sync_id = id;
+    draft.sync_id = make_id(fixture);
     draft.user = ANNA;
     draft.device = SLICE("d1");
     draft.types = DATA_TYPES_ALL;
@@ -33,11 +25,6 @@ static PB(SyncOperation) *make_operation(struct service_fixture *fixture,
     PB(SyncOperation) *operation = operation_make(&draft, &fixture->arena);
     assert_non_null(operation);
     return operation;
-}
-
-static void commit_rows(struct service_fixture *fixture, struct row_write *rows, size_t count) {
-    struct write_set set = {.rows = rows, .row_count = count};
-    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
 }
 
 /* Stores an operation and returns its id. */
@@ -259,203 +246,6 @@ static void operations_go_when_their_end_is_long_ago(void **state) {
     get_operation(fixture, fresh);
 }
 
-/* Stores a conflict of anna's, detected now; resolved at `resolved_us`, or open when that is 0. */
-static struct slice put_conflict(struct service_fixture *fixture, int64_t resolved_us) {
-    struct arena *arena = &fixture->arena;
-    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
-    assert_non_null(id);
-    uuid_v7(fixture->now_us, fixture->service.random, id);
-    struct conflict conflict = {.id = slice_text(id),
-                                .user = ANNA,
-                                .key = {DATA_TYPE_BOOKING, SLICE("b1")},
-                                .type = CONFLICT_UPDATE_UPDATE,
-                                .detected_us = (int64_t)fixture->now_us,
-                                .resolved_us = resolved_us};
-    struct row_write rows[] = {{.table = TABLE_CONFLICT, .key = conflict.id},
-                               {.table = TABLE_CONFLICT_BY_USER}};
-    assert_int_equal(conflict_pack(&conflict, arena, &rows[0].value), SYNC_OK);
-    assert_int_equal(conflict_index_key(ANNA, resolved_us != 0, conflict.id, arena, &rows[1].key),
-                     SYNC_OK);
-    struct write_set set = {.rows = rows, .row_count = 2};
-    assert_int_equal(store_commit_wait(fixture->service.store, &set, NULL), SYNC_OK);
-    return conflict.id;
-}
-
-static void conflicts_go_when_their_resolution_is_long_ago(void **state) {
-    struct service_fixture *fixture = *state;
-    enum { MANY = 300 };
-    int64_t begin_us = (int64_t)fixture->now_us;
-    struct slice open = put_conflict(fixture, 0);
-    for (int i = 0; i < MANY; i++)
-        put_conflict(fixture, begin_us + 1);
-    struct slice late = put_conflict(fixture, begin_us + 2);
-    fixture->now_us = (uint64_t)begin_us + 2 + fixture->service.retention.log_us;
-    struct slice fresh = put_conflict(fixture, (int64_t)fixture->now_us);
-    struct retention_counts counts = {0};
-    assert_int_equal(retention_expire_conflicts(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.conflicts, MANY);
-    const struct slice kept[] = {open, late, fresh};
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, kept[i]), 1);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY), 3);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), 3);
-    fixture->now_us++;
-    assert_int_equal(retention_expire_conflicts(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, late), 0);
-    assert_int_equal(counts.conflicts, MANY + 1);
-}
-
-/* Stores an open conflict about anna's booking b1, which both sides made of {"n":1}. It is due at a
- * time, and the record becomes the client's then. */
-static struct slice put_due_conflict(struct service_fixture *fixture, int64_t due_us) {
-    struct arena *arena = &fixture->arena;
-    struct conflict conflict = {.user = ANNA,
-                                .key = {DATA_TYPE_BOOKING, SLICE("b1")},
-                                .type = CONFLICT_UPDATE_UPDATE,
-                                .has_client = true,
-                                .has_server = true,
-                                .server_version = 1,
-                                .detected_us = (int64_t)fixture->now_us,
-                                .resolve_by_us = due_us,
-                                .deadline_action = DEADLINE_CLIENT};
-    struct user_head head = {0};
-    struct write_build build;
-    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
-    assert_non_null(id);
-    uuid_v7(fixture->now_us, fixture->service.random, id);
-    conflict.id = slice_text(id);
-    conflict.client = json_document("{\"n\":3}", arena);
-    conflict.server = json_document("{\"n\":1}", arena);
-    assert_int_equal(write_build_init(&build, ANNA, &head, 1, arena), SYNC_OK);
-    assert_int_equal(conflict_put(&build, &conflict), SYNC_OK);
-    commit_rows(fixture, build.rows, build.row_count);
-    write_build_done(&build);
-    return conflict.id;
-}
-
-static struct conflict get_conflict(struct service_fixture *fixture, struct slice id) {
-    struct row wanted = {.table = TABLE_CONFLICT, .key = id};
-    struct touched want = {.user = ANNA, .rows = &wanted, .row_count = 1};
-    struct user_view view;
-    struct conflict conflict;
-    assert_int_equal(store_load(fixture->service.store, NULL, &want, &fixture->arena, &view),
-                     SYNC_OK);
-    assert_true(view.rows[0].found);
-    assert_int_equal(conflict_unpack(view.rows[0].value, &fixture->arena, &conflict), SYNC_OK);
-    return conflict;
-}
-
-static void a_conflict_is_settled_when_its_deadline_comes(void **state) {
-    struct service_fixture *fixture = *state;
-    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
-    int64_t due_us = (int64_t)fixture->now_us + 5000000;
-    struct slice id = put_due_conflict(fixture, due_us);
-    struct retention_counts counts = {0};
-    fixture->now_us = (uint64_t)due_us - 1;
-    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.settled, 0);
-    assert_int_equal(get_conflict(fixture, id).resolved_us, 0);
-    fixture->now_us++;
-    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.settled, 1);
-    struct conflict settled = get_conflict(fixture, id);
-    assert_int_equal(settled.resolved_us, due_us);
-    assert_int_equal(settled.resolution, RESOLUTION_CLIENT);
-    assert_true(slice_equal(settled.decisions[0].reason, SLICE("deadline client")));
-    assert_int_equal(service_fixture_head(fixture, "anna").sequence, 2);
-    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 0);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), 1);
-    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.settled, 1);
-}
-
-static void a_deadline_of_a_conflict_that_is_gone_goes_too(void **state) {
-    struct service_fixture *fixture = *state;
-    struct retention_counts counts = {0};
-    struct slice id = put_due_conflict(fixture, (int64_t)fixture->now_us);
-    struct row_write gone = {.table = TABLE_CONFLICT, .key = id, .remove = true};
-    commit_rows(fixture, &gone, 1);
-    assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.settled, 0);
-    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 0);
-}
-
-/* Every allocation fails once: the conflict is settled whole or waits for the next run. */
-static void without_memory_a_conflict_is_settled_later(void **state) {
-    struct service_fixture *fixture = *state;
-    bool has_failed = true;
-    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
-    for (uint64_t at = 1; has_failed; at++) {
-        struct retention_counts counts = {0};
-        struct slice id = put_due_conflict(fixture, (int64_t)fixture->now_us);
-        memory_fail_after(at);
-        enum sync_status status = retention_work_off_due(&fixture->service, &counts);
-        has_failed = memory_count() >= at;
-        memory_fail_after(0);
-        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
-        assert_int_equal(get_conflict(fixture, id).resolved_us != 0, counts.settled);
-        assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
-        assert_int_equal(counts.settled, 1);
-    }
-}
-
-/* Stores a resolved conflict of a user's. */
-static struct slice put_decision(struct service_fixture *fixture, struct slice of) {
-    struct arena *arena = &fixture->arena;
-    char *id = arena_alloc(arena, UUID_TEXT_SIZE + 1);
-    assert_non_null(id);
-    uuid_v7(fixture->now_us += 1000, fixture->service.random, id);
-    struct row_write rows[] = {{.table = TABLE_CONFLICT, .key = slice_text(id)},
-                               {.table = TABLE_CONFLICT_BY_USER}};
-    assert_int_equal(conflict_index_key(of, true, rows[0].key, arena, &rows[1].key), SYNC_OK);
-    commit_rows(fixture, rows, 2);
-    return rows[0].key;
-}
-
-static void only_the_newest_decisions_of_a_user_are_kept(void **state) {
-    struct service_fixture *fixture = *state;
-    enum { MANY = 600, USERS = 150, MAX = 3 };
-    struct retention_counts counts = {0};
-    struct slice open = put_conflict(fixture, 0), newest = SLICE_EMPTY;
-    for (int i = 0; i < MANY; i++)
-        newest = put_decision(fixture, ANNA);
-    for (int i = 0; i < USERS; i++)
-        for (int j = 0; j <= MAX; j++)
-            put_decision(fixture, slice_text(arena_format(&fixture->arena, "u%d", i)));
-    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.dropped, 0); /* no bound is set */
-    fixture->service.retention.decisions_max = MAX;
-    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.dropped, MANY - MAX + USERS);
-    size_t kept = MAX + USERS * MAX + 1;
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY), kept);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY), kept);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, newest), 1);
-    assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, open), 1);
-    assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
-    assert_int_equal(counts.dropped, MANY - MAX + USERS);
-}
-
-static void without_memory_the_bound_is_kept_later(void **state) {
-    struct service_fixture *fixture = *state;
-    bool has_failed = true;
-    fixture->service.retention.decisions_max = 1;
-    put_decision(fixture, ANNA);
-    for (uint64_t at = 1; has_failed; at++) {
-        struct retention_counts counts = {0};
-        put_decision(fixture, ANNA);
-        memory_fail_after(at);
-        enum sync_status status = retention_bound_conflicts(&fixture->service, &counts);
-        has_failed = memory_count() >= at;
-        memory_fail_after(0);
-        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
-        assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY),
-                         2 - counts.dropped);
-        assert_int_equal(retention_bound_conflicts(&fixture->service, &counts), SYNC_OK);
-        assert_int_equal(counts.dropped, 1);
-    }
-}
-
 static void old_log_entries_are_trimmed(void **state) {
     struct service_fixture *fixture = *state;
     service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
@@ -558,12 +348,6 @@ int main(void) {
         TEST(a_job_without_its_operation_is_done),
         TEST(an_expired_bundle_goes_with_its_parts),
         TEST(operations_go_when_their_end_is_long_ago),
-        TEST(conflicts_go_when_their_resolution_is_long_ago),
-        TEST(only_the_newest_decisions_of_a_user_are_kept),
-        TEST(without_memory_the_bound_is_kept_later),
-        TEST(a_conflict_is_settled_when_its_deadline_comes),
-        TEST(a_deadline_of_a_conflict_that_is_gone_goes_too),
-        TEST(without_memory_a_conflict_is_settled_later),
         TEST(old_log_entries_are_trimmed),
         TEST(without_memory_nothing_is_removed_in_part),
         TEST(a_write_whose_head_moved_loads_again),

@@ -1,5 +1,4 @@
-/* The contract, and what is the embedded store's own: reopening, crashes, damage, errors of
- * opening. */
+/* The contract, and what is the embedded store's own: reopening, crashes, its index. */
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,60 +6,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "service/store/rocks_store.h"
 #include "tests/service/store/store_contract.h"
-#include "tests/service/store/store_fixture.h"
-
-/* A new folder's path under the test's own, not made yet. Static memory of the newest four. */
-static const char *fresh_path(void) {
-    static char paths[4][512];
-    static unsigned made;
-    const char *top = getenv("TEST_TMPDIR") ? getenv("TEST_TMPDIR") : ".";
-    char *path = paths[made % 4];
-    snprintf(path, sizeof paths[0], "%s/rocks_%d_%u", top, (int)getpid(), made++);
-    return path;
-}
-
-static struct store *open_at(const char *path) {
-    struct store *store = NULL;
-    struct sync_error error = {0};
-    struct rocks_store_options options = {
-        .path = path, .random = random_system(), .change_index_bytes = 64 << 10};
-    if (rocks_store_open(&options, &error, &store) != SYNC_OK)
-        fail_msg("%s", error.message);
-    return store;
-}
+#include "tests/service/store/store_rocks.h"
 
 static enum sync_status open_contract(void *context, struct store **ret_store) {
     (void)context;
     *ret_store = open_at(fresh_path());
     return SYNC_OK;
-}
-
-static struct fixture_wish wish_of(struct slice user, struct user_head head, size_t count) {
-    return (struct fixture_wish){.user = user,
-                                 .head = head,
-                                 .type = DATA_TYPE_TRIP,
-                                 .prefix = "t",
-                                 .first = head.sequence,
-                                 .count = count,
-                                 .data = SLICE("some data that is stored"),
-                                 .time_us = 1000};
-}
-
-static bool count_visit(void *context, const struct scan_item *item) {
-    (void)item;
-    ++*(size_t *)context;
-    return true;
 }
 
 static size_t count_of(struct store *store, const struct scan *what) {
@@ -297,199 +256,6 @@ static void refused_memory_fails_the_call_and_harms_nothing(void **state) {
     store_close(store);
 }
 
-/* Flips a bit before each place where `text` stands in the tables of the store; how many. */
-static unsigned damage_tables(const char *path, struct slice text) {
-    static uint8_t content[1 << 20];
-    char name[800];
-    unsigned damaged = 0;
-    snprintf(name, sizeof name, "%s/db", path);
-    DIR *folder = opendir(name);
-    assert_non_null(folder);
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (!strstr(entry->d_name, ".sst"))
-            continue;
-        snprintf(name, sizeof name, "%s/db/%s", path, entry->d_name);
-        FILE *file = fopen(name, "r+");
-        assert_non_null(file);
-        size_t size = fread(content, 1, sizeof content, file);
-        uint8_t *at = memmem(content, size, text.data, text.size);
-        if (at) {
-            at[0] ^= 1;
-            fseek(file, at - content, SEEK_SET);
-            fputc(at[0], file);
-            damaged++;
-        }
-        fclose(file);
-    }
-    closedir(folder);
-    return damaged;
-}
-
-static void damaged_bytes_are_told_and_not_handed_out(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct arena arena;
-    struct user_view view;
-    struct store *store = open_at(path);
-    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 3);
-    wish.data = SLICE("findme-document");
-    fixture_commit_of(store, &wish);
-    store_close(store);
-    store_close(open_at(path)); /* moves the log of writes into tables */
-    assert_true(damage_tables(path, SLICE("findme-document")) > 0);
-    int pipe_ends[2];
-    char line[4096] = "";
-    struct store_stats stats;
-    assert_int_equal(pipe(pipe_ends), 0);
-    struct log *log = log_open(pipe_ends[1], LOG_ERROR, "test", clock_system());
-    struct rocks_store_options options = {.path = path, .random = random_system(), .log = log};
-    assert_int_equal(rocks_store_open(&options, &(struct sync_error){0}, &store), SYNC_OK);
-    arena_init(&arena, 1 << 20);
-    struct record_want record = {.key = {DATA_TYPE_TRIP, SLICE("t0")}};
-    struct touched want = {.user = wish.user, .records = &record, .record_count = 1};
-    assert_int_equal(store_load(store, NULL, &want, &arena, &view), SYNC_ERR_CORRUPT);
-    size_t count = 0;
-    struct scan records = {.kind = SCAN_RECORDS, .user = wish.user, .type = DATA_TYPE_TRIP};
-    assert_int_equal(store_scan(store, NULL, &records, count_visit, &count), SYNC_ERR_CORRUPT);
-    assert_int_equal(count, 0);
-    assert_int_equal(store_stats(store, &stats), SYNC_OK);
-    assert_int_equal(stats.damaged_reads, 2);
-    /* One line for both, which names file and user. */
-    assert_true(read(pipe_ends[0], line, sizeof line - 1) > 0);
-    assert_non_null(strstr(line, ".sst"));
-    assert_non_null(strstr(line, "\"user\":\"u\""));
-    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
-    arena_done(&arena);
-    store_close(store);
-    log_close(log);
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-}
-
-static enum sync_status open_fails(const char *path, struct sync_error *error) {
-    struct store *store = NULL;
-    struct rocks_store_options options = {.path = path, .random = random_system()};
-    enum sync_status status = rocks_store_open(&options, error, &store);
-    assert_int_not_equal(status, SYNC_OK);
-    assert_null(store);
-    assert_null(strchr(error->message, '\n'));
-    return status;
-}
-
-static void second_open_says_that_it_is_in_use(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct sync_error error;
-    struct store *store = open_at(path);
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_BUSY);
-    assert_non_null(strstr(error.message, "in use"));
-    store_close(store);
-    store_close(open_at(path));
-}
-
-static void put_file(const char *folder, const char *name, const char *text) {
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static void folder_of_another_is_left_alone(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct sync_error error;
-    assert_int_equal(mkdir(path, 0700), 0);
-    put_file(path, "letter.txt", "dear");
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_PRECONDITION);
-    assert_non_null(strstr(error.message, "not a store"));
-}
-
-static void other_format_version_is_named(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct sync_error error;
-    assert_int_equal(mkdir(path, 0700), 0);
-    put_file(path, "FORMAT", "travelsense sync store, format 9\n");
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_PRECONDITION);
-    assert_non_null(strstr(error.message, "format version"));
-}
-
-static void folder_that_cannot_be_made_is_an_io_error(void **state) {
-    (void)state;
-    struct sync_error error;
-    assert_int_equal(open_fails("/proc/nowhere/store", &error), SYNC_ERR_IO);
-    assert_non_null(strstr(error.message, "No such file"));
-}
-
-static void damaged_store_does_not_open(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    char database[600];
-    struct sync_error error;
-    store_close(open_at(path));
-    snprintf(database, sizeof database, "%s/db", path);
-    put_file(database, "CURRENT", "MANIFEST-none");
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
-    assert_non_null(strstr(error.message, "damaged"));
-}
-
-/* Cuts the newest part off the write-ahead log; what the store had written before it was closed. */
-static void cut_log(const char *path) {
-    char name[800] = "", found[800] = "";
-    snprintf(name, sizeof name, "%s/db", path);
-    DIR *folder = opendir(name);
-    assert_non_null(folder);
-    for (struct dirent *entry; (entry = readdir(folder));)
-        if (strstr(entry->d_name, ".log"))
-            snprintf(found, sizeof found, "%s/db/%s", path, entry->d_name);
-    closedir(folder);
-    struct stat about;
-    assert_int_equal(stat(found, &about), 0);
-    assert_true(about.st_size > 0);
-    assert_int_equal(truncate(found, about.st_size / 2), 0);
-}
-
-static void store_that_lost_its_last_writes_does_not_open(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct sync_error error;
-    struct store *store = open_at(path);
-    uint64_t epoch = store_epoch(store);
-    struct fixture_wish wish = wish_of(SLICE("u"), (struct user_head){0}, 3);
-    for (int i = 0; i < 20; i++)
-        wish = wish_of(SLICE("u"), fixture_commit_of(store, &wish), 3);
-    store_close(store);
-    cut_log(path);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
-        assert_non_null(strstr(error.message, "writes are lost"));
-    }
-    char mark[600];
-    snprintf(mark, sizeof mark, "%s/MARK", path);
-    assert_int_equal(unlink(mark), 0);
-    store = open_at(path);
-    assert_int_not_equal(store_epoch(store), epoch); /* devices know what is lost */
-    epoch = store_epoch(store);
-    store_close(store);
-    store = open_at(path);
-    assert_int_equal(store_epoch(store), epoch);
-    store_close(store);
-}
-
-static void damaged_mark_is_named(void **state) {
-    (void)state;
-    const char *path = fresh_path();
-    struct sync_error error;
-    store_close(open_at(path));
-    put_file(path, "MARK", "12345678");
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
-    assert_non_null(strstr(error.message, "MARK"));
-    put_file(path, "MARK", "");
-    assert_int_equal(open_fails(path, &error), SYNC_ERR_CORRUPT);
-}
-
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "--crash-child") == 0)
         return crash_child(argv[2], (int)strtol(argv[3], NULL, 10));
@@ -500,14 +266,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(changes_settled_before_and_after_the_index_was_thinned_are_found),
         cmocka_unit_test(large_commit_is_split_in_the_log_and_read_back),
         cmocka_unit_test(refused_memory_fails_the_call_and_harms_nothing),
-        cmocka_unit_test(damaged_bytes_are_told_and_not_handed_out),
-        cmocka_unit_test(second_open_says_that_it_is_in_use),
-        cmocka_unit_test(folder_of_another_is_left_alone),
-        cmocka_unit_test(other_format_version_is_named),
-        cmocka_unit_test(folder_that_cannot_be_made_is_an_io_error),
-        cmocka_unit_test(damaged_store_does_not_open),
-        cmocka_unit_test(store_that_lost_its_last_writes_does_not_open),
-        cmocka_unit_test(damaged_mark_is_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     struct store_factory factory = {.open = open_contract};
