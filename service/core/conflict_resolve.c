@@ -48,11 +48,11 @@ static bool resolution_is_blind(const struct record_state *state, const struct c
 }
 
 /* Resolves an open conflict, or has it show the record as it is now. */
-static enum sync_status resolution_do(struct conflict_work *work, const struct conflict *before,
-                                      const struct resolution_request *request,
+static enum sync_status resolution_do(struct conflict_work *work, const void *of,
                                       struct conflict *conflict) {
+    const struct resolution_request *request = of;
     conflict_see(conflict, &work->state);
-    if (resolution_is_blind(&work->state, before, request))
+    if (resolution_is_blind(&work->state, work->before, request))
         return conflict_put(&work->build, conflict);
     struct conflict_target target = resolution_target(conflict, request);
     enum sync_status status = conflict_write(work, conflict, &target);
@@ -69,30 +69,14 @@ enum sync_status conflict_resolve(const struct user_view *view, const struct con
                                   struct sync_error *error, struct write_set *ret_set,
                                   struct conflict *ret_conflict, struct record *ret_record) {
     assert(view && conflict && request && context);
-    assert(arena && ret_set && ret_conflict && ret_record);
     struct record_state state = conflict_record(view, conflict);
-    struct conflict resolved = *conflict;
-    struct write_set set = {.user = conflict->user, .head = view->head};
-    struct conflict_work work;
-    if (conflict->resolved_us == 0) {
-        enum sync_status status = resolution_check(&state, conflict, request, error);
-        if (status)
-            return status;
-        status = conflict_work_init(&work, view, conflict, context, arena);
-        if (!status)
-            status = resolution_do(&work, conflict, request, &resolved);
-        if (!status)
-            status = conflict_work_finish(&work, &set);
-        state = work.state;
-        conflict_work_done(&work);
-        if (status)
-            return status;
-    } else if (!resolution_is_same(conflict, request)) {
+    bool is_open = conflict->resolved_us == 0;
+    if (!is_open && !resolution_is_same(conflict, request))
         return sync_error_set(error, SYNC_ERR_PRECONDITION, "ALREADY_RESOLVED", "conflictId",
                               "The conflict was resolved otherwise.");
-    }
-    *ret_set = set;
-    *ret_conflict = resolved;
-    *ret_record = state.record;
-    return SYNC_OK;
+    enum sync_status status =
+        is_open ? resolution_check(&state, conflict, request, error) : SYNC_OK;
+    return status ? status
+                  : conflict_run(view, conflict, context, arena, is_open ? resolution_do : NULL,
+                                 request, ret_set, ret_conflict, ret_record);
 }

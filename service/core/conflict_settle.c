@@ -107,7 +107,9 @@ static enum sync_status settle_explain(struct conflict *conflict, enum resolutio
     return SYNC_OK;
 }
 
-static enum sync_status settle_do(struct conflict_work *work, struct conflict *conflict) {
+static enum sync_status settle_do(struct conflict_work *work, const void *request,
+                                  struct conflict *conflict) {
+    (void)request;
     struct conflict_target target;
     enum resolution taken;
     struct arena *arena = work->build.arena;
@@ -138,26 +140,8 @@ enum sync_status conflict_settle(const struct user_view *view, const struct conf
                                  struct write_set *ret_set, struct conflict *ret_conflict,
                                  struct record *ret_record) {
     assert(view && conflict && context);
-    assert(arena && ret_set && ret_conflict && ret_record);
-    struct record_state state = conflict_record(view, conflict);
-    struct conflict settled = *conflict;
-    struct write_set set = {.user = conflict->user, .head = view->head};
-    struct conflict_work work;
     bool is_due = conflict->resolved_us == 0 && conflict->resolve_by_us > 0 &&
                   conflict->resolve_by_us <= context->now_us;
-    if (is_due) {
-        enum sync_status status = conflict_work_init(&work, view, conflict, context, arena);
-        if (!status)
-            status = settle_do(&work, &settled);
-        if (!status)
-            status = conflict_work_finish(&work, &set);
-        state = work.state;
-        conflict_work_done(&work);
-        if (status)
-            return status;
-    }
-    *ret_set = set;
-    *ret_conflict = settled;
-    *ret_record = state.record;
-    return SYNC_OK;
+    return conflict_run(view, conflict, context, arena, is_due ? settle_do : NULL, NULL, ret_set,
+                        ret_conflict, ret_record);
 }

@@ -20,10 +20,14 @@ static enum sync_status undo_check(const struct user_view *view, const struct re
 }
 
 /* Opens the conflict again, on the record as it is then. */
-static enum sync_status undo_do(struct conflict_work *work, struct conflict *conflict) {
+static enum sync_status undo_do(struct conflict_work *work, const void *request,
+                                struct conflict *conflict) {
+    (void)request;
+    enum sync_status status = conflict_expand(conflict, work->state.record.data, work->build.arena);
     struct conflict_target before = {.deleted = !conflict->has_server,
                                      .document = conflict->server};
-    enum sync_status status = conflict_write(work, conflict, &before);
+    if (!status)
+        status = conflict_write(work, conflict, &before);
     conflict->resolved_us = 0;
     conflict->resolution = (enum resolution)0;
     conflict->merged = SLICE_EMPTY;
@@ -45,30 +49,11 @@ enum sync_status conflict_undo(const struct user_view *view, const struct confli
                                struct write_set *ret_set, struct conflict *ret_conflict,
                                struct record *ret_record) {
     assert(view && conflict && now_us > 0);
-    assert(arena && ret_set && ret_conflict && ret_record);
     struct record_state state = conflict_record(view, conflict);
-    struct conflict opened = *conflict;
-    struct write_set set = {.user = conflict->user, .head = view->head};
     struct batch_context context = {.now_us = now_us};
-    struct conflict_work work;
-    if (conflict->resolved_us != 0) {
-        enum sync_status status = undo_check(view, &state, conflict, error);
-        if (!status)
-            status = conflict_expand(&opened, state.record.data, arena);
-        if (status)
-            return status;
-        status = conflict_work_init(&work, view, conflict, &context, arena);
-        if (!status)
-            status = undo_do(&work, &opened);
-        if (!status)
-            status = conflict_work_finish(&work, &set);
-        state = work.state;
-        conflict_work_done(&work);
-        if (status)
-            return status;
-    }
-    *ret_set = set;
-    *ret_conflict = opened;
-    *ret_record = state.record;
-    return SYNC_OK;
+    bool is_resolved = conflict->resolved_us != 0;
+    enum sync_status status = is_resolved ? undo_check(view, &state, conflict, error) : SYNC_OK;
+    return status ? status
+                  : conflict_run(view, conflict, &context, arena, is_resolved ? undo_do : NULL,
+                                 NULL, ret_set, ret_conflict, ret_record);
 }

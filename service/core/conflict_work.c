@@ -12,21 +12,48 @@ struct record_state conflict_record(const struct user_view *view, const struct c
                                  .found = loaded->found};
 }
 
-enum sync_status conflict_work_init(struct conflict_work *work, const struct user_view *view,
-                                    const struct conflict *conflict,
-                                    const struct batch_context *context, struct arena *arena) {
-    assert(work && view && conflict && context && context->now_us > 0 && arena);
-    const struct row *row = conflict->device.size > 0 ? &view->rows[0] : NULL;
-    *work = (struct conflict_work){
-        .view = view, .context = context, .state = conflict_record(view, conflict)};
+static enum sync_status work_init(struct conflict_work *work, struct arena *arena) {
+    const struct conflict *conflict = work->before;
+    const struct row *row = conflict->device.size > 0 ? &work->view->rows[0] : NULL;
     enum sync_status status = conflict_hold_open(row, &conflict->key, arena, &work->hold);
     return status ? status
-                  : write_build_init(&work->build, conflict->user, &view->head,
+                  : write_build_init(&work->build, conflict->user, &work->view->head,
                                      1 + work->hold.change_count, arena);
 }
 
-void conflict_work_done(struct conflict_work *work) {
-    write_build_done(&work->build);
+static enum sync_status work_finish(struct conflict_work *work, struct write_set *ret_set) {
+    enum sync_status status = conflict_hold_write(&work->build, &work->hold);
+    return status ? status
+                  : write_build_finish(&work->build, &work->state, 1, sizeof work->state, ret_set);
+}
+
+enum sync_status conflict_run(const struct user_view *view, const struct conflict *conflict,
+                              const struct batch_context *context, struct arena *arena,
+                              conflict_step *step, const void *request, struct write_set *ret_set,
+                              struct conflict *ret_conflict, struct record *ret_record) {
+    assert(view && conflict && context && context->now_us > 0);
+    assert(arena && ret_set && ret_conflict && ret_record);
+    struct conflict_work work = {.view = view,
+                                 .before = conflict,
+                                 .context = context,
+                                 .state = conflict_record(view, conflict)};
+    struct conflict changed = *conflict;
+    struct write_set set = {.user = conflict->user, .head = view->head};
+    enum sync_status status = SYNC_OK;
+    if (step) {
+        status = work_init(&work, arena);
+        if (!status)
+            status = step(&work, request, &changed);
+        if (!status)
+            status = work_finish(&work, &set);
+        write_build_done(&work.build);
+    }
+    if (status)
+        return status;
+    *ret_set = set;
+    *ret_conflict = changed;
+    *ret_record = work.state.record;
+    return SYNC_OK;
 }
 
 enum sync_status conflict_write(struct conflict_work *work, const struct conflict *conflict,
@@ -115,13 +142,6 @@ enum sync_status conflict_close(struct conflict_work *work, struct conflict *con
     conflict->resolve_by_us = 0;
     conflict->deadline_action = DEADLINE_KEEP;
     return status;
-}
-
-enum sync_status conflict_work_finish(struct conflict_work *work, struct write_set *ret_set) {
-    assert(work && ret_set);
-    enum sync_status status = conflict_hold_write(&work->build, &work->hold);
-    return status ? status
-                  : write_build_finish(&work->build, &work->state, 1, sizeof work->state, ret_set);
 }
 
 enum resolution conflict_taken(const struct conflict *conflict, const struct record *record) {

@@ -9,17 +9,23 @@
 /* A conflict on its way to another state. */
 struct conflict_work {
     const struct user_view *view;
+    const struct conflict *before; /* as it was loaded */
     const struct batch_context *context;
     struct write_build build;
     struct record_state state;
     struct conflict_hold hold;
 };
 
-/* Begins with what was loaded for conflict_touch. Call conflict_work_done in every case. */
-enum sync_status conflict_work_init(struct conflict_work *work, const struct user_view *view,
-                                    const struct conflict *conflict,
-                                    const struct batch_context *context, struct arena *arena);
-void conflict_work_done(struct conflict_work *work);
+/* What is done to a conflict, `conflict` being changed. */
+typedef enum sync_status conflict_step(struct conflict_work *work, const void *request,
+                                       struct conflict *conflict);
+
+/* Does it with what was loaded for conflict_touch; `request` is the step's. What comes of it lives
+ * in the arena. Of no step, the conflict and its record as they are, and nothing to write. */
+enum sync_status conflict_run(const struct user_view *view, const struct conflict *conflict,
+                              const struct batch_context *context, struct arena *arena,
+                              conflict_step *step, const void *request, struct write_set *ret_set,
+                              struct conflict *ret_conflict, struct record *ret_record);
 
 /* What the conflict's record is before anything is done. */
 struct record_state conflict_record(const struct user_view *view, const struct conflict *conflict);
@@ -41,9 +47,6 @@ void conflict_see(struct conflict *conflict, const struct record_state *state);
 /* Stores a conflict that has just been resolved: it moves, has no deadline any more, and lets go of
  * what it held, which is applied. */
 enum sync_status conflict_close(struct conflict_work *work, struct conflict *conflict);
-
-/* What is to be committed. */
-enum sync_status conflict_work_finish(struct conflict_work *work, struct write_set *ret_set);
 
 /* Which side's the record has become. */
 enum resolution conflict_taken(const struct conflict *conflict, const struct record *record);
