@@ -52,12 +52,15 @@ int http2_data_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     if (stream->relay) {
         buffer_append(out, slice_first(grpc_relay_ready(stream->relay), size));
         grpc_relay_take(stream->relay, size);
-        return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    } else {
+        buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
+        exchange_take(stream->exchange, size);
+        stream->moved_us = loop_now_us(server->connection->worker->loop);
     }
-    buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
-    exchange_take(stream->exchange, size);
-    stream->moved_us = loop_now_us(server->connection->worker->loop);
-    return out->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    if (out->failed)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    /* Otherwise nghttp2 goes on until all windows are full. */
+    return connection_has_room(server->connection) ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 static void on_answered(struct exchange *exchange, void *context) {

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Clients of the gateway that speak HTTP as no good one does: they get an answer, or an end."""
+import time
+
+import edge
+import harness
+from harness import change
+from raw_http2 import RawClient
+
+WAIT_SECONDS = 60
+LARGE_CHANGES, LARGE_TEXT = 40, 240000  # more than what a connection holds for its socket
+
+
+class HostileClient(edge.Case):
+
+    def open_raw(self):
+        client = RawClient(self.stack.http_port)
+        self.addCleanup(client.close)
+        return client
+
+    def head(self, path, method="GET"):
+        return [(":method", method), (":scheme", "http"), (":path", path),
+                (":authority", "localhost"), ("authorization", "Bearer " + self.bearer)]
+
+    def await_end(self, client, stream):
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not client.has_ended(stream):
+            self.assertLess(time.monotonic(), deadline, "the answer does not end")
+            client.take(0.1)
+        return client.data.get(stream, b"")
+
+    def test_a_large_answer_reaches_a_client_that_opens_all_windows(self):
+        self.upload([change(number, data={"text": "x" * LARGE_TEXT})
+                     for number in range(LARGE_CHANGES)])
+        client = self.open_raw()
+        client.widen()
+        client.send_headers(1, self.head("/api/offline/bundle"), end=True)
+        body = self.await_end(client, 1)
+        self.assertFalse(client.closed)
+        self.assertGreater(len(body), LARGE_CHANGES * LARGE_TEXT)
+
+
+if __name__ == "__main__":
+    harness.main()
