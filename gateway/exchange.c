@@ -128,7 +128,8 @@ void exchange_discard(struct exchange *exchange) {
     loop_timer_clear(&exchange->heartbeat);
     gateway_give_back(worker->gateway, exchange->buffered_bytes);
     exchange->api = api_release(exchange->api);
-    if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX) {
+    if (worker->spare_exchange_count >= EXCHANGE_SPARES_MAX ||
+        gateway_is_pressed(worker->gateway)) {
         exchange_free(exchange);
         return;
     }
