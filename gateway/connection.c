@@ -10,7 +10,7 @@ enum {
     CONNECTION_OUT_MAX = 8 << 20,
     CONNECTION_OUT_FILL = 64 << 10, /* held for a client that does not read */
     CONNECTION_OUT_KEEP = 64 << 10, /* more is given back when all is sent */
-    CONNECTION_TURN_ROUNDS = 8,     /* of as much, sent in one turn: others wait too */
+    CONNECTION_TURN_ROUNDS = 2,     /* of as much, sent in one turn: others wait too */
     CONNECTION_LINGER_US = 2000000,
     CONNECTION_HELD_MAX = 128 << 10,       /* a turn's bytes, and those that tell the protocol */
     CONNECTION_IDENTITY_MAX = 2 << 10,     /* of a certificate: it goes with every call */
@@ -236,6 +236,12 @@ static bool connection_is_late(const struct connection *connection) {
     return !connection->proven || connection->wary;
 }
 
+/* Has the connection served once everybody else has had a turn. */
+static void connection_queue_turn(struct connection *connection) {
+    loop_job_queue(connection->worker->loop, &connection->turn,
+                   connection_is_late(connection) ? LOOP_LAST : LOOP_NEXT);
+}
+
 void connection_watch(struct connection *connection) {
     struct loop *loop = connection->worker->loop;
     uint32_t events = 0;
@@ -244,11 +250,11 @@ void connection_watch(struct connection *connection) {
         return;
     }
     if (connection->unfinished)
-        loop_job_queue(loop, &connection->turn);
+        connection_queue_turn(connection);
     if (!connection->input_ended && (!connection->input_paused || connection->lingering)) {
         bool has_more = connection->protocol && connection->held.size > 0;
         if (has_more || transport_has_pending(&connection->transport))
-            loop_job_queue(loop, &connection->turn);
+            connection_queue_turn(connection);
         if (!connection->turn.link)
             events |= EPOLLIN;
     } else if (!connection->hung_up && !connection->input_ended) {
@@ -331,15 +337,24 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
         return;
     }
     if ((events & EPOLLIN) || connection->transport.wants_write) {
-        if (connection_is_late(connection))
-            loop_job_queue(connection->worker->loop, &connection->turn);
-        else if (!connection->turn.link)
+        if (connection_is_late(connection)) {
+            connection_queue_turn(connection);
+        } else if (!connection->turn.link) {
+            loop_note_served(connection->worker->loop);
             connection_read(connection);
-    } else if ((events & EPOLLRDHUP) && connection->input_paused) {
+        }
+        return;
+    }
+    if ((events & EPOLLRDHUP) && connection->input_paused) {
         connection->hung_up = true;
         connection->protocol->hung_up(connection);
     }
-    if (!connection->closed && (events & (EPOLLOUT | EPOLLRDHUP)))
+    if (connection->closed)
+        return;
+    /* An answer that does not fit the socket is large: small ones go first. */
+    if (events & EPOLLOUT)
+        connection_queue_turn(connection);
+    else if (events & EPOLLRDHUP)
         connection_wake(connection);
 }
 

@@ -61,6 +61,7 @@ struct gateway {
     size_t cors_origin_count;
     atomic_uint connections;
     atomic_ullong buffered_bytes;
+    atomic_ullong served_us; /* when one who is known to mean well was last served */
     atomic_bool draining;
 };
 

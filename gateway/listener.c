@@ -124,7 +124,7 @@ static void listener_ready(struct loop_source *source, uint32_t events) {
     (void)events;
     struct listener *listener =
         (struct listener *)((char *)source - offsetof(struct listener, source));
-    loop_job_queue(listener->worker->loop, &listener->accepts);
+    loop_job_queue(listener->worker->loop, &listener->accepts, LOOP_LAST);
 }
 
 static void listener_accept(struct loop_job *job) {
@@ -146,7 +146,7 @@ static void listener_accept(struct loop_job *job) {
             loop_source_change(loop, &listener->source, LISTENER_EVENTS);
         return;
     }
-    loop_job_queue(loop, job);
+    loop_job_queue(loop, job, LOOP_LAST);
 }
 
 static void listener_resume(struct loop_timer *timer) {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -13,7 +14,11 @@ enum {
     LOOP_EVENTS = 128,
     /* A task may queue others (an answer wakes a connection); more rounds than this are a bug. */
     LOOP_TASK_ROUNDS_MAX = 100000,
-    LOOP_JOBS_US = 200, /* of a turn: what others wait for at most, and a job */
+    LOOP_RANKS = LOOP_LAST + 1,
+    LOOP_JOBS_US = 200,       /* of a turn for each rank: what others wait for at most, and a job */
+    LOOP_LAST_SHARE = 2,      /* LOOP_LAST has one in so many parts of the time … */
+    LOOP_SERVED_US = 1000000, /* … when others were served no longer ago */
+    LOOP_SERVED_NOTE_US = 10000,
 };
 
 struct loop {
@@ -25,7 +30,12 @@ struct loop {
     struct loop_timer *slots[LOOP_SLOTS];
     struct loop_task *tasks, **tasks_tail;
     struct loop_task *graves;
-    struct loop_job *jobs, **jobs_tail;
+    struct loop_queue {
+        struct loop_job *jobs, **tail;
+    } queues[LOOP_RANKS];
+    uint64_t rested_us; /* when the time that LOOP_LAST took is made up for */
+    uint64_t noted_us;  /* that somebody is served */
+    atomic_ullong own_served_us, *served_us;
 };
 
 enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop) {
@@ -42,7 +52,9 @@ enum sync_status loop_open(const struct clock *clock, struct loop **ret_loop) {
     loop->now_us = clock_monotonic_us(clock);
     loop->tick = loop->now_us / LOOP_TICK_US;
     loop->tasks_tail = &loop->tasks;
-    loop->jobs_tail = &loop->jobs;
+    for (int rank = 0; rank < LOOP_RANKS; rank++)
+        loop->queues[rank].tail = &loop->queues[rank].jobs;
+    loop->served_us = &loop->own_served_us;
     *ret_loop = loop;
     return SYNC_OK;
 }
@@ -156,8 +168,6 @@ static void loop_serve_timers(struct loop *loop) {
 }
 
 static int loop_wait_ms(const struct loop *loop, int wait_max_ms) {
-    if (loop->tasks || loop->graves || loop->jobs)
-        return 0;
     for (uint64_t i = 1; i <= LOOP_SLOTS; i++) {
         if (!loop->slots[(loop->tick + i) % LOOP_SLOTS])
             continue;
@@ -197,14 +207,16 @@ static void loop_run_tasks(struct loop *loop) {
     }
 }
 
-void loop_job_queue(struct loop *loop, struct loop_job *job) {
+void loop_job_queue(struct loop *loop, struct loop_job *job, enum loop_rank rank) {
     assert(job->run);
     if (job->link)
         return;
+    struct loop_queue *queue = &loop->queues[rank];
+    job->rank = rank;
     job->next = NULL;
-    job->link = loop->jobs_tail;
-    *loop->jobs_tail = job;
-    loop->jobs_tail = &job->next;
+    job->link = queue->tail;
+    *queue->tail = job;
+    queue->tail = &job->next;
 }
 
 void loop_job_cancel(struct loop *loop, struct loop_job *job) {
@@ -214,20 +226,58 @@ void loop_job_cancel(struct loop *loop, struct loop_job *job) {
     if (job->next)
         job->next->link = job->link;
     else
-        loop->jobs_tail = job->link;
+        loop->queues[job->rank].tail = job->link;
     job->link = NULL;
 }
 
-static void loop_run_jobs(struct loop *loop) {
-    if (!loop->jobs)
+void loop_note_served(struct loop *loop) {
+    if (loop->now_us - loop->noted_us < LOOP_SERVED_NOTE_US)
         return;
-    uint64_t begun_us = clock_monotonic_us(loop->clock);
-    do {
-        struct loop_job *job = loop->jobs;
+    loop->noted_us = loop->now_us;
+    atomic_store_explicit(loop->served_us, loop->now_us, memory_order_relaxed);
+}
+
+void loop_share_served(struct loop *loop, atomic_ullong *served_us) {
+    loop->served_us = served_us;
+}
+
+/* Runs jobs for a slice of time; when that ended. */
+static uint64_t loop_run_slice(struct loop *loop, enum loop_rank rank, uint64_t begun_us) {
+    struct loop_queue *queue = &loop->queues[rank];
+    uint64_t now_us = begun_us;
+    while (queue->jobs && now_us - begun_us < LOOP_JOBS_US) {
+        struct loop_job *job = queue->jobs;
         loop_job_cancel(loop, job);
         job->run(job);
         loop_run_tasks(loop); /* what it costs is the job's time */
-    } while (loop->jobs && clock_monotonic_us(loop->clock) - begun_us < LOOP_JOBS_US);
+        now_us = clock_monotonic_us(loop->clock);
+    }
+    return now_us;
+}
+
+/* How long LOOP_LAST is still to rest. */
+static uint64_t loop_rest_us(const struct loop *loop, uint64_t now_us) {
+    uint64_t served_us = atomic_load_explicit(loop->served_us, memory_order_relaxed);
+    if (now_us >= loop->rested_us || served_us + LOOP_SERVED_US < now_us)
+        return 0;
+    return loop->rested_us - now_us;
+}
+
+/* Counts the time that LOOP_LAST took. What it did not use before is worth one slice. */
+static void loop_count_last(struct loop *loop, uint64_t begun_us, uint64_t ended_us) {
+    uint64_t least_us = begun_us - LOOP_LAST_SHARE * LOOP_JOBS_US;
+    if (loop->rested_us < least_us)
+        loop->rested_us = least_us;
+    loop->rested_us += LOOP_LAST_SHARE * (ended_us - begun_us);
+}
+
+static void loop_run_jobs(struct loop *loop) {
+    if (!loop->queues[LOOP_NEXT].jobs && !loop->queues[LOOP_LAST].jobs)
+        return;
+    uint64_t begun_us = loop_run_slice(loop, LOOP_NEXT, clock_monotonic_us(loop->clock));
+    if (!loop->queues[LOOP_LAST].jobs || loop_rest_us(loop, begun_us) > 0)
+        return;
+    loop_count_last(loop, begun_us, loop_run_slice(loop, LOOP_LAST, begun_us));
 }
 
 /* Serves a source; one that is watched for a single event is then not watched until it is changed.
@@ -240,9 +290,24 @@ static void loop_serve_source(struct loop_source *source, uint32_t events) {
     source->ready(source, events);
 }
 
+/* Waits for events, no longer than for what else there is to do; their number, or -1. */
+static int loop_wait(struct loop *loop, struct epoll_event *events, int wait_max_ms) {
+    bool is_busy = loop->tasks || loop->graves || loop->queues[LOOP_NEXT].jobs;
+    int wait_ms = is_busy ? 0 : loop_wait_ms(loop, wait_max_ms);
+    if (!is_busy && wait_ms > 0 && loop->queues[LOOP_LAST].jobs) {
+        uint64_t rest_us = loop_rest_us(loop, clock_monotonic_us(loop->clock));
+        struct timespec rest = {(time_t)(rest_us / 1000000), (long)(rest_us % 1000000) * 1000};
+        int count = epoll_pwait2(loop->epoll_fd, events, LOOP_EVENTS, &rest, NULL);
+        if (count >= 0 || errno == EINTR)
+            return count;
+        wait_ms = rest_us > 0; /* before Linux 5.11 there are only whole milliseconds */
+    }
+    return epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, wait_ms);
+}
+
 enum sync_status loop_turn(struct loop *loop, int wait_max_ms) {
     struct epoll_event events[LOOP_EVENTS];
-    int count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, loop_wait_ms(loop, wait_max_ms));
+    int count = loop_wait(loop, events, wait_max_ms);
     if (count < 0 && errno != EINTR)
         return SYNC_ERR_IO;
     loop->now_us = clock_monotonic_us(loop->clock);

@@ -5,6 +5,7 @@
 #ifndef GATEWAY_LOOP_H
 #define GATEWAY_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,12 +37,18 @@ struct loop_task {
     void (*run)(struct loop_task *task);
 };
 
-/* Work for one who is not known to mean well. It waits behind everybody else's, and is done in
- * slices of a turn's time, in the order in which it was queued. Zeroed memory is a job that is not
- * queued.
- */
+/* Whom a job is for. */
+enum loop_rank {
+    LOOP_NEXT, /* one who has had his share of the turn */
+    LOOP_LAST, /* one who is not known to mean well */
+};
+
+/* Work that waits behind everything else of a turn. It is done in slices of a turn's time, in the
+ * order in which it was queued, LOOP_NEXT before LOOP_LAST. Zeroed memory is a job that is not
+ * queued. */
 struct loop_job {
     struct loop_job *next, **link; /* link is NULL when not queued */
+    enum loop_rank rank;           /* while queued */
     void (*run)(struct loop_job *job);
 };
 
@@ -81,9 +88,18 @@ void loop_timer_clear(struct loop_timer *timer);
 /* Queues a task for the end of the turn; does nothing when it is queued. */
 void loop_task_queue(struct loop *loop, struct loop_task *task);
 
-/* Queues a job, behind those that wait; does nothing when it is queued. A turn has some 200 us for
- * jobs, with the tasks that they queue, and runs at least one. */
-void loop_job_queue(struct loop *loop, struct loop_job *job);
+/* Queues a job, behind those of its rank that wait; does nothing when it is queued. A turn has some
+ * 200 us for the jobs of each rank, with the tasks that they queue, and runs at least one. While
+ * others are served, LOOP_LAST has at most half of the time: for the rest the thread sleeps, as
+ * what others wait for needs the processor too. */
+void loop_job_queue(struct loop *loop, struct loop_job *job, enum loop_rank rank);
+
+/* Somebody is served who needs no job. */
+void loop_note_served(struct loop *loop);
+
+/* Has the loop note in `served_us` when somebody is served, as other loops of the process do, and
+ * heed what they note. It outlives the loop. */
+void loop_share_served(struct loop *loop, atomic_ullong *served_us);
 
 /* Takes a job out of the queue, queued or not. */
 void loop_job_cancel(struct loop *loop, struct loop_job *job);

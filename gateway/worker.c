@@ -91,6 +91,7 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
     enum sync_status status = loop_open(gateway->clock, &worker->loop);
     if (status != SYNC_OK)
         return status;
+    loop_share_served(worker->loop, &gateway->served_us);
     worker->compressor = compressor_open();
     worker->scratch = memory_alloc(WORKER_SCRATCH_SIZE);
     worker->upstream_scratch = memory_alloc(WORKER_SCRATCH_SIZE);

@@ -232,7 +232,7 @@ static void note_job(struct loop_job *job) {
     if (self->then)
         loop_task_queue(self->loop, self->then);
     if (self->again)
-        loop_job_queue(self->loop, job);
+        loop_job_queue(self->loop, job, LOOP_LAST);
 }
 
 static void jobs_run_behind_all_else_in_slices_of_time(void **state) {
@@ -244,10 +244,10 @@ static void jobs_run_behind_all_else_in_slices_of_time(void **state) {
     struct lettered_job a = {{.run = note_job}, loop, &then.task, 90, true, 'a'};
     struct lettered_job b = {{.run = note_job}, loop, NULL, 110, false, 'b'};
     struct lettered_job c = {{.run = note_job}, loop, NULL, 1000, false, 'c'};
-    loop_job_queue(loop, &a.job);
-    loop_job_queue(loop, &b.job);
-    loop_job_queue(loop, &c.job);
-    loop_job_queue(loop, &b.job);
+    loop_job_queue(loop, &a.job, LOOP_LAST);
+    loop_job_queue(loop, &b.job, LOOP_LAST);
+    loop_job_queue(loop, &c.job, LOOP_LAST);
+    loop_job_queue(loop, &b.job, LOOP_LAST);
     loop_task_queue(loop, &task.task);
     advance(loop, 0);
     assert_string_equal(order, "uatb");
@@ -260,6 +260,52 @@ static void jobs_run_behind_all_else_in_slices_of_time(void **state) {
     loop_close(loop);
 }
 
+static void jobs_of_those_who_mean_well_go_first(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    memset(order, 0, sizeof order);
+    struct lettered_job jobs[4];
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (struct lettered_job){{.run = note_job}, loop, NULL, 150, false, (char)('a' + i)};
+        loop_job_queue(loop, &jobs[i].job, i % 2 == 0 ? LOOP_LAST : LOOP_NEXT);
+    }
+    advance(loop, 0);
+    assert_string_equal(order, "bdac");
+    loop_close(loop);
+}
+
+static void while_others_are_served_the_last_have_half_of_the_time(void **state) {
+    (void)state;
+    struct loop *loop = loop_made(), *other = loop_made();
+    atomic_ullong served_us = 0;
+    loop_share_served(loop, &served_us);
+    loop_share_served(other, &served_us);
+    loop_note_served(other);
+    memset(order, 0, sizeof order);
+    struct lettered_job last = {{.run = note_job}, loop, NULL, 200, true, 'l'};
+    struct lettered_job next = {{.run = note_job}, loop, NULL, 0, false, 'n'};
+    loop_job_queue(loop, &last.job, LOOP_LAST);
+    for (int i = 0; i < 4; i++) /* at first with what they did not use before */
+        advance(loop, 0);
+    assert_string_equal(order, "lll");
+    loop_job_queue(loop, &next.job, LOOP_NEXT);
+    advance(loop, 199);
+    assert_string_equal(order, "llln");
+    advance(loop, 1);
+    assert_string_equal(order, "lllnl");
+    advance(loop, 0);
+    assert_string_equal(order, "lllnl");
+    /* With nobody else there the time is theirs. */
+    advance(loop, 2000000);
+    advance(loop, 0);
+    advance(loop, 0);
+    advance(loop, 0);
+    assert_string_equal(order, "lllnlllll");
+    loop_job_cancel(loop, &last.job);
+    loop_close(loop);
+    loop_close(other);
+}
+
 static void a_cancelled_job_does_not_run(void **state) {
     (void)state;
     struct loop *loop = loop_made();
@@ -267,12 +313,12 @@ static void a_cancelled_job_does_not_run(void **state) {
     struct lettered_job jobs[3];
     for (int i = 0; i < 3; i++) {
         jobs[i] = (struct lettered_job){{.run = note_job}, loop, NULL, 0, false, (char)('a' + i)};
-        loop_job_queue(loop, &jobs[i].job);
+        loop_job_queue(loop, &jobs[i].job, LOOP_LAST);
     }
     loop_job_cancel(loop, &jobs[2].job);
     loop_job_cancel(loop, &jobs[0].job);
     loop_job_cancel(loop, &jobs[0].job);
-    loop_job_queue(loop, &jobs[2].job);
+    loop_job_queue(loop, &jobs[2].job, LOOP_LAST);
     advance(loop, 0);
     assert_string_equal(order, "bc");
     loop_close(loop);
@@ -288,6 +334,8 @@ int main(void) {
         cmocka_unit_test(a_source_watched_for_nothing_is_told_of_its_end),
         cmocka_unit_test(a_source_watched_once_waits_to_be_changed),
         cmocka_unit_test(jobs_run_behind_all_else_in_slices_of_time),
+        cmocka_unit_test(jobs_of_those_who_mean_well_go_first),
+        cmocka_unit_test(while_others_are_served_the_last_have_half_of_the_time),
         cmocka_unit_test(a_cancelled_job_does_not_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
