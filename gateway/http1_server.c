@@ -15,8 +15,10 @@ enum {
     HTTP1_HELD_MAX = 64 << 10,     /* of pipelined requests, beyond one read */
     HTTP1_DISCARD_MAX = 256 << 10, /* of a refused body, to keep the connection */
     HTTP1_CHUNK_MAX = 32 << 10,
-    HTTP1_LENT_MIN = 4 << 10,      /* less is copied behind the head */
-    HTTP1_TURN_REQUESTS = 16,      /* pipelined, that are answered in one turn */
+    HTTP1_LENT_MIN = 4 << 10,     /* less is copied behind the head */
+    HTTP1_TURN_REQUESTS = 16,     /* pipelined, that are answered in one turn … */
+    HTTP1_TURN_REQUESTS_WARY = 4, /* … of a client that lately sent more at once */
+    HTTP1_WARY_US = 1000000,
     HTTP1_UNTAKEN_MAX = 256 << 10, /* of a body that is handed on as it comes */
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
@@ -27,6 +29,7 @@ struct http1_server {
     struct exchange *exchange; /* the request being served, or NULL */
     struct buffer held;        /* what came after it, from held_taken on */
     size_t held_taken;
+    uint64_t crowded_us;    /* when it last was more than one turn's requests */
     size_t untaken;         /* of its body, where that is handed on as it comes */
     struct loop_timer gone; /* set while the client may have gone */
     bool moved;             /* some of the body was taken since that was set */
@@ -331,12 +334,15 @@ static bool finish(struct http1_server *server) {
 
 static void http1_fill(struct connection *connection) {
     struct http1_server *server = server_of(connection);
+    const int requests_max = connection->wary ? HTTP1_TURN_REQUESTS_WARY : HTTP1_TURN_REQUESTS;
+    const uint64_t now_us = loop_now_us(connection->worker->loop);
     if (connection->input_paused && server->exchange && !server->request_done && !is_full(server))
         parse_held(server);
     for (int i = 0; server->exchange && exchange_is_answered(server->exchange); i++) {
-        if (i == HTTP1_TURN_REQUESTS) {
+        if (i == requests_max) {
             /* Who sends so many at once is served behind others. */
             connection->wary = connection->unfinished = true;
+            server->crowded_us = now_us;
             return;
         }
         if (!connection_has_room(connection))
@@ -353,7 +359,7 @@ static void http1_fill(struct connection *connection) {
         if (!exchange_is_over(server->exchange) || !finish(server))
             return;
     }
-    connection->wary &= server->held.size > 0;
+    connection->wary &= server->held.size > 0 || now_us - server->crowded_us < HTTP1_WARY_US;
 }
 
 static enum connection_phase http1_phase(const struct connection *connection) {
