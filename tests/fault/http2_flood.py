@@ -13,6 +13,7 @@ INITIAL_WINDOW = 4
 BATCH = 200  # frames, or pairs of them, sent at once
 TURN_SECONDS = 0.002
 NICE = 19
+SOURCE = ("127.0.0.2", 0)  # not the address of those who mean well
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -216,7 +217,7 @@ class _Slot:
 
     def _open(self):
         self.opened += 1
-        self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
+        self.socket = socket.create_connection(("127.0.0.1", self.port), 5, SOURCE)
         if self.context:
             self.socket = self.context.wrap_socket(self.socket)
         self.socket.setblocking(False)
@@ -302,7 +303,7 @@ class HalfOpenFlood(Flood):
         os.nice(NICE)
         clients = []
         for _ in range(connections):
-            client = socket.create_connection(("127.0.0.1", port), 30)
+            client = socket.create_connection(("127.0.0.1", port), 30, SOURCE)
             client.sendall(kind.opening)
             clients.append(client)
         time.sleep(seconds)
