@@ -39,6 +39,9 @@ enum {
     PAGE_TOKEN_MAX = 1024,
 
     /* reading */
+    LOAD_HISTORY_MAX = 65536,          /* entries of logs, the newest of all records, that a change
+                                          or a batch of them is judged by, … */
+    LOAD_HISTORY_BYTES_MAX = 32 << 20, /* … and their bytes */
     PAGE_SIZE_DEFAULT = 50,
     PAGE_SIZE_MAX = 1000,
     BUNDLE_PAGE_SIZE_MAX = 10000,

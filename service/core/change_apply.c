@@ -31,7 +31,12 @@ enum sync_status change_put_document(struct change_work *work, struct change_rec
         return SYNC_OK;
     }
     if (!record_state_lives(state) || !slice_equal(document, state->record.data)) {
-        enum sync_status status = change_write(work, record, change, false, document);
+        bool met = change_others_since(record, change_base_sequence(work, record, change));
+        const struct change_target target = {
+            .as_sent = outcome == OUTCOME_APPLIED && !met,
+            .document = document,
+        };
+        enum sync_status status = change_write(work, record, change, &target);
         if (status)
             return status;
     }
@@ -161,7 +166,7 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
     };
     struct merge_result merged;
     enum sync_status status =
-        ours_log_collect(work, record, change_base_sequence(work, change), &input);
+        ours_log_collect(work, record, change_base_sequence(work, record, change), &input);
     if (!status)
         status = conflict_merge(&input, context->policies, context->strategy, work->arena, &merged);
     if (status)
@@ -283,7 +288,7 @@ static enum sync_status deletion_write(struct change_work *work, struct change_r
     if (side == SIDE_CLIENT && draft->has_client)
         return change_put_document(work, record, change, draft->client, OUTCOME_MERGED, result);
     if (side == SIDE_CLIENT)
-        status = change_write(work, record, change, true, SLICE_EMPTY);
+        status = change_write(work, record, change, &(struct change_target){.deleted = true});
     if (!status)
         result_take(result, OUTCOME_MERGED, record);
     return status;
@@ -311,7 +316,7 @@ static enum sync_status deletion_settle(struct change_work *work, struct change_
 /* An update of what others deleted. */
 static enum sync_status update_deleted(struct change_work *work, struct change_record *record,
                                        const struct change *change, struct change_result *result) {
-    uint64_t base_sequence = change_base_sequence(work, change);
+    uint64_t base_sequence = change_base_sequence(work, record, change);
     if (deletion_is_known(work, record, base_sequence)) {
         change_reject(result, "GONE", SLICE("dataId"), SLICE("The record is deleted."));
         return SYNC_OK;
@@ -368,7 +373,7 @@ static enum sync_status apply_create(struct change_work *work, struct change_rec
                                      const struct change *change, struct change_result *result) {
     const struct base_image empty = {.deleted = true};
     if (!record_state_lives(&record->state) &&
-        creation_is_late(work, record, change_base_sequence(work, change)))
+        creation_is_late(work, record, change_base_sequence(work, record, change)))
         return create_deleted(work, record, change, result);
     if (!record_state_lives(&record->state))
         return change_put_document(work, record, change, change->data, OUTCOME_APPLIED, result);
@@ -388,7 +393,7 @@ static enum sync_status update_without_base(struct change_work *work,
 
 static enum sync_status apply_update(struct change_work *work, struct change_record *record,
                                      const struct change *change, struct change_result *result) {
-    uint64_t base_sequence = change_base_sequence(work, change);
+    uint64_t base_sequence = change_base_sequence(work, record, change);
     struct base_image base;
     struct slice theirs;
     if (!record->state.found)
@@ -417,7 +422,7 @@ static enum sync_status delete_changed(struct change_work *work, struct change_r
                                        const struct change *change, struct change_result *result) {
     struct base_image base;
     enum sync_status status =
-        change_base_find(work, record, change_base_sequence(work, change), &base);
+        change_base_find(work, record, change_base_sequence(work, record, change), &base);
     if (status)
         return status;
     struct conflict_draft draft = {
@@ -435,9 +440,10 @@ static enum sync_status apply_delete(struct change_work *work, struct change_rec
     if (!record->state.found)
         return reject_absent(result);
     if (!record->state.record.deleted) {
-        if (change_others_since(record, change_base_sequence(work, change)))
+        if (change_others_since(record, change_base_sequence(work, record, change)))
             return delete_changed(work, record, change, result);
-        status = change_write(work, record, change, true, SLICE_EMPTY);
+        status = change_write(work, record, change,
+                              &(struct change_target){.deleted = true, .as_sent = true});
     }
     if (!status)
         result_take(result, OUTCOME_APPLIED, record);

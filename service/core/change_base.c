@@ -7,9 +7,14 @@
 
 void change_record_scan(const struct change_work *work, struct change_record *record) {
     const struct record_view *view = record->view;
-    for (size_t i = 0; i < view->history_count && !record->others_entry; i++)
-        if (!change_is_own(work, &view->history[i]))
-            record->others_entry = &view->history[i];
+    for (size_t i = 0; i < view->history_count; i++) {
+        const struct log_entry *entry = &view->history[i];
+        bool is_own = change_is_own(work, entry);
+        if (!is_own && !record->others_entry)
+            record->others_entry = entry;
+        if (is_own && entry->as_sent && record->own_known == 0)
+            record->own_known = entry->sequence;
+    }
     if (record->others_entry)
         record->others_last = record->others_entry->sequence;
 }
@@ -195,14 +200,15 @@ static enum sync_status base_follow(struct change_work *work, struct change_reco
 }
 
 enum sync_status change_write(struct change_work *work, struct change_record *record,
-                              const struct change *change, bool deleted, struct slice document) {
+                              const struct change *change, const struct change_target *target) {
     const struct batch_context *context = work->context;
     struct record_state before = record->state;
     size_t place = work->build.log_count;
     struct record_change write = {
         .kind = change->kind,
-        .deleted = deleted,
-        .document = document,
+        .deleted = target->deleted,
+        .as_sent = target->as_sent && !work->is_release,
+        .document = target->document,
         .device = work->batch->device,
         .change_id = change->id,
         .device_us = change->device_us,

@@ -41,7 +41,8 @@ enum sync_status change_records_number(const struct change_batch *batch, struct 
 }
 
 /* The record wants of a batch. Only the first change of a record asks for its history, after the
- * lowest base of them all. */
+ * lowest base of them all; or, unless one says its base or creates the record, no further than to
+ * where the device knew it last. */
 static void fill_wants(const struct change_batch *batch, const size_t *record_of,
                        struct record_want **first_of, struct record_want *wants) {
     for (size_t i = 0; i < batch->count; i++) {
@@ -50,12 +51,15 @@ static void fill_wants(const struct change_batch *batch, const size_t *record_of
         struct record_want *first = first_of[record_of[i]];
         wants[i] = (struct record_want){.key = {change->type, change->data_id}};
         if (!first) {
-            wants[i].history = true;
-            wants[i].history_after = base;
-            first_of[record_of[i]] = &wants[i];
-        } else if (base < first->history_after) {
+            first = first_of[record_of[i]] = &wants[i];
+            first->history = true;
             first->history_after = base;
+            first->history_of = batch->device;
         }
+        if (base < first->history_after)
+            first->history_after = base;
+        if (change->kind == CHANGE_CREATE || change->base_version > 0)
+            first->history_of = SLICE_EMPTY;
     }
 }
 
@@ -242,7 +246,7 @@ static enum sync_status change_wait(struct change_work *work, struct change_reco
     struct change based = *change;
     if (record->hold.id_count == 0)
         return result_block(work, record, result);
-    based.base_version = change_base_sequence(work, change);
+    based.base_version = change_base_sequence(work, record, change);
     enum sync_status status = conflict_hold_add(&record->hold, &work->build.head, &based,
                                                 change_time(work, change), work->arena);
     if (status == SYNC_ERR_EXHAUSTED)

@@ -90,6 +90,7 @@ enum sync_status change_release_apply(const struct change_release *release,
                                .context = release->context,
                                .view = &view,
                                .arena = arena,
+                               .is_release = true,
                                .records = &record,
                                .record_count = 1};
     *ret_count = 0;

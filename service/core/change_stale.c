@@ -15,16 +15,20 @@ bool change_is_stale(const struct change_work *work, const struct change_record 
 }
 
 /* Whether nobody else is known to have changed the record after the change was made. What the
- * device sent itself since comes behind the change in its queue, and was judged in its turn. */
+ * device sent itself since comes behind the change in its queue, and was judged in its turn; where
+ * that is all that was loaded, a change from before it has been sent before. */
 static bool stale_counts(const struct change_work *work, const struct change_record *record,
                          const struct change *change) {
     const struct record_view *view = record->view;
-    int64_t others_us = view->record.updated_us;
-    if (record->others_entry)
+    int64_t others_us = view->record.updated_us, now_us = work->context->now_us;
+    if (record->others_entry) {
         others_us = record->others_entry->corrected_us;
-    else if (view->history_count > 0)
-        return true;
-    return change_time(work, change) > hybrid_clock_believe(others_us, work->context->now_us);
+    } else if (view->history_count > 0) {
+        const struct log_entry *oldest = &view->history[view->history_count - 1];
+        return !oldest->as_sent ||
+               change_time(work, change) >= hybrid_clock_believe(oldest->corrected_us, now_us);
+    }
+    return change_time(work, change) > hybrid_clock_believe(others_us, now_us);
 }
 
 static enum sync_status stale_stays(struct change_record *record, struct change_result *result,
@@ -63,7 +67,7 @@ static enum sync_status stale_delete(struct change_work *work, struct change_rec
         .type = CONFLICT_DELETE_UPDATE, .base = &unknown, .suggested = record->state.record.data};
     enum sync_status status;
     if (stale_counts(work, record, change)) {
-        status = change_write(work, record, change, true, SLICE_EMPTY);
+        status = change_write(work, record, change, &(struct change_target){.deleted = true});
         return status ? status : stale_stays(record, result, OUTCOME_MERGED);
     }
     status = change_differing_fields(work, SLICE_EMPTY, record->state.record.data, &draft);

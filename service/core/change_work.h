@@ -20,6 +20,7 @@ struct change_record {
     const struct record_view *view;       /* as loaded, with the history */
     uint64_t others_last;                 /* the latest stored change by others; 0: none is known */
     const struct log_entry *others_entry; /* that change */
+    uint64_t own_known;        /* the device's latest stored change that is as_sent; 0: none */
     size_t own_last;           /* 1 + the log index of this batch's latest change; 0: none */
     struct conflict_hold hold; /* of the device's; a service has none */
     struct slice blocked_by;   /* the change that later ones wait behind; empty: none */
@@ -41,6 +42,7 @@ struct change_work {
     size_t *record_of;       /* parallel to the changes */
     int64_t *times;          /* parallel: when it was made, corrected */
     size_t *own_before;      /* parallel to the build's log: own_last before the entry */
+    bool is_release;         /* of what was held: what the device has by now nobody knows */
     struct slice_index seen; /* change ids met so far, with their place in the batch */
     struct change_result *results;
 };
@@ -51,10 +53,15 @@ static inline int64_t change_time(const struct change_work *work, const struct c
     return work->times[change - work->batch->changes];
 }
 
-/* The sequence that a change was made on. */
+/* The sequence that a change was made on: where it does not say, the device has what it sent
+ * itself, too. A creation is made on nothing that was sent before. */
 static inline uint64_t change_base_sequence(const struct change_work *work,
+                                            const struct change_record *record,
                                             const struct change *change) {
-    return change->base_version > 0 ? change->base_version : work->batch->acknowledged;
+    uint64_t base = work->batch->acknowledged;
+    if (change->base_version > 0)
+        return change->base_version;
+    return change->kind != CHANGE_CREATE && record->own_known > base ? record->own_known : base;
 }
 
 /* Tells whether a stored entry is the batch's own device's. */
@@ -67,7 +74,8 @@ static inline bool change_is_own(const struct change_work *work, const struct lo
 enum sync_status change_records_number(const struct change_batch *batch, struct arena *arena,
                                        size_t **ret_record_of, size_t *ret_record_count);
 
-/* Finds the latest change by others in a record's stored history. */
+/* Finds the latest change by others, and the latest that the device knows to be whole, in a
+ * record's stored history. */
 void change_record_scan(const struct change_work *work, struct change_record *record);
 
 /* Tells whether the record's loaded history has all changes after the sequence: what an older
@@ -82,9 +90,16 @@ bool change_others_since(const struct change_record *record, uint64_t base_seque
 enum sync_status change_base_find(struct change_work *work, struct change_record *record,
                                   uint64_t base_sequence, struct base_image *ret_base);
 
+/* A record as a change makes it. */
+struct change_target {
+    bool deleted;
+    bool as_sent;          /* on what the device had: it has it just so */
+    struct slice document; /* unless deleted */
+};
+
 /* Writes the record and keeps the remembered base right. */
 enum sync_status change_write(struct change_work *work, struct change_record *record,
-                              const struct change *change, bool deleted, struct slice document);
+                              const struct change *change, const struct change_target *target);
 
 /* Writes a document, if it differs from the record's and is not too large. */
 enum sync_status change_put_document(struct change_work *work, struct change_record *record,

@@ -95,6 +95,7 @@ struct log_entry {
     struct record_key key;
     uint64_t previous_version; /* of the record; 0: there was none */
     bool previous_deleted;     /* the record was a tombstone, or absent */
+    bool as_sent;              /* nobody came between what the device had and this */
     struct slice undo;
     struct slice device; /* empty: a service */
     struct slice change_id;
@@ -150,7 +151,9 @@ struct row {
 struct record_want {
     struct record_key key;
     bool history;           /* whether log entries of the record are wanted */
-    uint64_t history_after; /* those with a sequence above this */
+    uint64_t history_after; /* those with a sequence above this, */
+    struct slice
+        history_of; /* and none before one of this device's that is as_sent; may be empty */
 };
 
 /* Names a change whose earlier outcome is asked for. */
@@ -174,7 +177,7 @@ struct record_view {
     struct record record;
     struct log_entry *history; /* newest first */
     size_t history_count;
-    bool history_trimmed; /* entries wanted are behind the log's floor */
+    bool history_trimmed; /* entries wanted are behind the log's floor, or too many for a load */
 };
 
 /* An earlier outcome, if there is one. */

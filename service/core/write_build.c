@@ -101,6 +101,7 @@ enum sync_status write_build_change(struct write_build *build, struct record_sta
         .key = record.key,
         .previous_version = state->found ? state->record.version : 0,
         .previous_deleted = !record_state_lives(state),
+        .as_sent = change->as_sent,
         .undo = undo,
         .device = change->device,
         .change_id = change->change_id,

@@ -25,6 +25,7 @@ struct write_build {
 struct record_change {
     enum change_kind kind;
     bool deleted;          /* the record after it is a tombstone */
+    bool as_sent;          /* on what the device had: it has it just so */
     struct slice document; /* the record after it, unless deleted */
     struct slice device, change_id;
     int64_t device_us, corrected_us;

@@ -4,8 +4,9 @@
 
 enum { BLOCK_PACKED = 1, BLOCK_FLAGS = 1 };
 
-/* An entry's first byte: its kind, and in a higher bit whether the record was deleted before. */
-enum { ENTRY_KIND = 3, ENTRY_PREVIOUS_DELETED = 4, ENTRY_LEAD = 7 };
+/* An entry's first byte: its kind, and in higher bits whether the record was deleted before, and
+ * whether it is now as the device has it. */
+enum { ENTRY_KIND = 3, ENTRY_PREVIOUS_DELETED = 4, ENTRY_AS_SENT = 8, ENTRY_LEAD = 15 };
 
 static void block_encode(struct buffer *out, struct slice key, int64_t time_us,
                          const struct buffer *body) {
@@ -24,8 +25,9 @@ static void log_entry_write(struct buffer *body, uint64_t before, const struct l
     assert(entry->sequence > before);
     assert(entry->kind >= CHANGE_CREATE);
     assert(entry->kind <= CHANGE_DELETE);
-    buffer_append_byte(
-        body, (uint8_t)(entry->kind | (entry->previous_deleted ? ENTRY_PREVIOUS_DELETED : 0)));
+    buffer_append_byte(body, (uint8_t)(entry->kind |
+                                       (entry->previous_deleted ? ENTRY_PREVIOUS_DELETED : 0) |
+                                       (entry->as_sent ? ENTRY_AS_SENT : 0)));
     wire_write_varint(body, entry->sequence - before);
     buffer_append_byte(body, (uint8_t)entry->key.type);
     rocks_write_sized(body, entry->key.id);
@@ -124,6 +126,7 @@ bool rocks_log_next(struct wire_reader *body, uint64_t *sequence, struct log_ent
         return false;
     entry.kind = (enum change_kind)(lead.data[0] & ENTRY_KIND);
     entry.previous_deleted = lead.data[0] & ENTRY_PREVIOUS_DELETED;
+    entry.as_sent = lead.data[0] & ENTRY_AS_SENT;
     entry.key.type = (enum data_type)type.data[0];
     entry.sequence = *sequence += step;
     entry.device_us = wire_unzigzag(device_us);

@@ -78,24 +78,6 @@ static enum sync_status load_records(struct load *load) {
     return status;
 }
 
-static enum sync_status load_histories(struct load *load) {
-    struct rocks_history *history = NULL;
-    enum sync_status status = SYNC_OK;
-    for (size_t i = 0; i < load->want->record_count && status == SYNC_OK; i++) {
-        const struct record_want *want = &load->want->records[i];
-        struct record_view *view = &load->view.records[i];
-        if (!want->history || !view->found || view->record.version <= want->history_after)
-            continue;
-        if (!history)
-            status = rocks_history_open(load->store, load->reader, load->want->user, &history);
-        if (status == SYNC_OK)
-            status =
-                rocks_history_follow(history, want, load->view.head.log_floor, load->arena, view);
-    }
-    rocks_history_close(history);
-    return status;
-}
-
 static enum sync_status load_row(struct load *load, const struct row *want, struct row *ret_row) {
     struct rocks_key key;
     rocksdb_pinnableslice_t *pin;
@@ -152,7 +134,7 @@ static enum sync_status load_all(struct load *load) {
     if (status == SYNC_OK && want->record_count > 0)
         status = load_records(load);
     if (status == SYNC_OK && want->record_count > 0)
-        status = load_histories(load);
+        status = rocks_load_histories(load->store, load->reader, want, load->arena, &load->view);
     if (status == SYNC_OK && want->change_count > 0)
         status = load_changes(load);
     if (status == SYNC_OK && want->row_count > 0)

@@ -82,7 +82,7 @@ struct rocks_committer {
 /* What the store counts; all NULL without a registry. */
 struct rocks_metrics {
     struct metric *commit_seconds, *group_sets, *commit_failures, *loads, *scans, *index_builds,
-        *damaged_reads;
+        *history_blocks, *damaged_reads;
 };
 
 /* What reads have found damaged on the disk. */
@@ -171,17 +171,12 @@ struct slice rocks_cursor_key(const struct rocks_cursor *cursor);
 struct slice rocks_cursor_value(const struct rocks_cursor *cursor);
 enum sync_status rocks_cursor_status(const struct rocks_cursor *cursor);
 
-/* Finds entries of one user's log by sequence; keeps the blocks last read. */
-struct rocks_history;
-enum sync_status rocks_history_open(struct rocks_store *store, const struct store_reader *reader,
-                                    struct slice user, struct rocks_history **ret_history);
-struct rocks_history *rocks_history_close(struct rocks_history *history);
-
-/* Follows a record back through the log, newest first, to the wanted sequence or the log's floor.
- * The entries live in the arena. */
-enum sync_status rocks_history_follow(struct rocks_history *history, const struct record_want *want,
-                                      uint64_t log_floor, struct arena *arena,
-                                      struct record_view *view);
+/* Reads the histories that are wanted of the view's records: each newest first, to the wanted
+ * sequence or the log's floor, and all of them together up to LOAD_HISTORY_MAX. They live in the
+ * arena. */
+enum sync_status rocks_load_histories(struct rocks_store *store, const struct store_reader *reader,
+                                      const struct touched *want, struct arena *arena,
+                                      struct user_view *view);
 
 /* Answers what became of the wanted changes up to the revision `newest`; `views` are zeroed. */
 enum sync_status rocks_find_settled(struct rocks_store *store, const struct store_reader *reader,

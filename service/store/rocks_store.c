@@ -174,6 +174,9 @@ static void metrics_add_store(struct rocks_metrics *ours, struct metrics *metric
     ours->index_builds =
         STORE_METRIC(METRIC_COUNTER, "sync_store_index_builds_total",
                      "Times the settled changes of a user were read into memory.", NULL, 0);
+    ours->history_blocks =
+        STORE_METRIC(METRIC_COUNTER, "sync_store_history_blocks_total",
+                     "Blocks of users' logs read for the histories of records.", NULL, 0);
     ours->damaged_reads =
         STORE_METRIC(METRIC_COUNTER, "sync_store_damaged_reads_total",
                      "Reads that failed because what they read is damaged on the disk.", NULL, 0);

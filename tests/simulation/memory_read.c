@@ -9,9 +9,14 @@
 static bool load_history(const struct memory_user_data *data, const struct record_want *want,
                          struct arena *arena, struct record_view *view) {
     uint64_t oldest = view->record.version, floor = data->head.log_floor;
+    bool is_known = false;
     size_t count = 0;
-    for (uint64_t at = oldest; at > want->history_after && at > floor; count++)
-        at = data->log[at - floor - 1].entry.previous_version;
+    for (uint64_t at = oldest; !is_known && at > want->history_after && at > floor; count++) {
+        const struct log_entry *entry = &data->log[at - floor - 1].entry;
+        is_known = entry->as_sent && want->history_of.size > 0 &&
+                   slice_equal(entry->device, want->history_of);
+        at = entry->previous_version;
+    }
     view->history = arena_alloc(arena, count * sizeof *view->history);
     if (!view->history)
         return false;
@@ -19,7 +24,8 @@ static bool load_history(const struct memory_user_data *data, const struct recor
         view->history[view->history_count] = data->log[oldest - floor - 1].entry;
         oldest = view->history[view->history_count].previous_version;
     }
-    view->history_trimmed = want->history_after < floor && oldest > want->history_after;
+    view->history_trimmed =
+        !is_known && want->history_after < floor && oldest > want->history_after;
     return true;
 }
 

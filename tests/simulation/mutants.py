@@ -104,9 +104,13 @@ MUTANTS = {
         "the client's side of a change without a base lacks all that it does not speak of",
         "document_merge_patch(ours, patch, work->arena, ret_theirs);",
         "document_merge_patch(*ret_base, patch, work->arena, ret_theirs);"),
+    "takes_a_merge_for_what_was_sent": (
+        "what was merged for a device counts as known to it, and is overwritten unseen",
+        ".as_sent = outcome == OUTCOME_APPLIED && !met,",
+        ".as_sent = met || !met,"),
     "brings_back_what_was_deleted": (
         "a creation that is sent again after retention brings back what was deleted",
-        "creation_is_late(work, record, change_base_sequence(work, change)))",
+        "creation_is_late(work, record, change_base_sequence(work, record, change)))",
         "false)"),
     "audits_half_of_a_range": (
         "ranges that an audit joins lack what the second of them holds",

@@ -44,6 +44,7 @@ struct sim_version {
     uint32_t record;
     enum change_kind kind;
     bool deleted;
+    bool is_whole; /* its device had it so, as nobody had come between */
     struct slice document, device;
     int64_t corrected_us, commit_us;
 };
@@ -359,6 +360,10 @@ struct sim_copy sim_ledger_image(const struct sim_ledger *ledger, uint32_t recor
 void sim_ledger_check_result(struct sim_world *world, const struct sim_result *result);
 /* The store must hold just what the ledger does. */
 void sim_ledger_check_store(struct sim_world *world);
+/* What a change of the job was made on: what it says, or what its device had acknowledged, or what
+ * by the log the device made itself later, when nobody had come between. */
+uint64_t sim_oracle_base(const struct sim_world *world, const struct sim_job *job,
+                         const struct sim_change *change);
 /* One change against what became of it; `before` is the record before it. */
 void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
                       const struct sim_copy *before);

@@ -11,7 +11,7 @@ void sim_held_note(struct sim_world *world, const struct sim_job *job, struct si
     SIM_HOLDS(world, !change->is_held && (!change->is_settled || change->is_forgotten),
               "%s is held a second time", change->id);
     change->is_held = change->was_held = true;
-    change->held_base = change->base_version > 0 ? change->base_version : job->acknowledged;
+    change->held_base = sim_oracle_base(world, job, change);
     memcpy(change->behind, result->conflict_id.data, UUID_TEXT_SIZE);
 }
 

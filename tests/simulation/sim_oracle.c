@@ -451,16 +451,33 @@ static uint32_t others_since(const struct oracle *oracle) {
     return count;
 }
 
+uint64_t sim_oracle_base(const struct sim_world *world, const struct sim_job *job,
+                         const struct sim_change *change) {
+    const struct sim_version *versions = world->ledger.versions;
+    struct slice device = slice_text(world->devices[change->device].id);
+    uint64_t acknowledged = job->acknowledged, floor = job->before.log_floor;
+    if (change->base_version > 0)
+        return change->base_version;
+    if (floor < acknowledged)
+        floor = acknowledged;
+    uint64_t at = change->kind == CHANGE_CREATE ? 0 : world->ledger.latest[change->record];
+    while (at > floor && (at > job->before.sequence || !versions[at].is_whole ||
+                          !slice_equal(versions[at].device, device)))
+        at = versions[at].previous;
+    return at > floor ? at : acknowledged;
+}
+
 void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
                       const struct sim_copy *before) {
     const struct sim_change *change = world->ledger.changes[job->upload.changes[index]];
     struct oracle oracle = {.world = world, .change = change, .before = *before};
-    oracle.base = change->is_released        ? change->held_base
-                  : change->base_version > 0 ? change->base_version
-                                             : job->acknowledged;
+    oracle.base = change->is_released ? change->held_base : sim_oracle_base(world, job, change);
     oracle.is_known = base_is_known(&oracle, job->before.log_floor);
     oracle.data = change->data;
     oracle.others = others_since(&oracle);
+    world->ledger.versions[change->entry].is_whole = change->outcome == OUTCOME_APPLIED &&
+                                                     change->entry > 0 && oracle.is_known &&
+                                                     oracle.others == 0 && !change->is_released;
     oracle.after = change->entry > 0
                        ? sim_ledger_image(&world->ledger, change->record, change->entry)
                        : *before;

@@ -52,19 +52,24 @@ struct row *memory_user_row(struct memory_user *user, enum table table, struct s
 static void load_history(const struct memory_user *user, const struct record_want *want,
                          struct arena *arena, struct record_view *view) {
     size_t count = 0;
+    bool is_known = false;
     view->history = arena_alloc(arena, user->log_count * sizeof *view->history);
     check(view->history != NULL, "memory");
-    for (size_t i = user->log_count; i-- > 0;) {
+    for (size_t i = user->log_count; i-- > 0 && !is_known;) {
         const struct log_entry *entry = &user->log[i];
-        if (entry->sequence > want->history_after && entry->key.type == want->key.type &&
-            slice_equal(entry->key.id, want->key.id))
-            view->history[count++] = *entry;
+        if (entry->sequence <= want->history_after || entry->key.type != want->key.type ||
+            !slice_equal(entry->key.id, want->key.id))
+            continue;
+        view->history[count++] = *entry;
+        is_known = entry->as_sent && want->history_of.size > 0 &&
+                   slice_equal(entry->device, want->history_of);
     }
     view->history_count = count;
     /* What is missing: entries after the wanted sequence that the floor has swallowed. */
     uint64_t oldest = count > 0 ? view->history[count - 1].previous_version : view->record.version;
-    view->history_trimmed =
-        view->found && want->history_after < user->head.log_floor && oldest > want->history_after;
+    view->history_trimmed = view->found && !is_known &&
+                            want->history_after < user->head.log_floor &&
+                            oldest > want->history_after;
 }
 
 void memory_user_load(const struct memory_user *user, const struct touched *want,

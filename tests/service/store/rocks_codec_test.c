@@ -265,6 +265,7 @@ static void log_block_comes_back_and_tells_its_time(void **state) {
                                         .key = {DATA_TYPE_BOOKING, SLICE("b\0x")},
                                         .previous_version = i * UINT32_MAX,
                                         .previous_deleted = i == 1,
+                                        .as_sent = i == 2,
                                         .undo = SLICE("undo"),
                                         .change_id = SLICE("c"),
                                         .device_us = -3,
@@ -285,6 +286,7 @@ static void log_block_comes_back_and_tells_its_time(void **state) {
         assert_true(slice_equal(found.key.id, SLICE("b\0x")));
         assert_true(found.previous_version == i * UINT32_MAX);
         assert_int_equal(found.previous_deleted, i == 1);
+        assert_int_equal(found.as_sent, i == 2);
         assert_int_equal(found.device.size, 0);
         assert_int_equal(found.device_us, -3);
     }

@@ -59,6 +59,7 @@ int store_contract_run(const char *name, const struct store_factory *factory) {
         CONTRACT_TEST(commit_on_a_moved_head_writes_nothing),
         CONTRACT_TEST(users_whose_names_share_a_beginning_do_not_mix),
         CONTRACT_TEST(history_follows_a_record_through_many_commits),
+        CONTRACT_TEST(history_ends_where_a_device_knew_the_record),
         CONTRACT_TEST(log_scan_resumes_inside_a_commit),
         CONTRACT_TEST(changed_records_are_those_with_greater_versions),
         CONTRACT_TEST(changed_records_are_found_in_a_long_log),

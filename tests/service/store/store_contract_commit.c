@@ -242,6 +242,32 @@ void history_follows_a_record_through_many_commits(void **state) {
     assert_int_equal(contract_load_record(contract, wish.user, &want).history_count, 0);
 }
 
+void history_ends_where_a_device_knew_the_record(void **state) {
+    struct contract *contract = *state;
+    struct fixture_wish wish = {.user = SLICE("known"),
+                                .type = DATA_TYPE_TRIP,
+                                .prefix = "t",
+                                .count = 1,
+                                .data = SLICE("d"),
+                                .time_us = 1};
+    for (uint64_t i = 0; i < 10; i++) {
+        wish.as_sent = i == 3 || i == 6;
+        wish.previous_version = i;
+        wish.head = fixture_commit_of(contract->store, &wish);
+    }
+    struct record_want want = {
+        .key = {DATA_TYPE_TRIP, SLICE("t0")}, .history = true, .history_of = SLICE("phone")};
+    struct record_view view = contract_load_record(contract, wish.user, &want);
+    assert_int_equal(view.history_count, 4);
+    assert_int_equal(view.history[3].sequence, 7);
+    assert_true(view.history[3].as_sent && !view.history[2].as_sent && !view.history_trimmed);
+    want.history_after = 8;
+    assert_int_equal(contract_load_record(contract, wish.user, &want).history_count, 2);
+    want.history_after = 0;
+    want.history_of = SLICE("tablet");
+    assert_int_equal(contract_load_record(contract, wish.user, &want).history_count, 10);
+}
+
 void rows_under_a_user_need_no_revision_when_told_so(void **state) {
     struct contract *contract = *state;
     struct fixture_wish wish = {.user = SLICE("any"),

@@ -42,6 +42,7 @@ void tombstone_keeps_version_and_loses_data(void **state);
 void commit_on_a_moved_head_writes_nothing(void **state);
 void users_whose_names_share_a_beginning_do_not_mix(void **state);
 void history_follows_a_record_through_many_commits(void **state);
+void history_ends_where_a_device_knew_the_record(void **state);
 void log_scan_resumes_inside_a_commit(void **state);
 void changed_records_are_those_with_greater_versions(void **state);
 void changed_records_are_found_in_a_long_log(void **state);

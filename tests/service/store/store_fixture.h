@@ -27,6 +27,7 @@ struct fixture_wish {
     uint64_t previous_version; /* of every record */
     int64_t time_us;           /* of the first; the next are 1 later */
     bool deleted;
+    bool as_sent;
 };
 
 /* Fills `commit`; NULL arena memory fails the test. */
