@@ -71,6 +71,10 @@ enum {
 
     HEALTH_WATCHES_MAX = 1000, /* open at once, by anybody */
 
+    /* A stream that has to end waits so long for the client to take what is under way, so that one
+     * that is only slow hears why. */
+    STREAM_END_PATIENCE_MS = 5000,
+
     /* per user */
     USER_WATCHES_MAX = 100,        /* streams that watch operations or records */
     USER_SYNC_OPERATIONS_MAX = 50, /* concurrent, from the specification */

@@ -17,6 +17,7 @@
 #include "sync_descriptor.h"
 
 enum { GRACE_MS = 10000, CALLS_WAITING_MAX = 8192, TOKEN_LEEWAY_US = 5000000 };
+_Static_assert((int)STREAM_END_PATIENCE_MS < GRACE_MS, "streams end before they are cancelled");
 
 /* Makes a folder for us alone, and those above it. */
 static enum sync_status folder_make(const char *path, struct sync_error *error) {

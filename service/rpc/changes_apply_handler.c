@@ -22,7 +22,7 @@ enum {
     APPLY_EXPIRED = APPLY_READ << 8, /* the token: the timer's first meaning */
 };
 
-enum { BATCH_ARENA_MAX = 4 * GRPC_MESSAGE_MAX, WRITE_PATIENCE_US = 1000000 };
+enum { BATCH_ARENA_MAX = 4 * GRPC_MESSAGE_MAX };
 
 /* A stream; in the call's arena, which lives until the last read is answered. */
 struct apply_stream {
@@ -197,7 +197,7 @@ static bool apply_end_for(struct apply_stream *stream, unsigned pending) {
     return true;
 }
 
-/* While an answer is under way: a client that does not take it is not waited for at the end. */
+/* While an answer is under way: a client that does not take it is not waited for long. */
 static void apply_press(struct apply_stream *stream) {
     struct service *service = rpc_call_service(stream->call);
     if (stream->is_stopping && (stream->pending & APPLY_RANG)) {
@@ -205,7 +205,7 @@ static void apply_press(struct apply_stream *stream) {
     } else if (!stream->is_stopping && (stream->pending & (APPLY_DRAIN | APPLY_EXPIRED))) {
         stream->is_stopping = true;
         timer_start(service->timers, &stream->timer,
-                    clock_monotonic_us(service->clock) + WRITE_PATIENCE_US);
+                    clock_monotonic_us(service->clock) + 1000 * (uint64_t)STREAM_END_PATIENCE_MS);
     }
 }
 

@@ -27,6 +27,7 @@ struct health_watch {
     bool is_writing;
     int told; /* the state that the client has; -1: none */
     unsigned pending;
+    uint64_t cut_us; /* while it drains: who has not taken the last message by then is cut off */
 };
 
 static void watch_rang(struct timer *timer) {
@@ -73,9 +74,12 @@ static bool watch_look(struct wake *wake, unsigned causes) {
     if (causes & (HEALTH_WRITTEN | HEALTH_LOST))
         watch->is_writing = false;
     int state = health_state(service, watch->name);
+    uint64_t now_us = clock_monotonic_us(service->clock);
+    if (causes & HEALTH_DRAIN)
+        watch->cut_us = now_us + 1000 * (uint64_t)STREAM_END_PATIENCE_MS;
     if (watch->is_writing) {
-        if ((watch->pending & HEALTH_DRAIN) && (causes & HEALTH_RANG))
-            rpc_call_cut(watch->call); /* who does not read is not waited for */
+        if ((watch->pending & HEALTH_DRAIN) && now_us >= watch->cut_us)
+            rpc_call_cut(watch->call);
     } else if (watch->pending & (HEALTH_LOST | HEALTH_LEFT)) {
         return watch_end(watch, SYNC_ERR_CANCELLED, "CANCELLED", "The client has left.");
     } else if (state != watch->told) {
@@ -83,7 +87,7 @@ static bool watch_look(struct wake *wake, unsigned causes) {
     } else if (watch->pending & HEALTH_DRAIN) {
         return watch_end(watch, SYNC_ERR_UNAVAILABLE, "DRAINING", "The service stops.");
     }
-    timer_start(service->timers, &watch->timer, clock_monotonic_us(service->clock) + LOOK_EVERY_US);
+    timer_start(service->timers, &watch->timer, now_us + LOOK_EVERY_US);
     return true;
 }
 

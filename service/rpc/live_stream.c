@@ -16,10 +16,7 @@ enum {
     LIVE_EXPIRED = LIVE_CHANGED << 6, /* the token */
 };
 
-enum {
-    TURN_ARENA_MAX = 64 << 20,
-    WRITE_PATIENCE_US = 1000000, /* with a client that does not read, once the stream has to end */
-};
+enum { TURN_ARENA_MAX = 64 << 20 };
 
 #define LIVE_OF(member_, pointer_)                                                                 \
     ((struct live_stream *)((char *)(pointer_)-offsetof(struct live_stream, member_)))
@@ -83,14 +80,15 @@ static bool live_end_for(struct live_stream *live, unsigned pending) {
     return true;
 }
 
-/* While a message is under way: a client that does not take it is not waited for at the end. */
+/* While a message is under way: a client that does not take it is not waited for long. */
 static void live_press(struct live_stream *live) {
     struct service *service = rpc_call_service(live->call);
     if (live->is_stopping && (live->pending & LIVE_RANG)) {
         rpc_call_cut(live->call);
     } else if (!live->is_stopping && (live->pending & (LIVE_DRAIN | LIVE_EXPIRED))) {
         live->is_stopping = true;
-        timer_start(service->timers, &live->timer, live_now_us(live) + WRITE_PATIENCE_US);
+        timer_start(service->timers, &live->timer,
+                    live_now_us(live) + 1000 * (uint64_t)STREAM_END_PATIENCE_MS);
     }
 }
 

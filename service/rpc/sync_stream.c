@@ -349,13 +349,13 @@ static void stream_leave(struct sync_stream *stream) {
     stream->is_opening = false;
 }
 
-/* While a write is under way at the end: a client that does not take it is not waited for. */
+/* While a write is under way at the end: a client that does not take it is not waited for long. */
 static void stream_press(struct sync_stream *stream) {
-    uint64_t now_us = clock_monotonic_us(stream->service->clock);
+    uint64_t cut_us = stream->over_us + 1000 * (uint64_t)STREAM_END_PATIENCE_MS;
     if (!stream->is_writing || stream->is_cut)
         return;
-    if (now_us - stream->over_us < STREAM_PATIENCE_US) {
-        stream_sleep(stream, stream->over_us + STREAM_PATIENCE_US);
+    if (clock_monotonic_us(stream->service->clock) < cut_us) {
+        stream_sleep(stream, cut_us);
         return;
     }
     stream->is_cut = true;

@@ -45,7 +45,6 @@ enum {
 static const uint64_t STREAM_LAP_KEPT_US = 1000000;  /* without use */
 static const uint64_t STREAM_NOTE_STEP_US = 1000000; /* between acknowledgements stored */
 static const uint64_t STREAM_MEMORY_RETRY_US = 10000000;
-static const uint64_t STREAM_PATIENCE_US = 500000; /* with a write at the end */
 
 /* What all streams share. */
 struct sync_streams {

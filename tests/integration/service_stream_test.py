@@ -251,6 +251,23 @@ class Watch(ServiceStream):
         self.assertEqual(stack.service.wait(timeout=harness.START_SECONDS), 0)
         self.assertNotIn("did not end in time", stack.log())
 
+    def test_who_reads_late_as_the_service_stops_is_told_why_it_ends(self):
+        stack = harness.Stack()
+        self.addCleanup(stack.discard)
+        stack.start_service()
+        late = self.watch("--slow-read", stack=stack)
+        late.say("!read 1")
+        self.answer(late)
+        wide = "z" * 200000
+        for n in range(5):
+            self.put(*[record("%d-%d" % (n, k), data={"text": wide}) for k in range(20)],
+                     stack=stack)
+        stack.service.terminate()
+        time.sleep(2)
+        late.say("!read 1000")
+        self.assertEqual(late.reason(), "DRAINING", late.ending)
+        self.assertEqual(stack.service.wait(timeout=harness.START_SECONDS), 0)
+
 
 class Apply(ServiceStream):
     def batch(self, number, *changes, user=None):

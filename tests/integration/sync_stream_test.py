@@ -205,7 +205,7 @@ class Stream(Case):
         try:
             time.sleep(1)  # the way to it fills up
             self.expect(self.call("DELETE", "/api/offline/devices/" + self.phone), 200)
-            time.sleep(1)  # it is not waited for any longer
+            self.await_metric("sync_streams_open", lambda open: open == 0)
         finally:
             deaf.process.send_signal(signal.SIGCONT)
         self.assertEqual(deaf.finish()["status"], "PERMISSION_DENIED", deaf.ending)
