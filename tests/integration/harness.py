@@ -29,6 +29,10 @@ KEY_ID = "test"
 AUDIENCE = "travelsense-sync"
 # Sanitizers are slow; a stack that is not up by then never will be.
 START_SECONDS = 60
+# Of a gateway: a service that only runs slowly is not taken for a dead one.
+PATIENT_FLAGS = ["--upstream-connect-timeout-ms", "30000", "--upstream-health-timeout-ms", "30000"]
+# Sockets whose names say which ports this process has been given.
+_TAKEN_PORTS = []
 
 
 def binary(name):
@@ -69,15 +73,22 @@ def own_records():
 
 
 def free_port():
-    """A port that nobody listens on, below the range that clients take theirs from."""
+    """A port that nobody listens on, below the range that clients take theirs from.
+
+    Until this process ends, no other test is given it: two gateways would share it without a word.
+    """
     for _ in range(1000):
         port = random.randint(10000, 32000)
+        mark = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                mark.bind("\0travelsense-test-port-%d" % port)
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
+                mark.close()
                 continue
+        _TAKEN_PORTS.append(mark)
+        return port
     raise RuntimeError("no free port")
 
 
@@ -157,7 +168,7 @@ class Stack:
             "gateway/sync_gateway",
             ["--upstream", "unix:" + self.path("sync.sock"),
              "--http", "127.0.0.1:%d" % self.http_port,
-             "--grpc", "127.0.0.1:%d" % self.grpc_port] + self.gateway_flags)
+             "--grpc", "127.0.0.1:%d" % self.grpc_port] + PATIENT_FLAGS + self.gateway_flags)
 
     def start(self):
         self.start_service()
