@@ -95,7 +95,7 @@ class GatewayStops(unittest.TestCase):
     def setUp(self):
         self.stack = harness.Stack(
             service_flags=["--no-limits"],
-            gateway_flags=["--drain-timeout-ms", "3000", "--upstream-health-interval-ms", "0"])
+            gateway_flags=["--drain-timeout-ms", "6000", "--upstream-health-interval-ms", "0"])
         self.addCleanup(self.stack.discard)
         self.stack.start()
         self.bearer = harness.token("somebody")

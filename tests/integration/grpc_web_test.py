@@ -105,8 +105,13 @@ class Web(Case):
 
     def test_a_deadline_is_kept(self):
         message, bearer = self.watch()
-        messages, trailers = self.web(WATCH, message, grpc_timeout="300m", Authorization=bearer)
-        self.assertEqual((len(messages), trailers["grpc-status"]), (1, "4"))
+        for timeout_ms in (300, 3000, 30000):  # a slow machine gets to its message later
+            messages, trailers = self.web(WATCH, message, grpc_timeout="%dm" % timeout_ms,
+                                          Authorization=bearer)
+            self.assertEqual(trailers["grpc-status"], "4")
+            if messages:
+                break
+        self.assertEqual(len(messages), 1)
 
     def test_a_stream_comes_as_it_is_made(self):
         message, bearer = self.watch()

@@ -120,7 +120,7 @@ class PassThrough(Case):
         message = b"\0" + struct.pack(">I", 16 * MB) + bytes(16 * MB)
         self.stack.service.send_signal(signal.SIGSTOP)
         try:
-            taken = [client.push(stream, message, 0.5) for stream in streams]
+            taken = [client.push(stream, message, 1.5) for stream in streams]
         finally:
             self.stack.service.send_signal(signal.SIGCONT)
         self.assertTrue(all(0 < size < 3 * MB for size in taken), taken)

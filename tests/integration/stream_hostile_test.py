@@ -433,7 +433,7 @@ class Slow(Stream):
         talk.send(self.hello(unacknowledgedBytesMax=MB))
         taken, cursor = 0, None
         while True:
-            message = talk.receive(1)
+            message = talk.receive(2 if taken else WAIT_SECONDS)
             if message is None:
                 break
             if "records" in message:

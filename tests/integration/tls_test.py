@@ -29,7 +29,7 @@ class TlsCase(edge.Case):
         return int(answer.split()[1])
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + harness.START_SECONDS
         while not condition():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
@@ -43,19 +43,28 @@ class TlsCase(edge.Case):
 class Resumption(TlsCase):
     edge_flags = ("--ticket-lifetime-s", str(LIFETIME_S))
 
+    def resumed(self, context):
+        """A session that a second connection went on with."""
+        while True:
+            begun = time.monotonic()
+            with self.connect(context) as client:
+                self.assertFalse(client.session_reused)
+                self.assertEqual(self.ask(client), 200)
+                session = client.session
+            self.assertTrue(session.has_ticket)
+            with self.connect(context, session) as client:
+                if not client.session_reused and time.monotonic() - begun >= LIFETIME_S:
+                    continue  # a slow machine: its time was over
+                self.assertTrue(client.session_reused)
+                self.assertEqual(self.ask(client), 200)
+            return session
+
     def test_sessions_are_resumed_until_their_time_is_over(self):
         for version in VERSIONS:
             with self.subTest(version=version):
                 context = edge.trusting(self.certificate, minimum_version=version,
                                         maximum_version=version)
-                with self.connect(context) as client:
-                    self.assertFalse(client.session_reused)
-                    self.assertEqual(self.ask(client), 200)
-                    session = client.session
-                self.assertTrue(session.has_ticket)
-                with self.connect(context, session) as client:
-                    self.assertTrue(client.session_reused)
-                    self.assertEqual(self.ask(client), 200)
+                session = self.resumed(context)
                 time.sleep(2 * LIFETIME_S + 0.1)  # the key is gone by then
                 with self.connect(context, session) as client:
                     self.assertFalse(client.session_reused)
@@ -157,8 +166,8 @@ class Required(ClientCase):
             self.assertEqual(self.ask(client), 200)
 
 
-class Bounds(TlsCase):
-    edge_flags = ("--handshake-timeout-ms", "400", "--max-handshakes", "8")
+class HandshakeTime(TlsCase):
+    edge_flags = ("--handshake-timeout-ms", "400")
 
     def test_a_handshake_that_does_not_end_is_ended(self):
         begun = time.monotonic()
@@ -166,6 +175,10 @@ class Bounds(TlsCase):
             silent.sendall(b"\x16\x03\x01")
             self.assertEqual(edge.read_all(silent), b"")
         self.assertGreater(time.monotonic() - begun, 0.39)
+
+
+class HandshakeCount(TlsCase):
+    edge_flags = ("--handshake-timeout-ms", "60000", "--max-handshakes", "8")
 
     def test_half_open_handshakes_give_way_to_newer_ones(self):
         dropped = self.metric("gateway_tls_handshakes_dropped_total")

@@ -17,9 +17,9 @@ from raw_http2 import DyingService, RawClient, StatusService
 PATH = "/api/offline/config"
 EVENTS = "/api/offline/sync/01a22334-835e-7220-b02b-f9901bf032e5/events"
 # A request that is not answered by then hangs.
-HANG_SECONDS = 20
+HANG_SECONDS = 30
 FLAGS = ["--threads", "1", "--upstream-health-interval-ms", "200",
-         "--upstream-connect-timeout-ms", "500"]
+         "--upstream-connect-timeout-ms", "2000", "--upstream-health-timeout-ms", "2000"]
 
 
 class Upstream(unittest.TestCase):
@@ -155,7 +155,7 @@ class Upstream(unittest.TestCase):
 
     def test_calls_to_a_stopped_backend_end_by_their_deadline_and_others_at_once(self):
         backend = self.backend()
-        self.gateway(backend, flags=["--upstream-health-timeout-ms", "3000"])
+        self.gateway(backend, flags=["--upstream-health-timeout-ms", "4000"])
         self.until_up(backend)
         backend.service.send_signal(signal.SIGSTOP)
         answer = self.get(x_request_timeout="0.2")

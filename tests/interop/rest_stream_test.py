@@ -152,7 +152,7 @@ class Streams(unittest.TestCase):
                                    "-D", "/dev/stderr")
             status = {"responseStatus": {"code": 9, "message": "not yet"}}
             run = subprocess.run(command, input=lines(asked(2), status),
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                                  check=True)
             text = run.stdout.decode()
             answers = json.loads(text) if accept == "application/json" else \

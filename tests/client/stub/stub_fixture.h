@@ -59,7 +59,7 @@ void count_answer(void *context, struct ProtobufCMessage *response,
 #define EVENTUALLY(condition)                                                                      \
     do {                                                                                           \
         bool holds = false;                                                                        \
-        for (int tries = 0; tries < 10000 && !(holds = (condition)); tries++)                      \
+        for (int tries = 0; tries < 30000 && !(holds = (condition)); tries++)                      \
             nap_ms(1);                                                                             \
         assert_true(holds);                                                                        \
     } while (0)

@@ -325,7 +325,7 @@ static void a_job_put_back_has_all_its_attempts_again(void **state) {
     put(fixture, "test", 7, 0);
     wait_for(fixture, &fixture->watch.given_up, 1, 0);
     struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_QUARANTINE};
-    for (int i = 0; i < 1000 && found.job.id.size == 0; i++) {
+    for (int i = 0; i < 30000 && found.job.id.size == 0; i++) {
         usleep(1000);
         assert_int_equal(store_scan(fixture->store, NULL, &scan, find_row, &found), SYNC_OK);
     }

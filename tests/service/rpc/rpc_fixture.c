@@ -97,7 +97,7 @@ static void check_handle(struct rpc_call *call) {
 static void hold_handle(struct rpc_call *call) {
     struct rpc_fixture *fixture = fixture_of(call);
     atomic_fetch_add(&fixture->holding, 1);
-    while (!rpc_call_is_cancelled(call))
+    while (!rpc_call_is_cancelled(call) && !atomic_load(&fixture->lets_go))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     atomic_fetch_sub(&fixture->holding, 1);
     rpc_call_fail_with(call, SYNC_ERR_CANCELLED, "CANCELLED", "the client has left");

@@ -40,6 +40,7 @@ struct rpc_fixture {
     struct grpc_client *client;
     struct signer *signer;
     atomic_uint holding;         /* calls inside HOLD */
+    atomic_bool lets_go;         /* set: HOLD does not wait for its client to leave */
     atomic_uint waiting;         /* streams inside WAIT */
     struct watch_table *watches; /* of the store */
     atomic_uint turns;           /* of FOLLOW's streams */

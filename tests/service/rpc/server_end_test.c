@@ -89,7 +89,7 @@ static void drain_ends_idle_streams_without_its_grace(void **state) {
     fixture->server = rpc_server_close(fixture->server);
 }
 
-/* Holds one worker for a while. */
+/* Holds one worker until the fixture lets go. */
 static void *hold_thread(void *context) {
     struct rpc_fixture *fixture = context;
     char token[FIXTURE_TOKEN_MAX];
@@ -99,7 +99,7 @@ static void *hold_thread(void *context) {
     struct grpc_client_answer answer;
     grpc_client_call(client,
                      &(struct grpc_client_request){
-                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 1500},
+                         .path = HOLD, .headers = &header, .header_count = 1, .deadline_ms = 60000},
                      &answer);
     grpc_client_answer_done(&answer);
     grpc_client_close(client);
@@ -116,13 +116,17 @@ static void call_whose_deadline_passed_in_the_queue_is_not_run(void **state) {
     char token[FIXTURE_TOKEN_MAX];
     rpc_fixture_token(fixture, "anna", NULL, token);
     const struct grpc_client_header header = {"authorization", slice_text(token)};
+    /* Connected, so that the call gets into the queue within its deadline. */
+    assert_int_equal(
+        grpc_client_code(fixture->client, "/grpc.health.v1.Health/Check", token, SLICE_EMPTY), 0);
     struct grpc_client_answer answer;
     grpc_client_call(fixture->client,
                      &(struct grpc_client_request){
-                         .path = FAIL, .headers = &header, .header_count = 1, .deadline_ms = 100},
+                         .path = FAIL, .headers = &header, .header_count = 1, .deadline_ms = 1000},
                      &answer);
     assert_int_not_equal(answer.code, 0);
     grpc_client_answer_done(&answer);
+    atomic_store(&fixture->lets_go, true);
     for (size_t i = 0; i < FIXTURE_WORKERS; i++)
         pthread_join(threads[i], NULL);
     assert_true(rpc_server_drain(fixture->server, 5000));
