@@ -195,10 +195,12 @@ static void call_release(struct rpc_call *call) {
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
     grpc_call_unref(call->call);
+    bool is_stream = call->is_stream;
     call_give_back(call);
     pthread_mutex_lock(&server->lock);
     server->live--;
-    if (server->is_draining && server->live == 0)
+    server->streams -= is_stream;
+    if (server->is_draining && (server->live == 0 || server->streams == 0))
         pthread_cond_signal(&server->quiet);
     pthread_mutex_unlock(&server->lock);
 }

@@ -6,6 +6,10 @@
 void rpc_call_watch_leave(struct rpc_call *call, rpc_left *left, void *context) {
     struct rpc_server *server = call->queue->server;
     assert(left);
+    pthread_mutex_lock(&server->lock);
+    server->streams += !call->is_stream;
+    pthread_mutex_unlock(&server->lock);
+    call->is_stream = true;
     pthread_mutex_lock(&server->leave_lock);
     assert(!call->left);
     call->left = left;

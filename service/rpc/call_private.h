@@ -45,14 +45,15 @@ struct rpc_server {
     struct rpc_tag shutdown;
     int port;
     char *unix_path; /* owned; NULL: none, or not made yet */
-    uint64_t request_timeout_us;
+    uint64_t request_timeout_us, close_grace_ms;
     size_t answers_bytes_max;
     atomic_size_t answers_bytes; /* of large answers under way */
     pthread_mutex_t lock;
-    pthread_cond_t quiet; /* signalled when `is_shut` or `live` changes towards the end */
+    pthread_cond_t quiet; /* signalled when one of the next changes towards the end */
     bool is_shut;
     bool is_draining;
     unsigned live;              /* accepted and not yet released */
+    unsigned streams;           /* of those, whose handlers are told of the drain */
     pthread_mutex_t leave_lock; /* guards the next two, and the calls' own of them */
     struct rpc_call *leaving;   /* calls whose handlers want to be told */
     bool is_leaving;            /* they have been told of the drain */
@@ -107,7 +108,8 @@ struct rpc_call {
     rpc_left *left; /* NULL: nobody wants to be told */
     void *left_context;
     struct rpc_call *leave_next, **leave_link;
-    bool has_left; /* the client, as its close event said */
+    bool has_left;  /* the client, as its close event said */
+    bool is_stream; /* counted among the server's */
 
     enum rpc_code code;
     grpc_slice status_text;

@@ -23,7 +23,6 @@ enum {
     REQUEST_TIMEOUT_MS = 60000,
     REQUEST_LOOK_MS = 200, /* how exactly it is kept */
     ADDRESS_TEXT_MAX = 512,
-    CLOSE_GRACE_MS = 500,
 };
 
 /* The library's own complaints repeat what the status of its calls says. */
@@ -181,6 +180,8 @@ static bool server_prepare(struct rpc_server *server, const struct rpc_server_op
     }
     server->request_timeout_us =
         1000 * (options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS);
+    server->close_grace_ms =
+        options->close_grace_ms ? options->close_grace_ms : STREAM_END_PATIENCE_MS;
     server->answers_bytes_max =
         options->answers_bytes_max ? options->answers_bytes_max : ANSWERS_BYTES_MAX;
     server->methods =
@@ -222,8 +223,17 @@ int rpc_server_port(const struct rpc_server *server) {
     return server->port;
 }
 
-/* Waits, at most `wait_ms`, until no call is under way and, if wanted, no connection is left. */
-static bool server_wait(struct rpc_server *server, uint64_t wait_ms, bool for_connections) {
+/* What a drain waits for, one after the other. */
+enum drain_goal { DRAIN_STREAMS, DRAIN_CALLS, DRAIN_CONNECTIONS };
+
+static bool drain_is_at(const struct rpc_server *server, enum drain_goal goal) {
+    if (goal == DRAIN_STREAMS)
+        return server->streams == 0;
+    return server->live == 0 && (goal == DRAIN_CALLS || server->is_shut);
+}
+
+/* Waits, at most `wait_ms`; tells whether it came to that. */
+static bool server_wait(struct rpc_server *server, uint64_t wait_ms, enum drain_goal goal) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(wait_ms / 1000);
@@ -233,21 +243,25 @@ static bool server_wait(struct rpc_server *server, uint64_t wait_ms, bool for_co
     pthread_mutex_lock(&server->lock);
     server->is_draining = true;
     int result = 0;
-    while (result != ETIMEDOUT && (server->live > 0 || (for_connections && !server->is_shut)))
+    while (result != ETIMEDOUT && !drain_is_at(server, goal))
         result = pthread_cond_timedwait(&server->quiet, &server->lock, &until);
-    bool is_quiet = server->live == 0 && (!for_connections || server->is_shut);
+    bool is_there = drain_is_at(server, goal);
     pthread_mutex_unlock(&server->lock);
-    return is_quiet;
+    return is_there;
 }
 
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms) {
-    grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
+    uint64_t close_ms = server->close_grace_ms;
     call_tell_drain(server);
-    /* A client that keeps its idle connection open gets a moment to notice, not the whole grace. */
-    if (server_wait(server, grace_ms, false) && server_wait(server, CLOSE_GRACE_MS, true))
+    /* Once it shuts down, the library closes a connection with its last call, and a client that is
+     * still at what came before does not hear how that ended. So streams end before. */
+    (void)server_wait(server, grace_ms < close_ms ? grace_ms : close_ms, DRAIN_STREAMS);
+    grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
+    if (server_wait(server, grace_ms, DRAIN_CALLS) &&
+        server_wait(server, close_ms, DRAIN_CONNECTIONS))
         return true;
     grpc_server_cancel_all_calls(server->server);
-    return server_wait(server, grace_ms > CLOSE_GRACE_MS ? grace_ms : CLOSE_GRACE_MS, true);
+    return server_wait(server, grace_ms > close_ms ? grace_ms : close_ms, DRAIN_CONNECTIONS);
 }
 
 /* Ends a queue: its thread when it has one, otherwise by draining it here. */

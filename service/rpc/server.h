@@ -21,8 +21,11 @@ struct rpc_server_options {
      * that are in the middle of theirs. 0: MESSAGES_BYTES_MAX. */
     size_t messages_bytes_max;
     uint64_t request_timeout_ms; /* for a request's message to come whole; 0: 60 s */
-    size_t answers_bytes_max;    /* of large answers that clients have yet to take; 0: 512 MiB */
-    struct log *audit_log;       /* NULL: none */
+    /* At a drain, for clients to take how their calls ended, and to hang up; 0:
+     * STREAM_END_PATIENCE_MS. */
+    uint64_t close_grace_ms;
+    size_t answers_bytes_max; /* of large answers that clients have yet to take; 0: 512 MiB */
+    struct log *audit_log;    /* NULL: none */
 };
 
 /* Binds and starts. On failure `error` holds one line for the operator: a socket or port that is in
@@ -33,10 +36,11 @@ enum sync_status rpc_server_open(const struct rpc_server_options *options, struc
 /* The port that is bound, 0 without one. */
 int rpc_server_port(const struct rpc_server *server);
 
-/* Takes no more calls, tells the streams that wait (rpc_call_watch_leave), and waits for those
- * under way: `grace_ms`, then they are cancelled, and once more `grace_ms` for their handlers to
- * notice. False when some still run: then the server cannot be closed, and the process should end
- * without. */
+/* Tells the streams that wait (rpc_call_watch_leave) and lets them end, in the options' time. Then
+ * takes no more calls and waits for those under way: `grace_ms`, then they are cancelled, and once
+ * more `grace_ms` for their handlers to notice. Clients hang up once they have heard; who does not
+ * in the options' time is cut. False when calls still run: then the server cannot be closed, and
+ * the process should end without. */
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms);
 
 /* Closes a drained server; returns NULL. */

@@ -97,6 +97,7 @@ class Generic(unittest.TestCase):
         cls.processes.append(subprocess.Popen(
             [harness.binary("gateway/sync_gateway"), "--descriptor-set", DESCRIPTORS,
              "--upstream", upstream, "--http", "127.0.0.1:%d" % cls.http_port,
+             "--upstream-health-interval-ms", "0",  # a check is a call that is noted as well
              "--title", "Echo", "--ready-file", ready], stdin=subprocess.DEVNULL))
         deadline = time.monotonic() + harness.START_SECONDS
         while not os.path.exists(ready):

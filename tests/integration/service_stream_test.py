@@ -209,6 +209,9 @@ class Watch(ServiceStream):
         stack.start_service()
         cursor = self.answer(self.watch(stack=stack))["cursor"]
         self.put(record(1), stack=stack)
+        time.sleep(1)
+        stack.kill_service()  # the logs are trimmed soon after a start, and then once an hour
+        stack.start_service()
         deadline = time.monotonic() + harness.START_SECONDS
         while True:
             with self.watch(cursor=cursor, stack=stack) as talk:

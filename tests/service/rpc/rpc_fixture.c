@@ -260,6 +260,7 @@ void rpc_fixture_open(struct rpc_fixture *fixture, double burst) {
             .unix_path = fixture->socket,
             .answers_bytes_max = FIXTURE_ANSWERS_BYTES,
             .request_timeout_ms = FIXTURE_REQUEST_TIMEOUT_MS,
+            .close_grace_ms = FIXTURE_CLOSE_GRACE_MS, /* the client hangs up later than that */
         },
         &error, &fixture->server);
     if (status != SYNC_OK) {

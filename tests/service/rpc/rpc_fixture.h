@@ -14,6 +14,7 @@ enum {
     FIXTURE_WORKERS = 4,
     FIXTURE_ANSWERS_BYTES = 4 << 20,
     FIXTURE_REQUEST_TIMEOUT_MS = 2000,
+    FIXTURE_CLOSE_GRACE_MS = 500,
 };
 
 /* The methods of the fixture, of the service "test.Echo". */

@@ -35,7 +35,7 @@ struct stream_service {
     struct rpc_server *server;
     struct grpc_client *client;
     struct signer *signer;
-    char socket[64], keys[600], target[80];
+    char folder[32], socket[64], keys[600], target[80];
     char token[TOKEN_TEXT_MAX], service_token[TOKEN_TEXT_MAX];
 };
 
@@ -80,7 +80,9 @@ static int set_up(void **state) {
     assert_int_equal(service_fixture_setup(&fixture), 0);
     self = (struct stream_service){.fixture = fixture};
     /* The folder of a test may be longer than a socket's path. */
-    snprintf(self.socket, sizeof self.socket, "/tmp/sync-stream-%d", (int)getpid());
+    snprintf(self.folder, sizeof self.folder, "/tmp/sync-streamXXXXXX");
+    assert_non_null(mkdtemp(self.folder));
+    snprintf(self.socket, sizeof self.socket, "%s/s", self.folder);
     snprintf(self.keys, sizeof self.keys, "%s.keys", self.fixture->path);
     snprintf(self.target, sizeof self.target, "unix:%s", self.socket);
     gates_open(&self);
@@ -92,7 +94,8 @@ static int set_up(void **state) {
     struct rpc_server_options options = {.service = &self.fixture->service,
                                          .methods = service_methods(&count),
                                          .threads = 1,
-                                         .unix_path = self.socket};
+                                         .unix_path = self.socket,
+                                         .close_grace_ms = 500};
     options.method_count = count;
     assert_int_equal(rpc_server_open(&options, &error, &self.server), SYNC_OK);
     self.client = grpc_client_open(self.target);
@@ -112,6 +115,7 @@ static int tear_down(void **state) {
     token_verifier_close(service->tokens);
     signer_close(self->signer);
     unlink(self->keys);
+    rmdir(self->folder);
     struct metrics *metrics = service->metrics;
     void *fixture = self->fixture;
     int left = service_fixture_teardown(&fixture);
