@@ -233,7 +233,7 @@ static bool connection_send(struct connection *connection) {
 /* Tells whether others are read first: who floods, and who was never answered, as floods come by
  * connections of their own. */
 static bool connection_is_late(const struct connection *connection) {
-    return !connection->proven || connection->wary;
+    return !connection->proven || connection->wary || connection->dribbles;
 }
 
 /* Has the connection served once everybody else has had a turn. */

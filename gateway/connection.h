@@ -77,6 +77,7 @@ struct connection {
     bool lingering;
     bool proven;       /* the client was answered: it is read before those who were not */
     bool wary;         /* the client keeps us busy for little: it gets little of a turn */
+    bool dribbles;     /* the client sends many pieces of a few bytes at once */
     bool awaits_proxy; /* the PROXY protocol's header comes first */
     bool delayed;      /* nothing is read yet, for what others of its address did */
     bool closed;

@@ -10,6 +10,8 @@ enum {
     CONNECTION_TURN_BYTES_UNPROVEN_MAX = 16 << 10,
     CONNECTION_TURN_BYTES_MAX = 64 << 10,
     CONNECTION_TURN_BYTES_WARY = 1 << 10,
+    CONNECTION_TURN_READS = 32,      /* records of TLS, say … */
+    CONNECTION_READ_BYTES_FEW = 128, /* … in which nobody sends who means well */
 };
 
 #define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -145,7 +147,8 @@ static bool connection_read_turn(struct connection *connection) {
     const size_t turn = connection->wary ? CONNECTION_TURN_BYTES_WARY : connection->turn_bytes;
     uint8_t *scratch = connection->worker->scratch;
     size_t taken = 0;
-    while (taken < turn) {
+    int reads = 0;
+    for (; taken < turn && reads < CONNECTION_TURN_READS; reads++) {
         ssize_t got = transport_read(&connection->transport, scratch, turn - taken);
         if (connection->handshake_link && connection->transport.established &&
             !connection_establish(connection))
@@ -171,6 +174,8 @@ static bool connection_read_turn(struct connection *connection) {
             break;
     }
     connection_adapt_turn(connection, taken);
+    connection->dribbles =
+        reads == CONNECTION_TURN_READS && taken < CONNECTION_TURN_READS * CONNECTION_READ_BYTES_FEW;
     return !connection->closed;
 }
 

