@@ -54,6 +54,7 @@ static void stream_close(struct http2_stream *stream) {
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
+    server->block_bytes = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct connection *connection = server->connection;
@@ -112,20 +113,19 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_size, const uint8_t *data, size_t size, uint8_t flags,
                      void *context) {
     (void)flags;
-    (void)context;
+    struct http2_server *server = context;
+    server->block_bytes += name_size + size + 32;
+    if (server->block_bytes > HTTP2_HEADERS_BYTES_ENDURED) {
+        /* A few bytes that refer to a large entry are as good as a flood (HPACK bomb). */
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     struct http2_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!stream || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* trailers say nothing to us */
     struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
-    stream->header_bytes += name_size + size + 32;
-    if (stream->header_bytes > HTTP2_HEADERS_BYTES_ENDURED) {
-        /* A few bytes that refer to a large entry are as good as a flood (HPACK bomb). */
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    if (stream->header_bytes > HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX ||
-        stream->too_large) {
+    if (server->block_bytes > HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX || stream->too_large) {
         stream->too_large = true;
         return 0;
     }

@@ -24,6 +24,7 @@ struct http2_server {
     bool failed;               /* nothing more is received */
     bool cut;                  /* and noted as such */
     struct loop_timer sweep;   /* set while a stream is answered and open */
+    size_t block_bytes;        /* of the last block of headers, unpacked */
     struct http2_guard guard;
     struct http2_memory memory;
 };
@@ -38,7 +39,6 @@ struct http2_stream {
     struct slice method, path;
     struct transcode_header *headers;
     size_t header_count;
-    size_t header_bytes;
     uint64_t content_length;
     uint64_t moved_us; /* when bytes of the answer last left */
     bool too_large, no_memory;

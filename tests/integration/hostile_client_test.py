@@ -8,6 +8,8 @@ from harness import change
 from raw_http2 import RawClient
 
 WAIT_SECONDS = 60
+ENHANCE_YOUR_CALM = 11
+NEWEST_ENTRY = b"\xbe"  # a reference to it in the table of headers (RFC 7541, 6.1)
 LARGE_CHANGES, LARGE_TEXT = 40, 240000  # more than what a connection holds for its socket
 
 
@@ -38,6 +40,14 @@ class HostileClient(edge.Case):
         body = self.await_end(client, 1)
         self.assertFalse(client.closed)
         self.assertGreater(len(body), LARGE_CHANGES * LARGE_TEXT)
+
+    def test_trailers_that_refer_to_a_large_entry_are_bounded_as_headers_are(self):
+        client = self.open_raw()
+        head = self.head("/api/offline/changes", "POST")
+        client.send_headers(1, head + [("a", "b" * 4000, True)])
+        client.send_block(1, NEWEST_ENTRY * 16000, end=True)
+        self.await_end(client, 1)
+        self.assertEqual([code for _, code in client.goaways], [ENHANCE_YOUR_CALM])
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ def frame(kind, flags, stream, payload=b""):
         ">I", stream) + payload
 
 
-def _literal(name, value):
-    """A header field without indexing or Huffman coding (RFC 7541, 6.2.2)."""
-    field = b"\0"
+def literal(name, value, indexed=False):
+    """A header field without Huffman coding (RFC 7541, 6.2); indexed: in the table from then on."""
+    field = b"\x40" if indexed else b"\0"
     for text in (name.encode(), value.encode()):
         size = len(text)
         if size < 127:
@@ -92,8 +92,11 @@ class RawClient:
         return stream
 
     def send_headers(self, stream, fields, end=False):
+        """Sends headers."""
+        self.send_block(stream, b"".join(literal(*field) for field in fields), end)
+
+    def send_block(self, stream, block, end=False):
         """Sends a block of headers, in as many frames as it takes."""
-        block = b"".join(_literal(*field) for field in fields)
         kind, flags = HEADERS, END_STREAM if end else 0
         while len(block) > FRAME_BYTES:
             self.send(frame(kind, flags, stream, block[:FRAME_BYTES]))
@@ -223,8 +226,8 @@ class StatusService(RawService):
     message, code = None, 0
 
     def called(self, client, stream):
-        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
-        end = _literal("grpc-status", str(self.code)) + _literal("grpc-message", "so it says")
+        head = literal(":status", "200") + literal("content-type", "application/grpc")
+        end = literal("grpc-status", str(self.code)) + literal("grpc-message", "so it says")
         if self.message is None:
             client.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream, head + end))
             return
@@ -237,7 +240,7 @@ class DyingService(RawService):
     """Is gone in the middle of every answer."""
 
     def called(self, client, stream):
-        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
+        head = literal(":status", "200") + literal("content-type", "application/grpc")
         client.sendall(frame(HEADERS, END_HEADERS, stream, head) +
                        frame(DATA, 0, stream, b"\0\0\0\0\x09half"))
         client.shutdown(socket.SHUT_RDWR)
@@ -256,7 +259,7 @@ class LeavingService(RawService):
         self.connections.append(client)
         data = b"\0" + struct.pack(">I", len(self.message)) + self.message
         half = len(data) // 2
-        head = _literal(":status", "200") + _literal("content-type", "application/grpc")
+        head = literal(":status", "200") + literal("content-type", "application/grpc")
         client.sendall(frame(HEADERS, END_HEADERS, stream, head) +
                        frame(DATA, 0, stream, data[:half]))
         if len(self.connections) == 1:
@@ -264,4 +267,4 @@ class LeavingService(RawService):
             self.go_on.wait()
         client.sendall(frame(DATA, 0, stream, data[half:]) +
                        frame(HEADERS, END_HEADERS | END_STREAM, stream,
-                              _literal("grpc-status", "0")))
+                              literal("grpc-status", "0")))
