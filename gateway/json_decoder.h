@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/wire.h"
+#include "gateway/json_guess.h"
 #include "gateway/json_names.h"
 #include "gateway/json_path.h"
 #include "gateway/json_scan.h"
@@ -47,6 +48,7 @@ struct json_decoder {
     size_t ahead_size; /* bytes looked through for the types of Any's */
     struct wire_frames frames;
     struct json_names names;
+    struct json_guesses guesses;
     struct arena arena; /* decoded names */
     struct buffer text; /* the last decoded string */
     size_t step_count;
@@ -289,6 +291,35 @@ static inline void json_write_tag(struct json_decoder *decoder, const struct sch
 void json_write_text(struct json_decoder *decoder, const uint8_t *tag, size_t tag_size,
                      struct slice text);
 
+/* Writes a string field: json_write_text where there is room for all of a tag. */
+static inline void json_write_string(struct json_decoder *decoder, const struct schema_field *field,
+                                     struct slice text) {
+    uint8_t *at =
+        text.size < 128 ? json_room_wide(decoder, sizeof field->tag + 1 + text.size) : NULL;
+    if (!at) {
+        json_write_text(decoder, field->tag, field->tag_size, text);
+        return;
+    }
+    memcpy(at, field->tag, sizeof field->tag);
+    at[field->tag_size] = (uint8_t)text.size;
+    json_copy_wide(decoder, at + field->tag_size + 1, text);
+    buffer_advance(decoder->out, field->tag_size + 1 + text.size);
+}
+
+/* Writes a field of a varint. */
+static inline void json_write_varint(struct json_decoder *decoder, const struct schema_field *field,
+                                     uint64_t value) {
+    uint8_t *at = json_room(decoder, sizeof field->tag + WIRE_VARINT_MAX);
+    if (!at)
+        return;
+    memcpy(at, field->tag, sizeof field->tag);
+    size_t size = field->tag_size;
+    for (; value >= 128; value >>= 7)
+        at[size++] = (uint8_t)(value | 128);
+    at[size++] = (uint8_t)value;
+    buffer_advance(decoder->out, size);
+}
+
 /* Writes Timestamp, Duration and FieldMask from their texts, as message content. `field` may be
  * NULL. */
 bool json_text_timestamp(struct json_decoder *decoder, const struct schema_field *field,
@@ -332,6 +363,11 @@ static inline bool json_seen_test(const struct json_seen *seen, size_t index) {
 static inline void json_seen_set(struct json_seen *seen, size_t index) {
     seen->bits[index / 64] |= (uint64_t)1 << (index % 64);
 }
+
+/* Reads members for as long as they are plain and as guessed, each with the comma behind it. What
+ * it reads is at most all but the last member. Returns the field that came last, or `before`. */
+const void *json_read_plain(struct json_decoder *decoder, const struct schema_message *message,
+                            struct json_seen *seen, const void *before);
 
 /* The params whose next field is `field`. */
 struct json_params json_params_below(const struct json_params *params,

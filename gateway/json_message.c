@@ -60,20 +60,25 @@ static bool read_message_field(struct json_decoder *decoder, const struct schema
     return true;
 }
 
+static inline bool read_string(struct json_decoder *decoder, const struct schema_field *field,
+                               bool always) {
+    struct slice text;
+    if (json_peek(decoder) != '"')
+        return json_fail_kind(decoder, "a string");
+    if (!json_read_string(decoder, &text))
+        return false;
+    if (text.size > 0 || always)
+        json_write_string(decoder, field, text);
+    return true;
+}
+
 /* Reads one value with its tag. Without `always` the default value is left out. */
 static bool read_single(struct json_decoder *decoder, const struct schema_field *field, bool always,
                         const struct json_params *params) {
-    struct slice text;
     uint64_t bits = 0;
     switch (field->type) {
     case SCHEMA_STRING:
-        if (json_peek(decoder) != '"')
-            return json_fail_kind(decoder, "a string");
-        if (!json_read_string(decoder, &text))
-            return false;
-        if (text.size > 0 || always)
-            json_write_text(decoder, field->tag, field->tag_size, text);
-        return true;
+        return read_string(decoder, field, always);
     case SCHEMA_BYTES:
         return read_bytes(decoder, field, always);
     case SCHEMA_MESSAGE:
@@ -228,6 +233,9 @@ static bool read_member(struct json_decoder *decoder, const struct schema_messag
     if (json_seen_test(seen, field->index))
         return json_fail(decoder, "DUPLICATE_FIELD", "the field is there twice");
     json_seen_set(seen, field->index);
+    if (field->type == SCHEMA_STRING && json_peek(decoder) == '"' && !field->repeated &&
+        field->oneof < 0) /* what most members are */
+        return read_string(decoder, field, field->presence);
     bool null = json_peek(decoder) == 'n';
     if (null && (field->repeated || !takes_null(field))) {
         /* As if it were not there, but for being there twice. */
@@ -262,6 +270,28 @@ static bool read_unknown(struct json_decoder *decoder, struct slice name, bool a
     return json_fail(decoder, "UNKNOWN_FIELD", "there is no such field");
 }
 
+/* Reads the name of a member and its colon, and finds its field; NULL where it is none. `before` is
+ * the field that came before it, or the message. */
+static inline bool read_field_name(struct json_decoder *decoder,
+                                   const struct schema_message *message, const void *before,
+                                   struct slice *ret_name, const struct schema_field **ret_field) {
+    const struct schema_field *field =
+        json_guess(&decoder->guesses, message, before, decoder->next, decoder->end);
+    if (__builtin_expect(field != NULL, 1)) {
+        decoder->next += field->json_label.size - 1;
+        json_space(decoder);
+        *ret_name = field->json_name;
+        *ret_field = field;
+        return true;
+    }
+    if (!json_read_name(decoder, ret_name))
+        return false;
+    *ret_field = schema_field_find(message, *ret_name);
+    if (*ret_field)
+        json_guess_note(&decoder->guesses, before, *ret_field);
+    return true;
+}
+
 bool json_read_fields(struct json_decoder *decoder, const struct schema_message *message,
                       const struct json_params *params, bool any) {
     struct json_seen seen;
@@ -271,12 +301,14 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
         return false;
     bool more = !json_is_empty(decoder, '}'), typed = false;
     struct json_mark mark = json_mark_of(decoder);
+    const void *before = message;
     while (more) {
         struct slice name;
-        if (!json_read_name(decoder, &name))
+        const struct schema_field *field;
+        before = json_read_plain(decoder, message, &seen, before);
+        if (!read_field_name(decoder, message, before, &name, &field))
             return false;
         json_mark_move(decoder, &mark);
-        const struct schema_field *field = schema_field_find(message, name);
         struct json_step *step = json_step_push(decoder);
         step->field = field;
         step->key = name;
@@ -285,8 +317,10 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
         if (!well && !json_recover(decoder, &mark))
             return false;
         decoder->step_count = mark.step_count;
+        before = field;
         more = json_more(decoder, '}');
     }
+    decoder->dropped = false; /* what its last member was does not drop the message */
     if (decoder->broken || (params && !json_params_finish(decoder, message, params, &seen)))
         return false;
     return !message->has_required || json_check_required(decoder, message, &seen);

@@ -48,9 +48,7 @@ const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
     if (!is_digit(at, end) || (*at == '0' && is_digit(at + 1, end)))
         return NULL;
     const uint8_t *digits = at;
-    uint64_t mantissa = 0;
-    for (; is_digit(at, end); at++)
-        mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+    uint64_t mantissa = json_scan_digits(&at, end);
     size_t count = *digits == '0' ? 0 : (size_t)(at - digits);
     if (at < end && *at == '.') {
         if (!is_digit(++at, end))

@@ -162,6 +162,33 @@ static inline const uint8_t *json_scan_short(const uint8_t *at, const uint8_t *e
 #endif
 }
 
+/* The number that eight bytes are the digits of, the first one lowest; false where they are none.
+ */
+static inline bool json_eight_digits(const uint8_t *at, uint64_t *ret_value) {
+    uint64_t text = 0;
+    for (int i = 0; i < 8; i++)
+        text |= (uint64_t)at[i] << (8 * i);
+    uint64_t over = text + 0x0606060606060606u;
+    if (((text | over) & 0xf0f0f0f0f0f0f0f0u) != 0x3030303030303030u ||
+        (text & 0xf0f0f0f0f0f0f0f0u) != 0x3030303030303030u)
+        return false;
+    /* Pairs of digits, then of pairs, then of fours, are put together by one product each. */
+    text = (text & 0x0f0f0f0f0f0f0f0fu) * (10 * 256 + 1) >> 8;
+    text = (text & 0x00ff00ff00ff00ffu) * (100 * 65536 + 1) >> 16;
+    *ret_value = (text & 0x0000ffff0000ffffu) * (10000 * ((uint64_t)1 << 32) + 1) >> 32;
+    return true;
+}
+
+/* Steps over decimal digits; returns their number, modulo 2^64. */
+static inline uint64_t json_scan_digits(const uint8_t **at, const uint8_t *end) {
+    uint64_t value = 0, eight;
+    for (; end - *at >= 8 && json_eight_digits(*at, &eight); *at += 8)
+        value = value * 100000000 + eight;
+    for (; *at < end && (uint8_t)(**at - '0') < 10; ++*at)
+        value = value * 10 + (uint64_t)(**at - '0');
+    return value;
+}
+
 /* Scans the number at `at`; returns where it ends, or NULL when it is none. */
 const uint8_t *json_scan_number(const uint8_t *at, const uint8_t *end,
                                 struct json_number *ret_number);

@@ -157,6 +157,16 @@ static int field_order(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Whether text that is the field's label names it and nothing else. */
+static bool label_leads(const struct schema_message *message, const struct schema_field *field) {
+    struct slice name = field->json_name;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] < ' ' || name.data[i] >= 0x7f || name.data[i] == '"' ||
+            name.data[i] == '\\')
+            return false;
+    return schema_names_find(&message->names, name) == field;
+}
+
 static bool message_finish(struct schema_build *build, struct schema_message *message) {
     qsort(message->fields, message->field_count, sizeof *message->fields, field_order);
     uint32_t dense = 0;
@@ -182,6 +192,8 @@ static bool message_finish(struct schema_build *build, struct schema_message *me
     }
     for (size_t i = 0; i < message->field_count; i++)
         schema_names_add(&message->names, message->fields[i].name, &message->fields[i]);
+    for (size_t i = 0; i < message->field_count; i++)
+        message->fields[i].label_leads = label_leads(message, &message->fields[i]);
     return true;
 }
 

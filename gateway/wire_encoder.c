@@ -5,7 +5,11 @@
 #include "base/hex.h"
 #include "base/json_text.h"
 
-enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX };
+enum {
+    SCRATCH_MIN = 1 << 20,
+    SCRATCH_MAX = 4 * GRPC_MESSAGE_MAX,
+    INTEGER_TEXT_MAX = 24, /* 20 digits, a sign, two quotes */
+};
 
 void wire_encoder_init(struct wire_encoder *encoder, const struct schema *schema, struct slice wire,
                        struct buffer *out, struct sync_error *error) {
@@ -72,15 +76,42 @@ bool wire_encode_any_string(struct wire_encoder *encoder, struct slice text) {
     return true;
 }
 
-void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negative) {
-    uint8_t text[24], *at = text + sizeof text;
-    do {
-        *--at = (uint8_t)('0' + size % 10);
-        size /= 10;
-    } while (size > 0);
+/* Writes the digits of an integer so that they end at `end`; returns where they begin. */
+static inline uint8_t *digits_put(uint8_t *end, uint64_t size) {
+    static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    for (; size >= 100; size /= 100)
+        memcpy(end -= 2, PAIRS + size % 100 * 2, 2);
+    if (size >= 10)
+        memcpy(end -= 2, PAIRS + size * 2, 2);
+    else
+        *--end = (uint8_t)('0' + size);
+    return end;
+}
+
+/* Writes an integer, with a sign and in quotes where it has them. */
+static inline void integer_write(struct wire_encoder *encoder, uint64_t size, bool negative,
+                                 bool quoted) {
+    /* Twice as long as the text at its end can be, for a copy of one size. */
+    uint8_t text[2 * INTEGER_TEXT_MAX] = {0}, *const end = text + INTEGER_TEXT_MAX, *at = end;
+    if (quoted)
+        *--at = '"';
+    at = digits_put(at, size);
     if (negative)
         *--at = '-';
-    buffer_append(encoder->out, slice_of(at, (size_t)(text + sizeof text - at)));
+    if (quoted)
+        *--at = '"';
+    struct buffer *out = encoder->out;
+    if (!buffer_has_room(out, INTEGER_TEXT_MAX))
+        return;
+    memcpy(out->data + out->size, at, INTEGER_TEXT_MAX);
+    buffer_advance(out, (size_t)(end - at));
+}
+
+void wire_encode_integer(struct wire_encoder *encoder, uint64_t size, bool negative) {
+    integer_write(encoder, size, negative, false);
 }
 
 void wire_encode_double(struct wire_encoder *encoder, double value) {
@@ -134,12 +165,8 @@ static void encode_signed(struct wire_encoder *encoder, int64_t value) {
 
 /* Integers of 64 bits go in quotes. */
 static bool encode_quoted(struct wire_encoder *encoder, uint64_t bits, bool is_signed) {
-    wire_encode_byte(encoder, '"');
-    if (is_signed)
-        encode_signed(encoder, (int64_t)bits);
-    else
-        wire_encode_integer(encoder, bits, false);
-    wire_encode_byte(encoder, '"');
+    bool negative = is_signed && bits >> 63;
+    integer_write(encoder, negative ? 0 - bits : bits, negative, true);
     return true;
 }
 

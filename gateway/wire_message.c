@@ -5,6 +5,8 @@
 #include "base/json_text.h"
 #include "gateway/wire_encoder.h"
 
+enum { PARTS_MAX = 16 }; /* of a message that are kept while it is looked through: some nest deep */
+
 bool wire_entry_read(struct wire_encoder *encoder, const struct schema_message *entry,
                      struct slice bytes, struct wire_field *ret_key, struct wire_field *ret_value) {
     const struct schema_field *key = schema_field_at(entry, 1), *value = schema_field_at(entry, 2);
@@ -102,21 +104,47 @@ void wire_members_close(struct wire_encoder *encoder, struct wire_members *membe
     members->open = NULL;
 }
 
+/* Copies a label to where there is room for it and SCHEMA_LABEL_WIDE bytes more; returns where it
+ * ends. */
+static inline uint8_t *label_copy(uint8_t *to, struct slice label) {
+    /* Most are as short: their copy takes no call. */
+    memcpy(to, label.data, SCHEMA_LABEL_WIDE);
+    if (label.size > SCHEMA_LABEL_WIDE)
+        memcpy(to, label.data, label.size);
+    return to + label.size;
+}
+
 /* A comma, if need be, and the name. */
-static void write_label(struct wire_encoder *encoder, const struct schema_field *field,
-                        struct wire_members *members) {
+static inline void write_label(struct wire_encoder *encoder, const struct schema_field *field,
+                               struct wire_members *members) {
     if (!members->bare) {
+        struct buffer *out = encoder->out;
         struct slice label = slice_after(field->json_label, !members->some);
-        uint8_t *at = buffer_reserve(encoder->out, label.size + SCHEMA_LABEL_WIDE);
-        if (!at)
+        if (!buffer_has_room(out, label.size + SCHEMA_LABEL_WIDE))
             return;
-        /* Most are as short: their copy takes no call. */
-        memcpy(at, label.data, SCHEMA_LABEL_WIDE);
-        if (label.size > SCHEMA_LABEL_WIDE)
-            memcpy(at, label.data, label.size);
-        buffer_advance(encoder->out, label.size);
+        label_copy(out->data + out->size, label);
+        buffer_advance(out, label.size);
     }
     members->some = true;
+}
+
+/* A member that is a string, at once; false, and nothing is written, where it is not all ASCII that
+ * stands for itself, or there is no room yet. */
+static inline bool write_plain_string(struct wire_encoder *encoder,
+                                      const struct schema_field *field, struct slice text,
+                                      struct wire_members *members) {
+    struct buffer *out = encoder->out;
+    struct slice label = slice_after(field->json_label, !members->some);
+    size_t size = label.size + SCHEMA_LABEL_WIDE + text.size + WIRE_COPY_WIDE + 2;
+    if (size > out->capacity - out->size || out->failed || members->bare)
+        return false;
+    uint8_t *at = label_copy(out->data + out->size, label);
+    if (!wire_copy_plain(encoder, at + 1, text))
+        return false;
+    at[0] = at[text.size + 1] = '"';
+    buffer_advance(out, label.size + text.size + 2);
+    members->some = true;
+    return true;
 }
 
 /* The default value of a field that is no message. */
@@ -249,8 +277,10 @@ bool wire_encode_member(struct wire_encoder *encoder, const struct schema_messag
     }
     if (is_default(field, value))
         return true;
-    write_label(encoder, field, members);
     members->cursor = field->index + 1;
+    if (field->type == SCHEMA_STRING && write_plain_string(encoder, field, value->bytes, members))
+        return true;
+    write_label(encoder, field, members);
     wire_step_push(encoder)->field = field;
     if (!write_single(encoder, field, value))
         return false;
@@ -258,34 +288,51 @@ bool wire_encode_member(struct wire_encoder *encoder, const struct schema_messag
     return true;
 }
 
+/* The first fields of a message, as they were read. */
+struct wire_parts {
+    struct wire_part {
+        const struct schema_field *field;
+        struct wire_field value;
+    } list[PARTS_MAX];
+    size_t count;
+    const uint8_t *next; /* what is behind them */
+};
+
 /* Whether the fields come in order, singular ones once, at most one of a oneof, no key twice. */
 static bool is_ordered(struct wire_encoder *encoder, const struct schema_message *message,
-                       struct slice bytes, bool *ret_ordered) {
+                       struct slice bytes, struct wire_parts *parts, bool *ret_ordered) {
     struct wire_reader reader = wire_reader_of(bytes);
-    struct wire_field part, key, value;
+    struct wire_field key, value;
+    struct wire_part over, *part = parts->list;
     uint64_t oneofs = 0;
     uint32_t last = 0;
     size_t object = 0, names = encoder->names.count;
     bool ordered = true, twice = false;
-    while (ordered && wire_encode_next(encoder, &reader, &part)) {
-        const struct schema_field *field = wire_encode_field(message, &part);
+    while (ordered && wire_encode_next(encoder, &reader, &part->value)) {
+        const struct schema_field *field = wire_encode_field(message, &part->value);
         if (!field)
             continue;
-        ordered = part.number > last || (part.number == last && field->repeated);
+        uint32_t number = field->number;
+        ordered = number > last || (number == last && field->repeated);
         if (field->oneof >= 0) {
             uint64_t bit = (uint64_t)1 << (field->oneof % 64);
             ordered = ordered && !(oneofs & bit) && field->oneof < 64;
             oneofs |= bit;
         }
         if (field->map && ordered) {
-            if (part.number != last)
+            if (number != last)
                 object = json_names_object(&encoder->names);
-            if (!wire_entry_read(encoder, field->message, part.bytes, &key, &value) ||
+            if (!wire_entry_read(encoder, field->message, part->value.bytes, &key, &value) ||
                 !wire_key_note(encoder, object, schema_field_at(field->message, 1), &key, &twice))
                 return false;
             ordered = !twice;
         }
-        last = part.number;
+        last = number;
+        if (part == &over)
+            continue;
+        part->field = field;
+        parts->next = reader.next;
+        part = ++parts->count < PARTS_MAX ? part + 1 : &over;
     }
     json_names_keep(&encoder->names, names);
     *ret_ordered = ordered;
@@ -295,14 +342,21 @@ static bool is_ordered(struct wire_encoder *encoder, const struct schema_message
 bool wire_encode_members(struct wire_encoder *encoder, const struct schema_message *message,
                          struct slice bytes, struct wire_members *members) {
     bool ordered;
-    if (!is_ordered(encoder, message, bytes, &ordered))
+    struct wire_parts parts;
+    parts.count = 0;
+    parts.next = bytes.data;
+    if (!is_ordered(encoder, message, bytes, &parts, &ordered))
         return false;
     if (!ordered) {
         if (!wire_encode_unordered(encoder, message, bytes, members))
             return false;
     } else {
-        struct wire_reader reader = wire_reader_of(bytes);
+        struct wire_reader reader = {parts.next, slice_end(bytes)};
         struct wire_field part;
+        for (size_t i = 0; i < parts.count; i++)
+            if (!wire_encode_member(encoder, message, parts.list[i].field, &parts.list[i].value,
+                                    members))
+                return false;
         while (wire_encode_next(encoder, &reader, &part)) {
             const struct schema_field *field = wire_encode_field(message, &part);
             if (field && !wire_encode_member(encoder, message, field, &part, members))

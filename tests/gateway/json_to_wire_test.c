@@ -113,6 +113,8 @@ static void unknown_things_are_ignored_when_asked(void **state) {
                         "\"colors\":[\"red\",\"green\"],\"flags\":{\"true\":\"green\"}}",
                         &IGNORE, "08 01 c201 01 01");
     expect_wire_options("Everything", "{\"colors\":[\"green\"]}", &IGNORE, "");
+    expect_wire_options("Everything", "{\"children\":{\"k\":{\"s\":\"x\",\"color\":\"green\"}}}",
+                        &IGNORE, "9202 08 0a016b 1203 720178");
 }
 
 static void lists_are_packed_where_their_types_can(void **state) {

@@ -1,4 +1,5 @@
 /* Wire to JSON: any order and shape that the wire format allows, and what JSON cannot hold. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -46,6 +47,24 @@ static void of_a_singular_field_the_last_counts(void **state) {
     (void)state;
     expect_json("Everything", "08 01 08 02 72 01 61 08 03", "{\"i32\":3,\"s\":\"a\"}");
     expect_json("Everything", "72 01 61 08 01", "{\"i32\":1,\"s\":\"a\"}");
+}
+
+static void long_messages_are_read_whole_in_any_order(void **state) {
+    (void)state;
+    for (size_t count = 1; count < 40; count++) {
+        char words[8 * 40 + 1], list[4 * 40 + 1], hex[sizeof words + 16], json[sizeof list + 64];
+        for (size_t i = 0; i < count; i++) {
+            memcpy(words + 8 * i, "b2010161", 9); /* words: "a" */
+            memcpy(list + 4 * i, ",\"a\"", 5);
+        }
+        snprintf(json, sizeof json, "{\"i32\":5,\"words\":[%s],\"other\":\"b\"}", list + 1);
+        snprintf(hex, sizeof hex, "0805%sba040162", words);
+        expect_json("Everything", hex, json);
+        snprintf(hex, sizeof hex, "%s0805ba040162", words);
+        expect_json("Everything", hex, json);
+        snprintf(hex, sizeof hex, "ba0401620805%s", words);
+        expect_json("Everything", hex, json);
+    }
 }
 
 static void split_messages_are_merged(void **state) {
@@ -307,6 +326,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_digits_where_the_schema_says_so),
         cmocka_unit_test(default_values_are_left_out_but_where_presence_counts),
         cmocka_unit_test(of_a_singular_field_the_last_counts),
+        cmocka_unit_test(long_messages_are_read_whole_in_any_order),
         cmocka_unit_test(split_messages_are_merged),
         cmocka_unit_test(of_a_oneof_the_last_member_counts),
         cmocka_unit_test(lists_are_read_packed_and_unpacked),
