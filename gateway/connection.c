@@ -212,7 +212,9 @@ static void connection_take(struct connection *connection, size_t size) {
 static bool connection_send(struct connection *connection) {
     while (connection_waiting(connection)) {
         struct slice rest = slice_after(buffer_slice(&connection->out), connection->out_sent);
-        ssize_t sent = transport_write_two(&connection->transport, rest, connection->lent);
+        const struct slice parts[] = {rest, connection->lent};
+        size_t from = rest.size == 0, until = connection->lent.size > 0 ? 2 : 1;
+        ssize_t sent = transport_write_parts(&connection->transport, parts + from, until - from);
         if (sent == TRANSPORT_AGAIN)
             return true;
         if (sent < 0) {

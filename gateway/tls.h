@@ -48,6 +48,8 @@ enum {
     TRANSPORT_FAILED = -3  /* broken */
 };
 
+enum { TRANSPORT_PARTS_MAX = 64 }; /* written at once */
+
 struct ssl_st;
 
 /* A connected, non-blocking socket, in clear or through TLS. In its user's memory. */
@@ -78,8 +80,9 @@ void transport_skip(const struct transport *transport, size_t size);
  * must begin with the same bytes. */
 ssize_t transport_write(struct transport *transport, struct slice bytes);
 
-/* The same of two pieces, one behind the other; in TLS the second goes on its own. */
-ssize_t transport_write_two(struct transport *transport, struct slice first, struct slice second);
+/* The same of several parts, one behind the other, of which none is empty; in TLS it is the first
+ * alone. At most TRANSPORT_PARTS_MAX are looked at. */
+ssize_t transport_write_parts(struct transport *transport, const struct slice *parts, size_t count);
 
 /* Tells that bytes were read from the socket but not yet handed out, so that waiting for the
  * socket would be in vain. */

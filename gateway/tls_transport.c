@@ -97,11 +97,16 @@ ssize_t transport_write(struct transport *transport, struct slice bytes) {
     return rc == 1 ? (ssize_t)sent : transport_tls_result(transport, rc);
 }
 
-ssize_t transport_write_two(struct transport *transport, struct slice first, struct slice second) {
-    if (transport->ssl || first.size == 0 || second.size == 0)
-        return transport_write(transport, first.size > 0 ? first : second);
-    struct iovec parts[] = {{(void *)first.data, first.size}, {(void *)second.data, second.size}};
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+ssize_t transport_write_parts(struct transport *transport, const struct slice *parts,
+                              size_t count) {
+    assert(count > 0);
+    if (transport->ssl || count == 1)
+        return transport_write(transport, parts[0]);
+    struct iovec list[TRANSPORT_PARTS_MAX];
+    size_t used = 0;
+    for (; used < count && used < TRANSPORT_PARTS_MAX; used++)
+        list[used] = (struct iovec){(void *)parts[used].data, parts[used].size};
+    const struct msghdr message = {.msg_iov = list, .msg_iovlen = used};
     return transport_socket_result(sendmsg(transport->fd, &message, MSG_NOSIGNAL));
 }
 

@@ -66,15 +66,18 @@ int upstream_request_send(nghttp2_session *http2, nghttp2_frame *frame, const ui
     struct upstream_session *session = context;
     struct upstream_call *call = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
     assert(call && frame->data.padlen == 0);
-    /* Straight from the call's bytes. */
-    buffer_append(&session->out, slice_of(frame_head, 9));
-    buffer_append(&session->out, slice_first(upstream_request_rest(call), size));
+    struct slice part = slice_first(upstream_request_rest(call), size);
+    outbox_add(&session->out, slice_of(frame_head, 9));
+    if (call->streamed) /* the queue moves on below */
+        outbox_add(&session->out, part);
+    else
+        outbox_lend(&session->out, part);
     call->sent += size;
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         call->request_sent = true;
     if (call->streamed && size > 0)
         upstream_queue_take(call, size);
-    return session->out.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return outbox_has_failed(&session->out) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static void upstream_request_resume(struct upstream_call *call) {

@@ -50,7 +50,7 @@ static void upstream_session_free(struct loop_task *task) {
     struct upstream_session *session =
         (struct upstream_session *)((char *)task - offsetof(struct upstream_session, grave));
     nghttp2_session_del(session->http2);
-    buffer_done(&session->out);
+    outbox_done(&session->out);
     memory_free(session);
 }
 
@@ -76,32 +76,16 @@ void upstream_session_close(struct upstream_session *session) {
 
 /* Makes frames until enough waits for the socket; false when the session is broken. */
 static bool upstream_session_fill(struct upstream_session *session) {
-    while (session->out.size - session->out_sent < UPSTREAM_OUT_FILL) {
+    while (outbox_waiting(&session->out) < UPSTREAM_OUT_FILL) {
         const uint8_t *frames;
         ssize_t size = nghttp2_session_mem_send(session->http2, &frames);
         if (size < 0)
             return false;
         if (size == 0)
             break;
-        buffer_append(&session->out, slice_of(frames, (size_t)size));
+        outbox_add(&session->out, slice_of(frames, (size_t)size));
     }
-    return !session->out.failed;
-}
-
-/* Writes what waits; false when the connection is broken. */
-static bool upstream_session_write(struct upstream_session *session) {
-    while (session->out_sent < session->out.size) {
-        ssize_t rc = transport_write(&session->transport,
-                                     slice_after(buffer_slice(&session->out), session->out_sent));
-        if (rc < 0)
-            return rc == TRANSPORT_AGAIN;
-        session->out_sent += (size_t)rc;
-    }
-    session->out_sent = 0;
-    buffer_clear(&session->out);
-    if (session->out.capacity > UPSTREAM_OUT_KEEP)
-        buffer_done(&session->out);
-    return true;
+    return !outbox_has_failed(&session->out);
 }
 
 static bool upstream_session_is_over(const struct upstream_session *session) {
@@ -118,13 +102,14 @@ static void upstream_session_flush(struct loop_task *task) {
         return;
     for (;;) {
         bool filled = upstream_session_fill(session);
-        if (filled && session->out.size == session->out_sent)
+        if (filled && outbox_waiting(&session->out) == 0)
             break;
-        if (!filled || !upstream_session_write(session)) {
+        /* The requests that are sent from where they lie stay there that long. */
+        if (!filled || !outbox_write(&session->out, &session->transport, UPSTREAM_OUT_KEEP)) {
             upstream_session_close(session);
             return;
         }
-        if (session->out.size > 0) /* the socket is full */
+        if (outbox_waiting(&session->out) > 0) /* the socket is full */
             break;
     }
     if (upstream_session_is_over(session)) {
@@ -132,8 +117,8 @@ static void upstream_session_flush(struct loop_task *task) {
         return;
     }
     /* Until the handshake is over, what waits for it waits for the other side's bytes. */
-    bool writes =
-        session->transport.wants_write || (session->transport.established && session->out.size > 0);
+    bool writes = session->transport.wants_write ||
+                  (session->transport.established && outbox_waiting(&session->out) > 0);
     loop_source_change(session->loop, &session->source, writes ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
@@ -277,7 +262,6 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
     session->source = (struct loop_source){.fd = fd, .ready = upstream_session_ready};
     session->flush.run = upstream_session_flush;
     session->grave.run = upstream_session_free;
-    buffer_init(&session->out, UPSTREAM_OUT_MAX);
     session->authority = endpoint->authority;
     status = upstream_session_setup(session);
     if (status == SYNC_OK)
@@ -289,6 +273,7 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
         loop_source_remove(loop, &session->source);
         goto failed;
     }
+    outbox_init(&session->out, UPSTREAM_OUT_MAX, session->transport.ssl != NULL);
     session->owner = owner;
     *ret_session = session;
     session->connected = connected;

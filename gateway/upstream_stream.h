@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "gateway/outbox.h"
 #include "gateway/tls.h"
 #include "gateway/upstream_session.h"
 
@@ -18,8 +19,7 @@ struct upstream_session {
     struct slice authority;
     bool connected; /* the socket is; the service may not have said a word */
     nghttp2_session *http2;
-    struct buffer out; /* frames for the socket, from out_sent on */
-    size_t out_sent;
+    struct outbox out; /* frames for the socket */
     struct upstream_call *calls;
     size_t load;
     uint8_t *scratch; /* borrowed */
