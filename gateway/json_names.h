@@ -1,8 +1,9 @@
 /* JSON names: which names the open objects hold, to refuse the same name twice.
  *
  * Names come to the object opened last, and leave in the reverse order of their coming. An object
- * of few names is looked through; of larger ones the names are in one table, which leaving restores
- * exactly. */
+ * of few names is looked through; a larger one has a table of its own, which goes with it. A slot
+ * of it is of 32 bits, a part of them of the name's hash, so that a table of millions stays small
+ * and names that are not the same are told apart without being looked at. */
 #ifndef GATEWAY_JSON_NAMES_H
 #define GATEWAY_JSON_NAMES_H
 
@@ -11,22 +12,21 @@
 /* One name of an object that is still open. */
 struct json_name {
     struct slice name;
-    uint64_t mark;   /* of its length and ends: names of other marks differ */
-    uint32_t object; /* where its object's names begin */
-    uint32_t slot;   /* in the table, or JSON_NAMES_NO_SLOT */
+    uint64_t mark; /* of its length and ends: names of other marks differ */
+    uint32_t hash; /* where it is in a table */
 };
 
-/* Up to how many names an object is looked through, and what stands for no slot. */
+/* Up to how many names an object is looked through. */
 enum { JSON_NAMES_FEW = 12 };
-#define JSON_NAMES_NO_SLOT UINT32_MAX
+
+struct json_names_table;
 
 /* Zeroed to begin with, but for the seed. */
 struct json_names {
     struct json_name *list; /* in order of coming */
     size_t count, capacity;
-    uint32_t *slots; /* index in list + 1; 0 is free */
-    size_t placed;   /* names in the table */
-    uint32_t mask;
+    struct json_names_table *tables; /* of open objects of many names, the one opened last first */
+    struct json_names_table *spare;  /* a small one, for the next */
     uint64_t seed;
 };
 
@@ -70,23 +70,22 @@ static inline enum json_names_answer json_names_add(struct json_names *names, si
     for (size_t i = object; i < names->count; i++)
         if (names->list[i].mark == mark && slice_equal(names->list[i].name, name))
             return JSON_NAMES_TWICE;
-    names->list[names->count++] =
-        (struct json_name){name, mark, (uint32_t)object, JSON_NAMES_NO_SLOT};
+    names->list[names->count++] = (struct json_name){name, mark, 0};
     return JSON_NAMES_NEW;
 }
 
-/* json_names_keep where the table has names. */
+/* json_names_keep where there are tables. */
 void json_names_drop(struct json_names *names, size_t count);
 
 /* Lets all names go but the first `count`. */
 static inline void json_names_keep(struct json_names *names, size_t count) {
-    if (names->placed > 0)
+    if (names->tables)
         json_names_drop(names, count);
     else if (names->count > count)
         names->count = count;
 }
 
-/* Releases the table. */
+/* Releases what the names take. */
 void json_names_done(struct json_names *names);
 
 #endif
