@@ -303,10 +303,22 @@ static bool is_cancelled_by_stop(const struct upstream_call *call) {
             (result->details.size == 0 && slice_equal(result->message, SLICE("CANCELLED"))));
 }
 
+/* Whether its time is over: then a service that cancels a call does so for that. */
+static bool is_late(const struct upstream_call *call) {
+    return call->begun_us > 0 && call->timeout_us > 0 &&
+           loop_now_us(call->session->loop) - call->begun_us >= call->timeout_us;
+}
+
 /* What a call that ended without grpc-status has come to. */
 static void upstream_call_judge(struct upstream_call *call, uint32_t error_code) {
+    bool is_cancelled = call->has_code ? is_cancelled_by_stop(call) : error_code == NGHTTP2_CANCEL;
+    if (is_cancelled && is_late(call)) {
+        call->result = (struct upstream_result){
+            .code = GRPC_DEADLINE_EXCEEDED, .message = SLICE("the service did not answer in time")};
+        return;
+    }
     if (call->has_code) {
-        if (is_cancelled_by_stop(call))
+        if (is_cancelled)
             call->result = (struct upstream_result){.code = GRPC_UNAVAILABLE,
                                                     .message = SLICE("the service is stopping")};
         return;

@@ -52,6 +52,21 @@ static void a_call_that_the_service_cancels_finds_it_unavailable(void **state) {
     caller_free(&caller);
 }
 
+static void a_call_that_the_service_cancels_at_its_deadline_has_exceeded_it(void **state) {
+    (void)state;
+    struct caller caller;
+    for (int passed = 0; passed < 2; passed++) {
+        caller_call(&caller);
+        time_pass(caller.call.timeout_us / (passed ? 1 : 2));
+        nghttp2_submit_rst_stream(service->peer.session, NGHTTP2_FLAG_NONE, service->stream_id,
+                                  NGHTTP2_CANCEL);
+        both_turn();
+        assert_true(caller.done);
+        assert_int_equal(caller.result.code, passed ? GRPC_DEADLINE_EXCEEDED : GRPC_UNAVAILABLE);
+        caller_free(&caller);
+    }
+}
+
 static void a_call_cancelled_by_a_service_that_stops_finds_it_unavailable(void **state) {
     (void)state;
     static const int CODES[] = {GRPC_CANCELLED, GRPC_UNAVAILABLE};
@@ -96,6 +111,7 @@ int main(void) {
         TEST(a_call_cancelled_before_it_is_sent_leaves_no_trace),
         TEST(a_message_may_cancel_its_call),
         TEST(a_call_that_the_service_cancels_finds_it_unavailable),
+        TEST(a_call_that_the_service_cancels_at_its_deadline_has_exceeded_it),
         TEST(a_call_cancelled_by_a_service_that_stops_finds_it_unavailable),
         TEST(a_call_that_the_service_dropped_unread_finds_it_unavailable),
     };
