@@ -58,6 +58,9 @@ static const struct config_option OPTIONS[] = {
      "Between health checks of each connection; 0: no checks.", 0, 3600000},
     {"upstream-health-timeout-ms", CONFIG_INT, "1000", "MS", "For a health check's answer.", 10,
      60000},
+    {"upstream-keepalive-ms", CONFIG_INT, "330000", "MS",
+     "Silence of a connection with calls until the backend is asked by PING; 0: never.", 0,
+     86400000},
     {"upstream-health-fall", CONFIG_INT, "2", "N",
      "Failed checks in a row that take a backend out.", 1, 100},
     {"upstream-health-rise", CONFIG_INT, "2", "N", "Passed checks in a row that bring it back.", 1,
@@ -335,6 +338,8 @@ static enum sync_status setup_upstream(struct gateway_setup *setup, struct sync_
         .health_rise = (unsigned)config_int(config, "upstream-health-rise"),
         .slow_start_us = config_us(config, "upstream-slow-start-ms"),
         .keepalive = setup_keepalive(config),
+        .ping = {.after_us = config_us(config, "upstream-keepalive-ms"),
+                 .timeout_us = config_us(config, "keepalive-timeout-ms")},
         .silence_max_us = config_us(config, "call-timeout-ms") + SILENCE_GRACE_US,
         .breaker =
             {

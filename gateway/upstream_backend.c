@@ -49,7 +49,8 @@ static void slot_connect(struct upstream_slot *slot) {
                                                .host = backend->at.host,
                                                .authority = slice_text(backend->at.authority),
                                                .tls = options->tls,
-                                               .keepalive = options->policy->keepalive};
+                                               .keepalive = options->policy->keepalive,
+                                               .ping = options->policy->ping};
     enum sync_status status =
         upstream_session_open(options->loop, &endpoint, &backend->owner, options->scratch,
                               options->scratch_size, &slot->session);

@@ -20,6 +20,7 @@ struct upstream_policy {
     uint64_t slow_start_us;      /* a backend that is back is spared for so long; 0: not */
     uint64_t silence_max_us;     /* calls on a session that has fallen silent are given so long */
     struct keepalive keepalive;  /* of sessions by TCP */
+    struct keepalive ping;       /* of those with calls by HTTP/2 */
     struct upstream_breaker_options breaker;
 };
 

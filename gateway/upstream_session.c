@@ -60,6 +60,7 @@ void upstream_session_close(struct upstream_session *session) {
     struct upstream_owner *owner = session->owner;
     bool was_up = session->state != UPSTREAM_CONNECTING;
     session->state = UPSTREAM_CLOSED;
+    loop_timer_clear(&session->silence);
     loop_source_remove(session->loop, &session->source);
     transport_done(&session->transport);
     while (session->calls) {
@@ -161,6 +162,7 @@ static bool upstream_session_take(struct upstream_session *session) {
         return false;
     }
     session->heard_us = loop_now_us(session->loop);
+    session->is_asked = false;
     return true;
 }
 
@@ -263,6 +265,8 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
     session->flush.run = upstream_session_flush;
     session->grave.run = upstream_session_free;
     session->authority = endpoint->authority;
+    session->ping = endpoint->ping;
+    session->silence.fire = upstream_silence_fired;
     status = upstream_session_setup(session);
     if (status == SYNC_OK)
         status = loop_source_add(loop, &session->source, EPOLLIN | EPOLLOUT);

@@ -113,10 +113,11 @@ struct tls_client;
 /* Where a session leads. */
 struct upstream_endpoint {
     const struct address *address;
-    const char *host;       /* whose certificate is expected */
-    struct slice authority; /* outlives the session */
-    struct tls_client *tls; /* NULL: in clear; outlives the session */
-    struct keepalive keepalive;
+    const char *host;           /* whose certificate is expected */
+    struct slice authority;     /* outlives the session */
+    struct tls_client *tls;     /* NULL: in clear; outlives the session */
+    struct keepalive keepalive; /* by TCP */
+    struct keepalive ping;      /* by HTTP/2 */
 };
 
 enum upstream_state {

@@ -130,6 +130,7 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     call->result = (struct upstream_result){.code = GRPC_UNKNOWN};
     grpc_reader_init(&call->reader, call->response_max);
     upstream_call_attach(session, call);
+    upstream_silence_begin(session);
     upstream_session_wake(session);
     return SYNC_OK;
 }
@@ -141,6 +142,7 @@ void upstream_call_cancel(struct upstream_call *call) {
         return;
     nghttp2_session_set_stream_user_data(session->http2, call->stream_id, NULL);
     nghttp2_submit_rst_stream(session->http2, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
+    upstream_silence_doubt(session, call);
     upstream_call_detach(call);
     (void)upstream_call_ended(call, NULL);
     upstream_session_wake(session);

@@ -15,6 +15,10 @@ struct upstream_session {
     struct upstream_owner *owner; /* NULL once it has forgotten the session */
     enum upstream_state state;
     uint64_t heard_us;
+    struct keepalive ping; /* by HTTP/2, while there are calls */
+    struct loop_timer silence;
+    uint64_t asked_us;          /* the last PING; 0: none yet */
+    bool is_asked;              /* and nothing came since */
     struct transport transport; /* of source.fd */
     struct slice authority;
     bool connected; /* the socket is; the service may not have said a word */
@@ -45,6 +49,17 @@ ssize_t upstream_request_read(nghttp2_session *http2, int32_t stream_id, uint8_t
                               uint32_t *flags, nghttp2_data_source *source, void *context);
 int upstream_request_send(nghttp2_session *http2, nghttp2_frame *frame, const uint8_t *frame_head,
                           size_t size, nghttp2_data_source *source, void *context);
+
+/* upstream_silence.c */
+
+/* The timer of a session's silence. */
+void upstream_silence_fired(struct loop_timer *timer);
+
+/* A call has begun: from now on the session's silence is watched. */
+void upstream_silence_begin(struct upstream_session *session);
+
+/* A call is given up: if the service has said nothing since it began, it is asked. */
+void upstream_silence_doubt(struct upstream_session *session, const struct upstream_call *call);
 
 /* upstream_stream.c */
 

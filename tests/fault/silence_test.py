@@ -147,6 +147,7 @@ class SilentBackend(harness.Case):
         cls.stack.gateway_flags = [
             "--upstream", "127.0.0.1:%d" % cls.backend.getsockname()[1], "--threads", "1",
             "--upstream-sessions", "1", "--upstream-health-interval-ms", "0",
+            "--upstream-keepalive-ms", str(KEEPALIVE_MS),
             "--keepalive-ms", str(KEEPALIVE_MS), "--keepalive-timeout-ms", str(TIMEOUT_MS)]
         cls.stack.start_gateway()
 
@@ -161,6 +162,13 @@ class SilentBackend(harness.Case):
         server, peer = self.backend.accept()
         server.sendall(h2.frame(h2.SETTINGS) + h2.frame(h2.SETTINGS, ACK))
         return server, (peer[1], server.getsockname()[1])
+
+    def test_a_call_to_a_backend_that_answers_no_ping_ends(self):
+        server, _ = self.greet()
+        with server:
+            answer = self.get("/api/offline/config")
+            self.expect_error(answer, 503, "UNAVAILABLE")
+            self.assertEqual(answer.headers["Retry-After"], "1")
 
     def test_a_backend_that_vanished_is_connected_to_anew(self):
         server, ports = self.greet()

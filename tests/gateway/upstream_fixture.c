@@ -85,6 +85,8 @@ static int service_frame(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.stream_id != 0 && frame->hd.stream_id == one->check_id) {
         if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
             service_answer_check(one);
+    } else if (frame->hd.type == NGHTTP2_PING) {
+        one->pings++;
     } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
         one->reset = true;
         one->reset_code = frame->rst_stream.error_code;
@@ -176,6 +178,14 @@ void both_turn(void) {
                 scripted_peer_turn(&services[j].peer);
         }
     }
+}
+
+struct backend_series series_of(const struct service *one) {
+    char name[ADDRESS_TEXT_MAX];
+    struct backend_series series;
+    address_format(&one->address, name);
+    gateway_metrics_backend(metrics, name, &series);
+    return series;
 }
 
 void time_pass(uint64_t us) {

@@ -31,7 +31,7 @@ struct service {
     uint32_t reset_code;
     bool request_ended, reset, details_accepted;
     enum service_health health;
-    int checks;
+    int checks, pings;
     int32_t check_id;
 };
 
@@ -82,6 +82,9 @@ void service_fail(struct service *one, const char *code);
 
 /* Refuses the last call with RST_STREAM. */
 void service_refuse(struct service *one, uint32_t error_code);
+
+/* The series of a service's backend. */
+struct backend_series series_of(const struct service *one);
 
 /* Lets both sides do what there is to do. */
 void both_turn(void);

@@ -12,14 +12,6 @@ static void open_checked(unsigned count) {
     both_turn();
 }
 
-static struct backend_series series_of(const struct service *one) {
-    char name[ADDRESS_TEXT_MAX];
-    struct backend_series series;
-    address_format(&one->address, name);
-    gateway_metrics_backend(metrics, name, &series);
-    return series;
-}
-
 /* Makes `count` calls and cancels them; tells how many this service got. */
 static int calls_given(const struct service *one, int count) {
     int before = one->calls;

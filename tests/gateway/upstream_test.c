@@ -10,15 +10,6 @@ static void open_accepted(unsigned count) {
     both_turn();
 }
 
-/* The series of a service's backend. */
-static struct backend_series series_of(const struct service *one) {
-    char name[ADDRESS_TEXT_MAX];
-    struct backend_series series;
-    address_format(&one->address, name);
-    gateway_metrics_backend(metrics, name, &series);
-    return series;
-}
-
 /* A call that this service gets, and answers well. */
 static void call_and_answer(struct service *one) {
     struct caller caller;
