@@ -198,8 +198,9 @@ static bool exchange_make_room(struct exchange *exchange, size_t size) {
 }
 
 bool exchange_count(struct exchange *exchange) {
-    uint64_t now = EXCHANGE_BYTES + exchange->body.size + exchange_ready(exchange).size +
-                   upstream_call_queued(&exchange->call) + upstream_call_partial(&exchange->call);
+    uint64_t now = EXCHANGE_BYTES + exchange->body.size + exchange->wire.size +
+                   exchange_ready(exchange).size + upstream_call_queued(&exchange->call) +
+                   upstream_call_partial(&exchange->call);
     return gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, now);
 }
 

@@ -157,13 +157,14 @@ void exchange_fail_faults(struct exchange *exchange, struct slice details) {
 void exchange_fail_buffers(struct exchange *exchange) {
     static const char message[] =
         "the gateway holds as many bytes of requests and answers as it may; try again";
+    upstream_call_cancel(&exchange->call);
     if (exchange->state < EXCHANGE_ANSWERED) {
         exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BUFFERS_FULL"), "%s", message);
         buffer_done(&exchange->body);
+        buffer_done(&exchange->wire);
         (void)exchange_count(exchange);
         return;
     }
-    upstream_call_cancel(&exchange->call);
     exchange_fail_stream(exchange, GRPC_UNAVAILABLE, slice_text(message), SLICE_EMPTY);
 }
 

@@ -10,6 +10,7 @@ enum {
     BODY_PACE_LOOK_US = 5000000,
     FAULTS_TEXT_MAX = 8,
     TIMEOUT_US_MIN = 1000,
+    MESSAGE_SMALL = 4 << 10,
 };
 
 /* Where a header of this name is noted, or NULL. */
@@ -295,6 +296,19 @@ static bool exchange_transcode(struct exchange *exchange) {
     return exchange->state == EXCHANGE_BODY;
 }
 
+/* Puts a message in the place of the body that it was made of; false when that is too much, and the
+ * answer stands. Small ones are in what is counted for each request. */
+static bool exchange_settle_message(struct exchange *exchange) {
+    if (exchange->wire.size <= MESSAGE_SMALL && exchange->body.size <= MESSAGE_SMALL)
+        return true;
+    exchange->request.body = SLICE_EMPTY;
+    buffer_done(&exchange->body);
+    if (exchange_count(exchange))
+        return true;
+    exchange_fail_buffers(exchange);
+    return false;
+}
+
 uint64_t exchange_timeout_us(const struct exchange *exchange) {
     const struct gateway_limits *limits = &exchange->worker->gateway->limits;
     const struct schema_method *method = exchange->route.method;
@@ -332,7 +346,7 @@ void exchange_call_method(struct exchange *exchange) {
         return;
     exchange_gather_metadata(exchange);
     exchange->stream = exchange_stream_form(exchange);
-    if (!exchange_transcode(exchange))
+    if (!exchange_transcode(exchange) || !exchange_settle_message(exchange))
         return;
     exchange_call(exchange, exchange->route.method->path, exchange_timeout_us(exchange),
                   GRPC_MESSAGE_MAX);
