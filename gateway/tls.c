@@ -92,6 +92,8 @@ static enum sync_status context_make(const struct tls *tls, struct sync_error *e
                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
+    /* A read would go on as long as there are updates of keys, which cost 40 us each. */
+    SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
     SSL_CTX_set_alpn_select_cb(context, tls_choose_protocol, NULL);
     /* Sessions live in tickets that clients keep, not in our memory. */

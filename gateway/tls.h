@@ -49,15 +49,17 @@ enum {
 };
 
 enum { TRANSPORT_PARTS_MAX = 64 }; /* written at once */
+enum { TLS_KEY_UPDATES_MAX = 64 }; /* of a client on a connection; it needs one in gigabytes */
 
 struct ssl_st;
 
 /* A connected, non-blocking socket, in clear or through TLS. In its user's memory. */
 struct transport {
     int fd;
-    struct ssl_st *ssl; /* NULL in clear */
-    bool wants_write;   /* a TLS read waits for room to write */
-    bool established;   /* TLS handshake over, or in clear */
+    struct ssl_st *ssl;  /* NULL in clear */
+    bool wants_write;    /* a TLS read waits for room to write */
+    bool established;    /* TLS handshake over, or in clear */
+    uint8_t key_updates; /* that came; reading fails beyond TLS_KEY_UPDATES_MAX */
 };
 
 /* Takes over `fd`; `tls` NULL is in clear. SYNC_ERR_NO_MEMORY leaves the fd to the caller. */

@@ -8,6 +8,16 @@
 
 #include "gateway/tls_context.h"
 
+static void transport_note_message(int sent, int version, int type, const void *data, size_t size,
+                                   SSL *ssl, void *context) {
+    (void)version;
+    (void)ssl;
+    struct transport *transport = context;
+    if (!sent && type == SSL3_RT_HANDSHAKE && size > 0 &&
+        *(const uint8_t *)data == SSL3_MT_KEY_UPDATE)
+        transport->key_updates++;
+}
+
 enum sync_status transport_init(struct transport *transport, int fd, struct tls *tls) {
     SSL *ssl = NULL;
     if (tls) {
@@ -17,6 +27,8 @@ enum sync_status transport_init(struct transport *transport, int fd, struct tls 
             return SYNC_ERR_NO_MEMORY;
         }
         SSL_set_accept_state(ssl);
+        SSL_set_msg_callback(ssl, transport_note_message);
+        SSL_set_msg_callback_arg(ssl, transport);
     }
     *transport = (struct transport){.fd = fd, .ssl = ssl, .established = !ssl};
     return SYNC_OK;
@@ -69,6 +81,8 @@ ssize_t transport_read(struct transport *transport, uint8_t *bytes, size_t size)
     int rc = SSL_read_ex(transport->ssl, bytes, size, &got);
     if (SSL_is_init_finished(transport->ssl))
         transport->established = true;
+    if (transport->key_updates > TLS_KEY_UPDATES_MAX)
+        return TRANSPORT_FAILED;
     return rc == 1 ? (ssize_t)got : transport_tls_result(transport, rc);
 }
 

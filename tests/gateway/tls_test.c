@@ -151,6 +151,53 @@ static void a_ticket_of_another_server_is_no_error(void **state) {
     }
 }
 
+enum { READS_MAX = 1000 };
+
+/* A client renews its keys; that is one message. */
+static void renew(SSL *client) {
+    assert_int_equal(SSL_key_update(client, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(client), 1);
+}
+
+/* Reads until that tells something, at most READS_MAX times; counts how often. */
+static ssize_t read_patiently(struct transport *transport, int *reads) {
+    uint8_t byte;
+    ssize_t got = TRANSPORT_AGAIN;
+    for (*reads = 0; got == TRANSPORT_AGAIN && *reads < READS_MAX; (*reads)++)
+        got = transport_read(transport, &byte, 1);
+    return got;
+}
+
+static void keys_are_renewed_one_by_one_and_not_without_end(void **state) {
+    (void)state;
+    struct tls *tls = tls_made();
+    int fds[2];
+    uint8_t byte;
+    struct transport transport;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(transport_init(&transport, fds[0], tls), SYNC_OK);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *client = SSL_new(context);
+    SSL_set_fd(client, fds[1]);
+    for (int i = 0; i < TURNS; i++) {
+        SSL_connect(client);
+        assert_int_equal(transport_read(&transport, &byte, 1), TRANSPORT_AGAIN);
+    }
+    for (int i = 0; i < TLS_KEY_UPDATES_MAX; i++)
+        renew(client);
+    assert_int_equal(SSL_write(client, "x", 1), 1);
+    int reads = 0;
+    assert_int_equal(read_patiently(&transport, &reads), 1);
+    assert_in_range(reads, TLS_KEY_UPDATES_MAX + 1, READS_MAX);
+    renew(client);
+    assert_int_equal(read_patiently(&transport, &reads), TRANSPORT_FAILED);
+    SSL_free(client);
+    SSL_CTX_free(context);
+    transport_done(&transport);
+    close(fds[1]);
+    tls_close(tls);
+}
+
 static void a_bad_file_leaves_everything_as_it_was(void **state) {
     (void)state;
     struct tls *tls = tls_made();
@@ -198,6 +245,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_resumed_while_its_key_lives),
         cmocka_unit_test(a_ticket_of_another_server_is_no_error),
+        cmocka_unit_test(keys_are_renewed_one_by_one_and_not_without_end),
         cmocka_unit_test(a_bad_file_leaves_everything_as_it_was),
         cmocka_unit_test(lack_of_memory_is_told),
     };
