@@ -13,10 +13,11 @@ static inline nghttp2_nv nv_of(struct slice name, struct slice value) {
 }
 
 /* A field of an answer. What differs in every answer would only push out of the table what does
- * not. */
-static inline nghttp2_nv nv_of_answer(const struct transcode_header *header) {
+ * not. `named`: it goes there all the same, for a name that HPACK does not know by itself, which is
+ * then a byte of the answers that follow. */
+static inline nghttp2_nv nv_of_answer(const struct transcode_header *header, bool named) {
     nghttp2_nv nv = nv_of(header->name, header->value);
-    if (slice_equal(header->name, SLICE("x-request-id")) ||
+    if ((!named && slice_equal(header->name, SLICE("x-request-id"))) ||
         slice_equal(header->name, SLICE("content-length")) ||
         slice_equal(header->name, SLICE("etag")))
         nv.flags |= NGHTTP2_NV_FLAG_NO_INDEX;

@@ -7,7 +7,10 @@
 #include "base/limits.h"
 #include "gateway/grpc_status.h"
 
-enum { UPSTREAM_METADATA_FIXED = 8 };
+enum {
+    UPSTREAM_METADATA_FIXED = 8,
+    UPSTREAM_NAMES_EVERY = 32, /* calls: see nv_of_metadata */
+};
 
 static void upstream_call_attach(struct upstream_session *session, struct upstream_call *call) {
     call->session = session;
@@ -80,12 +83,13 @@ static nghttp2_nv nv_of_value(struct slice name, struct slice value) {
 }
 
 /* A value that few calls have would only push out of the table of HPACK what all have; a token has
- * no business there. */
-static nghttp2_nv nv_of_metadata(const struct transcode_header *header) {
+ * no business there. `named`: it goes there all the same, for its name, which is then a byte of the
+ * calls that follow. */
+static nghttp2_nv nv_of_metadata(const struct transcode_header *header, bool named) {
     nghttp2_nv nv = nv_of(header->name, header->value);
-    if (slice_equal(header->name, SLICE("x-request-id")) ||
-        slice_equal(header->name, SLICE("traceparent")) ||
-        slice_equal(header->name, SLICE("authorization")))
+    bool is_own = slice_equal(header->name, SLICE("x-request-id")) ||
+                  slice_equal(header->name, SLICE("traceparent"));
+    if ((is_own && !named) || slice_equal(header->name, SLICE("authorization")))
         nv.flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     return nv;
 }
@@ -113,8 +117,10 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     /* Trailers are small; details that are not may come as a message before them. */
     if (call->takes_details)
         headers[count++] = nv_of_fixed(SLICE("accept-status-details"), SLICE("message"));
+    /* Now and then: other clients' headers may have pushed the names out. */
+    bool named = call->metadata_count > 0 && session->described++ % UPSTREAM_NAMES_EVERY == 0;
     for (size_t i = 0; i < call->metadata_count; i++)
-        headers[count++] = nv_of_metadata(&call->metadata[i]);
+        headers[count++] = nv_of_metadata(&call->metadata[i], named);
     nghttp2_data_provider provider = {.read_callback = upstream_request_read};
     int32_t id = nghttp2_submit_request(session->http2, NULL, headers, count, &provider, call);
     if (id < 0)

@@ -24,6 +24,7 @@ static uint8_t scratch[64 << 10];
 /* What the service has got. */
 static struct {
     int32_t stream_id;
+    size_t head_size; /* of the last, as it came */
     struct buffer head, body;
     bool ended, reset;
     uint32_t reset_code;
@@ -52,6 +53,8 @@ static int service_frame(nghttp2_session *http2, const nghttp2_frame *frame, voi
         got.reset = true;
         got.reset_code = frame->rst_stream.error_code;
     } else if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) {
+        if (frame->hd.type == NGHTTP2_HEADERS)
+            got.head_size = frame->hd.length;
         got.ended |= frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     }
     return 0;
@@ -126,9 +129,8 @@ static void service_pour(void) {
     both_turn();
 }
 
-static void caller_start(struct caller *caller) {
-    static const struct transcode_header metadata[] = {
-        {{(const uint8_t *)"x-key", 5}, {(const uint8_t *)"v", 1}}};
+static void caller_start_with(struct caller *caller, const struct transcode_header *metadata,
+                              size_t count) {
     memset(caller, 0, sizeof *caller);
     arena_init(&caller->arena, 1 << 20);
     buffer_init(&caller->told, 8 << 20);
@@ -138,9 +140,14 @@ static void caller_start(struct caller *caller) {
                                           .streamed = true,
                                           .content_type = SLICE("application/grpc+proto"),
                                           .metadata = metadata,
-                                          .metadata_count = 1};
+                                          .metadata_count = count};
     assert_int_equal(upstream_session_start(session, &caller->call), SYNC_OK);
     both_turn();
+}
+
+static void caller_start(struct caller *caller) {
+    const struct transcode_header metadata[] = {{SLICE("x-key"), SLICE("v")}};
+    caller_start_with(caller, metadata, 1);
 }
 
 static void caller_free(struct caller *caller) {
@@ -212,6 +219,54 @@ static void a_request_goes_as_it_comes(void **state) {
     assert_true(slice_equal(buffer_slice(&got.body), SLICE("onetwo")));
     assert_true(got.ended);
     caller_free(&caller);
+}
+
+/* The bytes of a call's head with this metadata. */
+static size_t head_size_with(const struct transcode_header *metadata, size_t count) {
+    struct caller caller;
+    caller_start_with(&caller, metadata, count);
+    caller_free(&caller);
+    both_turn();
+    return got.head_size;
+}
+
+/* The same of a call with an id and a trace of one letter, which no other call has. */
+static size_t head_size_with_ids(char letter) {
+    const struct slice value = {(const uint8_t *)&letter, 1};
+    const struct transcode_header ids[] = {{SLICE("x-request-id"), value},
+                                           {SLICE("traceparent"), value}};
+    return head_size_with(ids, 2);
+}
+
+static void names_of_ids_are_known_from_the_first_call_on(void **state) {
+    (void)state;
+    enum { KNOWN = 2 * 4 }; /* each: the name's number, of two bytes, and the value of as many */
+    head_size_with(NULL, 0);
+    size_t bare = head_size_with(NULL, 0);
+    assert_true(head_size_with_ids('a') > bare + KNOWN);
+    for (char letter = 'b'; letter <= 'z'; letter++)
+        assert_true(head_size_with_ids(letter) <= bare + KNOWN);
+}
+
+static void names_that_others_pushed_out_are_known_again(void **state) {
+    (void)state;
+    enum { KNOWN = 2 * 4, OTHERS = 40, VALUE_SIZE = 200, RENEWED = 32 };
+    head_size_with_ids('a');
+    for (int i = 0; i < OTHERS; i++) {
+        uint8_t value[VALUE_SIZE];
+        memset(value, 'A' + i, sizeof(value));
+        const struct transcode_header other = {SLICE("x-key"), slice_of(value, sizeof(value))};
+        head_size_with(&other, 1);
+    }
+    head_size_with(NULL, 0);
+    size_t bare = head_size_with(NULL, 0);
+    size_t worst = 0, last = 0;
+    for (int i = 0; i <= RENEWED; i++) {
+        last = head_size_with_ids('b');
+        worst = last > worst ? last : worst;
+    }
+    assert_true(worst > bare + KNOWN);
+    assert_true(last <= bare + KNOWN);
 }
 
 static void a_request_may_end_after_its_last_byte(void **state) {
@@ -385,6 +440,8 @@ static void the_service_gets_room_as_bytes_are_consumed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_request_goes_as_it_comes),
+        TEST(names_of_ids_are_known_from_the_first_call_on),
+        TEST(names_that_others_pushed_out_are_known_again),
         TEST(a_request_may_end_after_its_last_byte),
         TEST(bytes_are_taken_as_the_service_gives_room),
         TEST(a_raw_answer_is_told_as_it_came),

@@ -12,8 +12,31 @@ import unittest
 
 import harness
 from harness import Case, change
+from raw_http2 import HEADERS, RawClient
 
 CURL, NODE = shutil.which("curl"), shutil.which("node")
+
+
+class HeadClient(RawClient):
+    """Keeps the heads of answers, compressed, by their streams."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.heads = {}
+
+    def _take_frame(self, kind, flags, stream, payload):
+        if kind == HEADERS:
+            self.heads.setdefault(stream, payload)
+        super()._take_frame(kind, flags, stream, payload)
+
+    def head_of(self, path):
+        """The head of the answer to a GET."""
+        stream, self.next_stream = self.next_stream, self.next_stream + 2
+        self.send_headers(stream, [(":method", "GET"), (":scheme", "http"), (":path", path),
+                                   (":authority", "raw")], end=True)
+        while not self.has_ended(stream):
+            self.take(1)
+        return self.heads[stream]
 
 
 class Http(Case):
@@ -47,6 +70,14 @@ class Http(Case):
             self.stack.start_service()
         self.expect(self.get("/api/offline/config"), 200)
         self.assertEqual(self.stack.call("GET", "/readyz").status, 200)
+
+    def test_a_later_answer_over_http2_repeats_no_names(self):
+        client = HeadClient(self.stack.http_port)
+        self.addCleanup(client.close)
+        self.assertGreater(len(client.head_of("/healthz")), 80)
+        # The id, its Huffman code of at most 6 bits a character; the others' numbers and digits.
+        for _ in range(50):
+            self.assertLess(len(client.head_of("/healthz")), 36 * 6 // 8 + 16)
 
     def test_metrics_are_prometheus_text(self):
         self.get("/api/offline/config")
