@@ -44,6 +44,7 @@ void exchange_gather_metadata(struct exchange *exchange) {
         {SLICE("user-agent"), known->user_agent},
         {SLICE("accept-language"), known->accept_language},
     };
+    size_t room = exchange_metadata_room(exchange);
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         const struct transcode_header *entry = &candidates[i];
         /* gRPC's ASCII-Value: one bad byte would cost the whole connection to the service. */
@@ -51,8 +52,10 @@ void exchange_gather_metadata(struct exchange *exchange) {
             continue;
         size_t size = entry->name.size + entry->value.size + METADATA_ENTRY_BYTES;
         /* All but the token may be left out. */
-        if (i == 0 || size <= exchange_metadata_room(exchange))
-            exchange_metadata_add(exchange, entry->name, entry->value);
+        if (i > 0 && size > room)
+            continue;
+        exchange_metadata_add(exchange, entry->name, entry->value);
+        room -= size < room ? size : room;
     }
 }
 

@@ -13,6 +13,7 @@ struct route_entry {
     struct route_template path_template;
     const struct schema_method *method;
     const struct schema_http_rule *rule;
+    size_t alike; /* entries from here on that Accept alone tells apart, with this one */
 };
 
 struct route_table {
@@ -120,9 +121,21 @@ static enum sync_status conflicts_find(const struct route_table *table, struct s
     return SYNC_OK;
 }
 
+/* Counts at each entry those of the same template and verb from there on. */
+static void alike_count(struct route_table *table) {
+    for (size_t i = table->count; i-- > 0;) {
+        struct route_entry *entry = &table->entries[i], *next = entry + 1;
+        bool alike = i + 1 < table->count &&
+                     route_template_compare(&entry->path_template, &next->path_template) == 0 &&
+                     slice_equal(entry->rule->verb, next->rule->verb);
+        entry->alike = 1 + (alike ? next->alike : 0);
+    }
+}
+
 /* Notes where the entries of each template begin, and indexes the templates. */
 static enum sync_status table_index(struct route_table *table, struct sync_error *error) {
     size_t segments = 0;
+    alike_count(table);
     table->groups = arena_zalloc(&table->arena, table->count + 1, sizeof *table->groups);
     for (size_t i = 0; i < table->count && table->groups; i++) {
         const struct route_template *part = &table->entries[i].path_template;
@@ -208,14 +221,10 @@ static bool accept_names(struct slice accept, struct slice media_type) {
 }
 
 /* Among the entries of one template and verb that begin at `first`, the one that Accept selects. */
-static const struct route_entry *entry_select(const struct route_table *table,
-                                              const struct route_entry *first,
+static const struct route_entry *entry_select(const struct route_entry *first,
                                               struct slice accept) {
-    const struct route_entry *end = table->entries + table->count, *plain = NULL;
-    for (const struct route_entry *at = first; at < end; at++) {
-        if (route_template_compare(&at->path_template, &first->path_template) != 0 ||
-            !slice_equal(at->rule->verb, first->rule->verb))
-            break;
+    const struct route_entry *plain = NULL;
+    for (const struct route_entry *at = first; at < first + first->alike; at++) {
         if (at->method->accept.size == 0)
             plain = at;
         else if (accept_names(accept, at->method->accept))
@@ -340,7 +349,7 @@ enum sync_status route_match(const struct route_table *table,
         entry = get ? get : entry;
     }
     if (entry)
-        return route_fill(table, entry_select(table, entry, request->accept), &path, arena, error,
+        return route_fill(table, entry_select(entry, request->accept), &path, arena, error,
                           ret_route);
     if (status == SYNC_OK && allowed_list(table, &matches, count, arena, ret_allowed))
         return sync_error_set(error, SYNC_ERR_UNIMPLEMENTED, "METHOD_NOT_ALLOWED", NULL,

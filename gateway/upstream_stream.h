@@ -27,7 +27,7 @@ struct upstream_session {
     struct upstream_call *calls;
     size_t load;
     unsigned described; /* calls with metadata, in all */
-    uint8_t *scratch; /* borrowed */
+    uint8_t *scratch;   /* borrowed */
     size_t scratch_size;
     struct upstream_fields fields; /* the block that is being read, or was read last */
 };
