@@ -192,6 +192,10 @@ static bool exchange_declines_compression(const struct exchange *exchange) {
 }
 
 void exchange_answer_json(struct exchange *exchange, int status) {
+    exchange_answer_text(exchange, status, SLICE("application/json"));
+}
+
+void exchange_answer_text(struct exchange *exchange, int status, struct slice type) {
     if (exchange_client_has_it(exchange, status)) {
         if (exchange->out.size >= COMPRESS_BYTES_MIN && !exchange_declines_compression(exchange) &&
             coding_negotiate(exchange->known.accept_encoding) != CODING_IDENTITY)
@@ -207,7 +211,7 @@ void exchange_answer_json(struct exchange *exchange, int status) {
         if (!exchange_declines_compression(exchange))
             exchange_compress(exchange);
     }
-    exchange_answer_whole(exchange, status, SLICE("application/json"));
+    exchange_answer_whole(exchange, status, type);
 }
 
 void exchange_answer_stream(struct exchange *exchange, int status, struct slice type) {

@@ -1,6 +1,8 @@
 #include <assert.h>
 #include <strings.h>
 
+#include "base/hex.h"
+#include "base/sha256.h"
 #include "docs_page_css.h"
 #include "docs_page_html.h"
 #include "docs_page_js.h"
@@ -52,9 +54,26 @@ static void serve_metrics(struct exchange *exchange) {
     exchange_answer_whole(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"));
 }
 
+/* A tag of what is to be answered, which is the same as long as the program and its API are. */
+static void tag_answer(struct exchange *exchange) {
+    enum { TAG_BYTES = 16 };
+    uint8_t digest[SHA256_SIZE];
+    struct buffer tag;
+    struct slice copy;
+    sha256_of(buffer_slice(&exchange->out), digest);
+    buffer_init(&tag, 2 * TAG_BYTES + 2);
+    buffer_append_byte(&tag, '"');
+    hex_append(&tag, slice_of(digest, TAG_BYTES));
+    buffer_append_byte(&tag, '"');
+    if (!tag.failed && exchange_copy(exchange, buffer_slice(&tag), &copy))
+        exchange_header(exchange, SLICE("etag"), copy);
+    buffer_done(&tag);
+}
+
 static void serve_openapi(struct exchange *exchange) {
     buffer_append(&exchange->out, exchange->api->openapi);
     exchange_header(exchange, SLICE("cache-control"), SLICE("no-cache"));
+    tag_answer(exchange);
     exchange_answer_json(exchange, 200);
 }
 
@@ -68,7 +87,8 @@ static void serve_page(struct exchange *exchange, const uint8_t *data, size_t si
                           "connect-src 'self'; base-uri 'none'; form-action 'none'; "
                           "frame-ancestors 'none'"));
     exchange_header(exchange, SLICE("referrer-policy"), SLICE("no-referrer"));
-    exchange_answer_whole(exchange, 200, slice_text(type));
+    tag_answer(exchange);
+    exchange_answer_text(exchange, 200, slice_text(type));
 }
 
 static void serve_docs(struct exchange *exchange) {

@@ -176,6 +176,23 @@ static bool exchange_accept_body(struct exchange *exchange, const struct exchang
     return true;
 }
 
+/* Who asks for a time must not get another without a word; false when the answer stands. */
+static bool exchange_accept_timeouts(struct exchange *exchange) {
+    const struct exchange_known *known = &exchange->known;
+    uint64_t timeout_us;
+    double seconds;
+    const char *fault = NULL;
+    if (known->grpc_timeout.size > 0 && !grpc_timeout_parse(known->grpc_timeout, &timeout_us))
+        fault = "grpc-timeout: expected up to eight digits and a unit, such as 500m";
+    else if (known->request_timeout.size > 0 &&
+             !(json_parse_number(known->request_timeout, &seconds) && seconds >= 0))
+        fault = "x-request-timeout: expected seconds such as 1.5";
+    if (fault)
+        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("TIMEOUT_MALFORMED"), "%s",
+                           fault);
+    return !fault;
+}
+
 void exchange_begin(struct exchange *exchange, const struct exchange_head *head) {
     assert(exchange->state == EXCHANGE_OPEN);
     bool once = exchange_note_head(exchange, head);
@@ -199,6 +216,8 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
                            "the request carries no token");
         return;
     }
+    if (!exchange_accept_timeouts(exchange))
+        return;
     if (exchange->route.method->client_streaming) {
         exchange_upload_begin(exchange, head);
         return;

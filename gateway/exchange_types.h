@@ -208,7 +208,10 @@ const struct slice *exchange_header_find(const struct exchange *exchange, struct
 /* Answers with what is in `out`, all of it. `type` may be empty when `out` is. */
 void exchange_answer_whole(struct exchange *exchange, int status, struct slice type);
 
-/* Answers with JSON in `out`, compressed where the client takes it, 304 where it has it already. */
+/* Answers with text in `out`, compressed where the client takes it, 304 where it has it already. */
+void exchange_answer_text(struct exchange *exchange, int status, struct slice type);
+
+/* The same with JSON. */
 void exchange_answer_json(struct exchange *exchange, int status);
 
 /* Answers with a head; the body follows by exchange_grow and exchange_finish. */

@@ -103,6 +103,28 @@ class Http(Case):
         self.assertEqual(len(status), 1)
         self.assertIn("202", document["paths"]["/api/offline/changes"]["post"]["responses"])
 
+    def test_what_a_client_has_of_the_documentation_is_not_sent_again(self):
+        for path in ("/openapi.json", "/docs", "/docs/docs_page.js", "/docs/docs_page.css"):
+            for coding in ("identity", "gzip"):
+                with self.subTest(path, coding=coding):
+                    headers = {"Accept-Encoding": coding}
+                    whole = self.stack.call("GET", path, headers=headers)
+                    self.assertEqual(whole.status, 200)
+                    self.assertEqual(whole.headers["ETag"].startswith("W/"),
+                                     whole.headers["Content-Encoding"] == "gzip")
+                    headers["If-None-Match"] = whole.headers["ETag"]
+                    again = self.stack.call("GET", path, headers=headers)
+                    self.assertEqual((again.status, again.body), (304, b""))
+                    self.assertEqual(again.headers["ETag"], whole.headers["ETag"])
+
+    def test_a_timeout_that_is_none_is_refused(self):
+        for name, values in (("X-Request-Timeout", ("soon", "-1", "1s", "NaN")),
+                             ("grpc-timeout", ("soon", "1", "-1S", "123456789S"))):
+            for value in values:
+                with self.subTest(name, value=value):
+                    answer = self.call("GET", "/api/offline/config", headers={name: value})
+                    self.expect_error(answer, 400, "INVALID_ARGUMENT", name.lower())
+
     def test_the_documentation_page_needs_nothing_from_elsewhere(self):
         self.assertEqual(self.stack.call("GET", "/").json["links"]["docs"], "/docs")
         page = self.stack.call("GET", "/docs")
