@@ -46,7 +46,7 @@ void bundle_writer_done(struct bundle_writer *writer);
 /* Writes the header. `info->record_count` is the number of records that will be added. */
 void bundle_writer_begin(struct bundle_writer *writer, const struct bundle_info *info,
                          struct buffer *out);
-/* Adds a record, or its patch where `is_patch`. */
+/* Adds a record, or its patch where it has one. */
 void bundle_writer_add(struct bundle_writer *writer, const struct pulled *item, struct buffer *out);
 /* Closes the last chunk and writes the trailer. SYNC_OK, or what failed on the way (sticky in `out`
  * and the writer). */
@@ -58,8 +58,15 @@ struct bundle_entry {
     uint64_t version;
     bool deleted;
     struct slice json, patch_json;
+    size_t operation_count; /* of the patch, where it is operations */
     int64_t updated_us;
+    struct slice message; /* the entry itself */
 };
+
+/* Steps through the entry's operations, each a message (core/patch_operation.h): start with
+ * *position = 0; false at the end. */
+bool bundle_entry_operation_next(const struct bundle_entry *entry, size_t *position,
+                                 struct slice *ret_message);
 
 /* Takes an entry; false stops the reading. */
 typedef bool bundle_visit(void *context, const struct bundle_entry *entry);

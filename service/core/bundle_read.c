@@ -203,8 +203,8 @@ static enum sync_status container_verify(struct slice container, struct sync_err
 /* Takes one field of an entry. */
 static bool entry_take(const struct wire_field *field, struct bundle_entry *entry) {
     bool is_bytes = field->number == ENTRY_DATA_ID || field->number == ENTRY_JSON ||
-                    field->number == ENTRY_PATCH_JSON;
-    if (field->number > ENTRY_UPDATED_AT_US)
+                    field->number == ENTRY_PATCH_JSON || field->number == ENTRY_OPERATIONS;
+    if (field->number > ENTRY_OPERATIONS)
         return true; /* of a later version of the format */
     if (field->type != (is_bytes ? WIRE_LEN : WIRE_VARINT))
         return false;
@@ -227,23 +227,42 @@ static bool entry_take(const struct wire_field *field, struct bundle_entry *entr
     case ENTRY_PATCH_JSON:
         entry->patch_json = field->bytes;
         return is_text(field, BUNDLE_CHUNK_RAW_MAX);
+    case ENTRY_OPERATIONS:
+        entry->operation_count++;
+        return true;
     default:
         entry->updated_us = (int64_t)field->bits;
         return true;
     }
 }
 
-/* An entry says exactly one of: deleted, the whole, a patch. */
+bool bundle_entry_operation_next(const struct bundle_entry *entry, size_t *position,
+                                 struct slice *ret_message) {
+    struct wire_reader reader = wire_reader_of(slice_after(entry->message, *position));
+    struct wire_field field;
+    while (!wire_at_end(&reader) && wire_read(&reader, &field)) {
+        if (field.number != ENTRY_OPERATIONS)
+            continue;
+        *position = (size_t)(reader.next - entry->message.data);
+        *ret_message = field.bytes;
+        return true;
+    }
+    return false;
+}
+
+/* An entry says exactly one of: deleted, the whole, a patch in one of its forms. */
 static bool entry_read(struct slice message, struct bundle_entry *ret_entry) {
     struct wire_reader reader = wire_reader_of(message);
     struct wire_field field;
-    struct bundle_entry entry = {.version = 0};
+    struct bundle_entry entry = {.message = message};
     while (!wire_at_end(&reader))
         if (!wire_read(&reader, &field) || !entry_take(&field, &entry))
             return false;
     *ret_entry = entry;
     return entry.key.type != 0 && entry.key.id.size > 0 && entry.version > 0 &&
-           entry.deleted + (entry.json.size > 0) + (entry.patch_json.size > 0) == 1;
+           entry.deleted + (entry.json.size > 0) + (entry.patch_json.size > 0) +
+                   (entry.operation_count > 0) ==
+               1;
 }
 
 /* What unpacks the chunks, where entries go, and how many there were. */

@@ -5,6 +5,7 @@
 #include "service/core/bundle_fields.h"
 #include "service/core/checksum.h"
 #include "service/core/document.h"
+#include "service/core/patch_operation.h"
 
 enum { BUNDLE_SCRATCH_MAX = 2 * BUNDLE_CHUNK_RAW_MAX };
 
@@ -146,12 +147,18 @@ static void entry_write(struct buffer *out, const struct pulled *item) {
     write_text(out, ENTRY_DATA_ID, record->key.id);
     write_uint(out, ENTRY_VERSION, record->version);
     write_uint(out, ENTRY_DELETED, record->deleted);
-    if (!record->deleted) {
-        size_t begin = wire_begin(out, item->is_patch ? ENTRY_PATCH_JSON : ENTRY_JSON);
-        document_append_json(item->is_patch ? item->patch : record->data, out);
+    if (!record->deleted && item->form != PATCH_FORM_OPERATIONS) {
+        bool is_patch = item->form == PATCH_FORM_MERGE;
+        size_t begin = wire_begin(out, is_patch ? ENTRY_PATCH_JSON : ENTRY_JSON);
+        document_append_json(is_patch ? item->patch : record->data, out);
         wire_end(out, begin);
     }
     write_uint(out, ENTRY_UPDATED_AT_US, (uint64_t)record->updated_us);
+    size_t position = 0;
+    struct slice operation;
+    while (item->form == PATCH_FORM_OPERATIONS &&
+           patch_operations_next(item->patch, &position, &operation))
+        wire_write_bytes(out, ENTRY_OPERATIONS, operation);
 }
 
 void bundle_writer_add(struct bundle_writer *writer, const struct pulled *item,

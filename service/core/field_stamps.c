@@ -1,37 +1,23 @@
 /* Encoding: a version byte, the floor, then per field a varint (leading segments that are those of
- * the field before), a varint (further segments × 2 + whether it changed before), each further
- * segment behind its length, the stamp's distance from the floor, and that of the change before.
- * Fields are in the document's order, an object before what is in it: both are there when the
- * object was set as a whole and a member changed later. */
+ * the field before), a varint (further segments × 4 + whether it moved × 2 + whether it changed
+ * before), each further segment behind its length, the stamp's distance from the floor, that of the
+ * change before, and of where it moved from the number of segments and each behind its length.
+ * Stamps of another version are not read: the record is sent whole until it changes. */
 #include "service/core/field_stamps.h"
 
 #include <assert.h>
 
 #include "base/wire.h"
-#include "service/core/delta_read.h"
-#include "service/core/document.h"
+#include "service/core/field_changes.h"
+#include "service/core/field_stamps_read.h"
 
 enum {
-    STAMPS_VERSION = 1,
+    STAMPS_VERSION = 2,
     STAMPS_LEAD_MAX = 1 + WIRE_VARINT_MAX,
     STAMP_BYTES_MIN = 4, /* two counts, a name of no bytes, a distance */
-};
-
-/* One field's stamp; its path borrows. */
-struct field_stamp {
-    const struct slice *path;
-    size_t path_size;
-    uint64_t version;
-    uint64_t
-        before; /* of the last change at it or in it before that one; 0: none above the floor */
-};
-
-/* Stamps on their way. */
-struct field_stamps {
-    struct arena *arena;
-    struct field_stamp *fields;
-    size_t count;
-    uint64_t floor;
+    STAMP_HAS_BEFORE = 1,
+    STAMP_HAS_MOVED = 2,
+    STAMP_FLAGS = 4, /* further segments are counted behind them */
 };
 
 /* ---- Reading */
@@ -45,36 +31,55 @@ static bool stamps_read_segment(struct wire_reader *reader, struct slice *ret_se
     return true;
 }
 
-/* Reads one stamp behind `last`, whose path it may share; NULL: it is the first. */
-static enum sync_status stamps_read_one(struct field_stamps *stamps, struct wire_reader *reader,
-                                        const struct field_stamp *last,
-                                        struct field_stamp *ret_stamp) {
-    uint64_t shared, header, distance, before = 0;
-    if (!wire_read_varint(reader, &shared) || !wire_read_varint(reader, &header) ||
-        shared > (last ? last->path_size : 0) || header / 2 == 0 ||
-        header / 2 > DELTA_PATH_MAX - shared)
+/* Reads segments behind those that the path shares with another; none when malformed, or where
+ * there is no memory. */
+static enum sync_status stamps_read_path(struct field_stamps *stamps, struct wire_reader *reader,
+                                         struct record_path other, uint64_t shared,
+                                         uint64_t further, struct record_path *ret_path) {
+    if (shared > other.size || further == 0 || further > DELTA_PATH_MAX - shared)
         return SYNC_ERR_CORRUPT;
-    uint64_t further = header / 2;
-    struct slice *path = arena_alloc(stamps->arena, (size_t)(shared + further) * sizeof *path);
-    if (!path)
+    size_t size = (size_t)(shared + further);
+    struct slice *segments = arena_alloc(stamps->arena, size * sizeof *segments);
+    if (!segments)
         return SYNC_ERR_NO_MEMORY;
-    for (size_t i = 0; i < shared; i++)
-        path[i] = last->path[i];
-    for (size_t i = 0; i < further; i++)
-        if (!stamps_read_segment(reader, &path[shared + i]))
+    for (size_t i = 0; i < size; i++) {
+        if (i < shared)
+            segments[i] = other.segments[i];
+        else if (!stamps_read_segment(reader, &segments[i]))
             return SYNC_ERR_CORRUPT;
-    if (!wire_read_varint(reader, &distance) || distance > UINT64_MAX - stamps->floor ||
-        ((header & 1) && (!wire_read_varint(reader, &before) || before >= distance)))
-        return SYNC_ERR_CORRUPT;
-    *ret_stamp = (struct field_stamp){.path = path,
-                                      .path_size = (size_t)(shared + further),
-                                      .version = stamps->floor + distance,
-                                      .before = (header & 1) ? stamps->floor + before : 0};
+    }
+    *ret_path = (struct record_path){segments, size};
     return SYNC_OK;
 }
 
-/* Reads a record's stamps. */
-static enum sync_status stamps_read(struct field_stamps *stamps, const struct record *record) {
+/* Reads one stamp behind `last`, whose path it may share. */
+static enum sync_status stamps_read_one(struct field_stamps *stamps, struct wire_reader *reader,
+                                        struct record_path last, struct field_stamp *ret_stamp) {
+    uint64_t shared, header, distance, before = 0, from_size;
+    struct field_stamp stamp = {.before = 0};
+    if (!wire_read_varint(reader, &shared) || !wire_read_varint(reader, &header))
+        return SYNC_ERR_CORRUPT;
+    enum sync_status status =
+        stamps_read_path(stamps, reader, last, shared, header / STAMP_FLAGS, &stamp.path);
+    if (status)
+        return status;
+    if (!wire_read_varint(reader, &distance) || distance > UINT64_MAX - stamps->floor ||
+        ((header & STAMP_HAS_BEFORE) && (!wire_read_varint(reader, &before) || before >= distance)))
+        return SYNC_ERR_CORRUPT;
+    stamp.version = stamps->floor + distance;
+    stamp.before = (header & STAMP_HAS_BEFORE) ? stamps->floor + before : 0;
+    if (header & STAMP_HAS_MOVED) {
+        if (!wire_read_varint(reader, &from_size))
+            return SYNC_ERR_CORRUPT;
+        status =
+            stamps_read_path(stamps, reader, (struct record_path){0}, 0, from_size, &stamp.from);
+    }
+    if (!status)
+        *ret_stamp = stamp;
+    return status;
+}
+
+enum sync_status field_stamps_read(struct field_stamps *stamps, const struct record *record) {
     struct wire_reader reader = wire_reader_of(record->stamps);
     stamps->count = 0;
     stamps->floor = record->version;
@@ -82,18 +87,16 @@ static enum sync_status stamps_read(struct field_stamps *stamps, const struct re
     stamps->fields = arena_alloc(stamps->arena, room * sizeof *stamps->fields);
     if (!stamps->fields)
         return SYNC_ERR_NO_MEMORY;
-    if (record->stamps.size == 0)
+    if (record->stamps.size == 0 || *reader.next++ != STAMPS_VERSION)
         return SYNC_OK;
-    if (*reader.next++ != STAMPS_VERSION || !wire_read_varint(&reader, &stamps->floor) ||
-        stamps->floor > record->version)
+    if (!wire_read_varint(&reader, &stamps->floor) || stamps->floor > record->version)
         return SYNC_ERR_CORRUPT;
     while (!wire_at_end(&reader)) {
         if (stamps->count == FIELD_STAMPS_MAX || stamps->count == room)
             return SYNC_ERR_CORRUPT;
-        assert(stamps->fields);
         struct field_stamp *stamp = &stamps->fields[stamps->count];
-        enum sync_status status =
-            stamps_read_one(stamps, &reader, stamps->count > 0 ? stamp - 1 : NULL, stamp);
+        struct record_path last = stamps->count > 0 ? stamp[-1].path : (struct record_path){0};
+        enum sync_status status = stamps_read_one(stamps, &reader, last, stamp);
         if (status)
             return status;
         if (stamp->version > record->version)
@@ -105,22 +108,37 @@ static enum sync_status stamps_read(struct field_stamps *stamps, const struct re
 
 /* ---- Writing */
 
-static size_t shared_segments(const struct field_stamp *a, const struct field_stamp *b) {
-    size_t shared = 0, size_max = a->path_size < b->path_size ? a->path_size : b->path_size;
-    while (shared < size_max && slice_equal(a->path[shared], b->path[shared]))
+static size_t shared_segments(struct record_path a, struct record_path b) {
+    size_t shared = 0, size_max = a.size < b.size ? a.size : b.size;
+    while (shared < size_max && slice_equal(a.segments[shared], b.segments[shared]))
         shared++;
     return shared;
+}
+
+static size_t path_room(struct record_path path) {
+    size_t room = WIRE_VARINT_MAX;
+    for (size_t i = 0; i < path.size; i++)
+        room += WIRE_VARINT_MAX + path.segments[i].size;
+    return room;
 }
 
 /* The bytes that writing takes at most. */
 static size_t stamps_room(const struct field_stamps *stamps) {
     size_t room = STAMPS_LEAD_MAX;
-    for (size_t i = 0; i < stamps->count; i++) {
-        room += 4 * WIRE_VARINT_MAX;
-        for (size_t j = 0; j < stamps->fields[i].path_size; j++)
-            room += WIRE_VARINT_MAX + stamps->fields[i].path[j].size;
-    }
+    for (size_t i = 0; i < stamps->count; i++)
+        room += 4 * WIRE_VARINT_MAX + path_room(stamps->fields[i].path) +
+                path_room(stamps->fields[i].from);
     return room;
+}
+
+static uint8_t *path_write(uint8_t *at, struct record_path path, size_t shared) {
+    for (size_t i = shared; i < path.size; i++) {
+        at += wire_put_varint(at, path.segments[i].size);
+        if (path.segments[i].size > 0)
+            memcpy(at, path.segments[i].data, path.segments[i].size);
+        at += path.segments[i].size;
+    }
+    return at;
 }
 
 /* Writes the stamps; none, when all that changed lies below the floor, is the empty slice. */
@@ -136,18 +154,19 @@ static enum sync_status stamps_write(const struct field_stamps *stamps, struct s
     at += wire_put_varint(at, stamps->floor);
     for (size_t i = 0; i < stamps->count; i++) {
         const struct field_stamp *stamp = &stamps->fields[i];
-        size_t shared = i > 0 ? shared_segments(stamp - 1, stamp) : 0;
+        size_t shared = i > 0 ? shared_segments(stamp[-1].path, stamp->path) : 0;
         at += wire_put_varint(at, shared);
-        at += wire_put_varint(at, (stamp->path_size - shared) * 2 + (stamp->before > 0));
-        for (size_t j = shared; j < stamp->path_size; j++) {
-            at += wire_put_varint(at, stamp->path[j].size);
-            if (stamp->path[j].size > 0)
-                memcpy(at, stamp->path[j].data, stamp->path[j].size);
-            at += stamp->path[j].size;
-        }
+        at += wire_put_varint(at, (stamp->path.size - shared) * STAMP_FLAGS +
+                                      (stamp->from.size > 0) * STAMP_HAS_MOVED +
+                                      (stamp->before > 0) * STAMP_HAS_BEFORE);
+        at = path_write(at, stamp->path, shared);
         at += wire_put_varint(at, stamp->version - stamps->floor);
         if (stamp->before > 0)
             at += wire_put_varint(at, stamp->before - stamps->floor);
+        if (stamp->from.size > 0) {
+            at += wire_put_varint(at, stamp->from.size);
+            at = path_write(at, stamp->from, 0);
+        }
     }
     *ret_bytes = slice_of(begin, (size_t)(at - begin));
     return SYNC_OK;
@@ -197,26 +216,16 @@ static enum sync_status stamps_write_bounded(struct field_stamps *stamps, size_t
 
 /* ---- A change */
 
-/* How a stamp lies to a changed field: before it (an object around it too), at it or in it, behind
- * it. */
-static int stamp_compare(const struct field_stamp *stamp, const struct delta_item *item) {
-    for (size_t i = 0; i < stamp->path_size && i < item->path_size; i++) {
-        int order = document_name_compare(stamp->path[i], item->path[i]);
-        if (order != 0)
-            return order;
-    }
-    return stamp->path_size < item->path_size ? -1 : 0;
-}
-
 /* Puts the change's fields among the old stamps, in order. */
 static void stamps_merge(struct field_stamps *stamps, const struct field_stamps *old,
-                         const struct delta_item *items, size_t item_count, uint64_t version) {
+                         const struct changed_field *fields, size_t field_count, uint64_t version) {
     size_t at = 0;
-    for (size_t i = 0; i < item_count; i++) {
-        struct field_stamp stamp = {items[i].path, items[i].path_size, version, 0};
-        for (; at < old->count && stamp_compare(&old->fields[at], &items[i]) < 0; at++)
+    for (size_t i = 0; i < field_count; i++) {
+        struct record_path path = fields[i].path;
+        struct field_stamp stamp = {.path = path, .version = version, .from = fields[i].from};
+        for (; at < old->count && record_path_compare(old->fields[at].path, path) < 0; at++)
             stamps->fields[stamps->count++] = old->fields[at];
-        for (; at < old->count && stamp_compare(&old->fields[at], &items[i]) == 0; at++)
+        for (; at < old->count && record_path_compare(old->fields[at].path, path) == 0; at++)
             if (old->fields[at].version > stamp.before)
                 stamp.before = old->fields[at].version;
         stamps->fields[stamps->count++] = stamp;
@@ -231,78 +240,18 @@ enum sync_status field_stamps_after(const struct field_change *change, struct ar
     assert(change && arena && ret_stamps);
     assert(change->version > change->before->version);
     struct field_stamps old = {.arena = arena}, stamps = {.arena = arena};
-    struct delta_item *items;
-    size_t item_count, room;
-    enum sync_status status = delta_items(change->undo, arena, &items, &item_count, &room);
+    struct changed_field *fields;
+    size_t field_count;
+    enum sync_status status =
+        changed_fields_find(change->document, change->undo, arena, &fields, &field_count);
     if (!status)
-        status = stamps_read(&old, change->before);
+        status = field_stamps_read(&old, change->before);
     if (status)
         return status;
-    stamps.fields = arena_alloc(arena, (old.count + item_count) * sizeof *stamps.fields);
+    stamps.fields = arena_alloc(arena, (old.count + field_count) * sizeof *stamps.fields);
     if (!stamps.fields)
         return SYNC_ERR_NO_MEMORY;
-    stamps_merge(&stamps, &old, items, item_count, change->version);
+    stamps_merge(&stamps, &old, fields, field_count, change->version);
     stamps_raise(&stamps, change->wanted_above);
-    return stamps_write_bounded(&stamps, change->document_size, ret_stamps);
-}
-
-/* ---- A patch */
-
-/* Finds the value at a path; false when there is none. */
-static bool value_at(struct slice document, const struct slice *path, size_t path_size,
-                     struct value *ret_value) {
-    struct value value = {.kind = VALUE_OBJECT, .object = document};
-    for (size_t i = 0; i < path_size; i++)
-        if (value.kind != VALUE_OBJECT || !document_find(value.object, path[i], &value))
-            return false;
-    *ret_value = value;
-    return true;
-}
-
-/* Whether a stamp's field lies in the one taken last. */
-static bool stamp_is_in(const struct field_stamp *stamp, const struct delta_item *last) {
-    return stamp->path_size >= last->path_size && stamp_compare(stamp, last) == 0;
-}
-
-/* Takes the outermost of the fields that changed after `since`, as they are now. False when one has
- * become an object and may have been another then: merged into that, it would keep its members. */
-static bool stamps_select(const struct field_stamps *stamps, const struct record *record,
-                          uint64_t since, struct delta_item *items, size_t *ret_count) {
-    size_t count = 0;
-    for (size_t i = 0; i < stamps->count; i++) {
-        const struct field_stamp *stamp = &stamps->fields[i];
-        struct value value;
-        if (stamp->version <= since || (count > 0 && stamp_is_in(stamp, &items[count - 1])))
-            continue;
-        bool is_there = value_at(record->data, stamp->path, stamp->path_size, &value);
-        if (is_there && value.kind == VALUE_OBJECT && stamp->before > since)
-            return false;
-        items[count++] = (struct delta_item){.path = stamp->path,
-                                             .path_size = stamp->path_size,
-                                             .removed = !is_there,
-                                             .value = is_there ? value.bytes : SLICE_EMPTY};
-    }
-    *ret_count = count;
-    return true;
-}
-
-enum sync_status field_stamps_patch(const struct record *record, uint64_t since,
-                                    struct arena *arena, struct slice *ret_patch, bool *ret_found) {
-    assert(record && arena);
-    assert(!record->deleted);
-    struct field_stamps stamps = {.arena = arena};
-    enum sync_status status = stamps_read(&stamps, record);
-    if (status)
-        return status;
-    if (since < stamps.floor) {
-        *ret_found = false;
-        return SYNC_OK;
-    }
-    struct delta_item *items = arena_alloc(arena, stamps.count * sizeof *items);
-    if (!items)
-        return SYNC_ERR_NO_MEMORY;
-    size_t count;
-    *ret_found = stamps_select(&stamps, record, since, items, &count) &&
-                 delta_items_to_merge_patch(items, count, arena, ret_patch);
-    return SYNC_OK;
+    return stamps_write_bounded(&stamps, change->document.size, ret_stamps);
 }

@@ -21,7 +21,7 @@ enum {
 /* A change of a record that lives before and after it. */
 struct field_change {
     const struct record *before;
-    size_t document_size;  /* after it */
+    struct slice document; /* after it */
     struct slice undo;     /* the delta (core/delta.h) from after it to before it */
     uint64_t version;      /* after it */
     uint64_t wanted_above; /* no earlier version will be asked for */
@@ -38,5 +38,12 @@ enum sync_status field_stamps_after(const struct field_change *change, struct ar
  * that holds null). SYNC_ERR_CORRUPT when the stamps do not parse. */
 enum sync_status field_stamps_patch(const struct record *record, uint64_t since,
                                     struct arena *arena, struct slice *ret_patch, bool *ret_found);
+
+/* Makes the same as patch operations (core/patch_operation.h), packed: elements of arrays that have
+ * ids one by one, and where a field only got another name, its move. `ret_found` is false where the
+ * stamps do not reach back so far. */
+enum sync_status field_stamps_operations(const struct record *record, uint64_t since,
+                                         struct arena *arena, struct slice *ret_packed,
+                                         bool *ret_found);
 
 #endif

@@ -1,54 +1,8 @@
 /* Lists in a three-way merge: of objects by their ids, and as sets. */
 #include <assert.h>
 
+#include "service/core/keyed_list.h"
 #include "service/core/merge_walk.h"
-#include "service/core/slice_index.h"
-
-/* A list's values and where to find them, by what names each. */
-struct keyed_list {
-    struct value *values;
-    struct slice *keys;
-    size_t count;
-    struct slice_index index;
-    bool is_keyed; /* each value has a key of its own */
-};
-
-/* The id of an element: the bytes of its member "id", text or number. */
-static bool element_id(const struct value *element, struct slice *ret_id) {
-    struct value id;
-    if (element->kind != VALUE_OBJECT || !document_find(element->object, SLICE("id"), &id) ||
-        (id.kind != VALUE_STRING && id.kind != VALUE_NUMBER))
-        return false;
-    *ret_id = id.bytes;
-    return true;
-}
-
-/* Reads a list, keyed by ids or by the whole value; NULL and what is no list count as empty. */
-static enum sync_status keyed_list_read(struct arena *arena, const struct value *value, bool by_id,
-                                        struct keyed_list *list) {
-    struct slice bytes = value && value->kind == VALUE_LIST ? value->list : SLICE_EMPTY;
-    *list = (struct keyed_list){.is_keyed = true};
-    enum sync_status status = document_values(bytes, arena, &list->values, &list->count);
-    if (status)
-        return status;
-    list->keys = arena_alloc(arena, list->count * sizeof *list->keys);
-    if (!list->keys || !slice_index_init(&list->index, arena, list->count))
-        return SYNC_ERR_NO_MEMORY;
-    for (size_t i = 0; i < list->count; i++) {
-        list->keys[i] = list->values[i].bytes;
-        if (by_id && !element_id(&list->values[i], &list->keys[i])) {
-            list->is_keyed = false;
-            return SYNC_OK;
-        }
-        list->is_keyed &= slice_index_add(&list->index, list->keys[i], i) == i;
-    }
-    return SYNC_OK;
-}
-
-static const struct value *keyed_list_find(const struct keyed_list *list, struct slice key) {
-    ptrdiff_t number = slice_index_find(&list->index, key);
-    return number == SLICE_INDEX_NONE ? NULL : &list->values[number];
-}
 
 static enum sync_status keyed_sides_read(struct arena *arena, const struct sides *sides, bool by_id,
                                          struct keyed_list lists[3]) {

@@ -65,6 +65,14 @@ struct record {
     struct checksum element; /* what it adds to the state checksum */
 };
 
+/* In which form a device takes what changed in a record; but for NONE, the numbers of
+ * travelsense.sync.v1.PatchFormat. */
+enum patch_form {
+    PATCH_FORM_NONE,       /* only whole records */
+    PATCH_FORM_MERGE,      /* a merge patch (RFC 7396), a canonical document */
+    PATCH_FORM_OPERATIONS, /* packed operations (core/patch_operation.h), or a merge patch */
+};
+
 /* Names a record at a version. */
 struct record_version {
     struct record_key key;

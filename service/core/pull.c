@@ -85,18 +85,28 @@ void pull_sort(struct pulled *items, size_t count) {
         qsort(items, count, sizeof *items, pulled_compare);
 }
 
-enum sync_status pull_make_patch(struct pulled *item, uint64_t since, struct arena *arena) {
+enum sync_status pull_make_patch(struct pulled *item, uint64_t since, enum patch_form wanted,
+                                 struct arena *arena) {
     assert(item && arena);
-    struct slice patch;
-    bool is_found = false;
-    if (item->record.deleted)
+    assert(item->form == PATCH_FORM_NONE);
+    struct slice patch = SLICE_EMPTY, operations = SLICE_EMPTY;
+    bool has_patch = false, has_operations = false;
+    size_t smallest = item->record.data.size;
+    if (item->record.deleted || wanted == PATCH_FORM_NONE)
         return SYNC_OK;
-    enum sync_status status = field_stamps_patch(&item->record, since, arena, &patch, &is_found);
+    enum sync_status status = field_stamps_patch(&item->record, since, arena, &patch, &has_patch);
+    if (!status && wanted == PATCH_FORM_OPERATIONS)
+        status = field_stamps_operations(&item->record, since, arena, &operations, &has_operations);
     if (status)
         return status;
-    if (is_found && patch.size < item->record.data.size) {
+    if (has_patch && patch.size < smallest) {
         item->patch = patch;
-        item->is_patch = true;
+        item->form = PATCH_FORM_MERGE;
+        smallest = patch.size;
+    }
+    if (has_operations && operations.size < smallest) {
+        item->patch = operations;
+        item->form = PATCH_FORM_OPERATIONS;
     }
     return SYNC_OK;
 }

@@ -8,10 +8,15 @@
 /* A record on its way to a device. */
 struct pulled {
     struct record record;
-    bool is_patch;      /* `patch` stands for the data */
-    struct slice patch; /* merge patch, canonical document */
-    uint64_t rank;      /* lower first */
+    enum patch_form form; /* of `patch`, which stands for the data; NONE: there is none */
+    struct slice patch;
+    uint64_t rank; /* lower first */
 };
+
+/* The bytes of what stands for the record's data. */
+static inline size_t pulled_bytes(const struct pulled *item) {
+    return item->form ? item->patch.size : item->record.data.size;
+}
 
 /* The time at which the traveller needs a record: its start, which is looked for under the names
  * schema.org gives it (departureTime, departureDay, startDate, startTime, checkinTime, pickupTime
@@ -29,9 +34,11 @@ uint64_t pull_rank_by(const struct record *record, int64_t now_us, data_type_ord
 /* Orders by rank, then type, then id. */
 void pull_sort(struct pulled *items, size_t count);
 
-/* Makes the patch of a record from its state at a sequence to now, by its field stamps. `is_patch`
- * stays false where the record is new since, deleted, was deleted at that sequence, or changed in
- * too much or in what a merge patch cannot say, or where the patch is not smaller. */
-enum sync_status pull_make_patch(struct pulled *item, uint64_t since, struct arena *arena);
+/* Makes the patch of a record from its state at a sequence to now, by its field stamps, in the form
+ * `wanted` or, where that is smaller, one before it. `form` stays NONE where the record is new
+ * since, deleted, was deleted at that sequence, or changed in too much or in what the form cannot
+ * say, or where the patch is not smaller than the record. */
+enum sync_status pull_make_patch(struct pulled *item, uint64_t since, enum patch_form wanted,
+                                 struct arena *arena);
 
 #endif

@@ -79,8 +79,8 @@ struct session_request {
         } apply;
         struct session_page_want {
             data_type_set types;
-            bool patches; /* SYNC_TYPE_DELTA */
-            bool begins;  /* a lap: `lap` has only has_from and from; the answer says the rest */
+            enum patch_form patches; /* with SYNC_TYPE_DELTA */
+            bool begins; /* a lap: `lap` has only has_from and from; the answer says the rest */
             struct lap_cursor lap;
             uint32_t bytes_max, records_max; /* at least one record comes, however large */
         } page;

@@ -93,6 +93,14 @@ static bool hello_is_sound(struct session *session, const PB(SyncHello) *hello) 
     return types_read(session, hello) && numbers_are_sound(session, hello);
 }
 
+static enum patch_form patches_wanted(const PB(SyncHello) *hello) {
+    if (hello->sync_type != TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_DELTA)
+        return PATCH_FORM_NONE;
+    bool has_operations =
+        hello->patch_format == TRAVELSENSE__SYNC__V1__PATCH_FORMAT__PATCH_FORMAT_OPERATIONS;
+    return has_operations ? PATCH_FORM_OPERATIONS : PATCH_FORM_MERGE;
+}
+
 void session_hello(struct session *session, struct session_received *received) {
     assert(session->phase == SESSION_EXPECTS_HELLO);
     assert(!session->hello);
@@ -106,7 +114,7 @@ void session_hello(struct session *session, struct session_received *received) {
     if (credit > 0)
         session->credit_max = credit < SYNC_UNACKNOWLEDGED_MAX ? credit : SYNC_UNACKNOWLEDGED_MAX;
     session->is_live = hello->live;
-    session->wants_patches = hello->sync_type == TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_DELTA;
+    session->patches = patches_wanted(hello);
     if (hello->sent_at)
         (void)session_clock_offset(session, hello->sent_at, &session->clock_offset_us);
     session_progress_begin(&session->progress, (uint64_t)hello->changes_pending,

@@ -42,7 +42,8 @@ struct session_request *session_ask_page(struct session *session) {
     struct session_page_want *want = &request->page;
     want->types = session->types;
     /* A patch is from what there was where the lap begins, and must meet just that. */
-    want->patches = session->wants_patches && !session->is_rough && !session->is_lap_resumed;
+    if (!session->is_rough && !session->is_lap_resumed)
+        want->patches = session->patches;
     want->begins = !session->is_in_lap;
     want->bytes_max = page_bytes_max(session);
     want->records_max = session->settings.page_records;

@@ -75,7 +75,8 @@ struct session {
     /* what the device asked for */
     data_type_set types;
     data_type_order order; /* of them */
-    bool is_live, wants_patches;
+    bool is_live;
+    enum patch_form patches; /* wanted */
     uint32_t batches_max;
     uint64_t credit_max;
     int64_t clock_offset_us;

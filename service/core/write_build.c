@@ -53,7 +53,7 @@ static enum sync_status stamps_make(struct write_build *build, const struct reco
     if (record->deleted || !record_state_lives(state))
         return SYNC_OK;
     struct field_change change = {.before = &state->record,
-                                  .document_size = record->data.size,
+                                  .document = record->data,
                                   .undo = undo,
                                   .version = build->head.sequence + 1,
                                   .wanted_above = build->head.log_floor};

@@ -129,7 +129,7 @@ static enum sync_status build_records(struct build *build) {
         enum sync_status status = bundle_source_fill(&build->source, item, &build->scratch);
         if (status != SYNC_OK)
             return status;
-        data_bytes += item->is_patch ? item->patch.size : item->record.data.size;
+        data_bytes += pulled_bytes(item);
         bundle_writer_add(&build->writer, item, &build->out);
         if (!is_kept && item->record.data.size > 0)
             item->record.data.data = NULL; /* ends with the scratch arena */
@@ -175,7 +175,7 @@ enum sync_status bundle_build(struct service *service, struct bundle *bundle,
         .types = bundle->types,
         .has_from = bundle->has_from,
         .from = bundle->from,
-        .patches = bundle->sync_type == SYNC_DELTA,
+        .patches = bundle->patches,
     };
     struct build build = {.service = service, .bundle = bundle, .progress = progress};
     enum sync_status status = bundle_source_init(&build.source, service->store, &want, error);

@@ -45,8 +45,7 @@ static struct bundle_page page_choose(const struct bundle_get *get,
     size_t bytes = 0;
     for (page.end = page.begin; page.end < source->count; page.end++) {
         const struct pulled *item = &source->items[page.end];
-        bytes += RECORD_OVERHEAD + item->record.key.id.size +
-                 (item->is_patch ? item->patch.size : item->record.data.size);
+        bytes += RECORD_OVERHEAD + item->record.key.id.size + pulled_bytes(item);
         bool is_full = bytes > PAGE_BYTES_MAX ||
                        (get->page_size > 0 && page.end - page.begin == get->page_size);
         if (is_full && page.end > page.begin)
@@ -54,16 +53,6 @@ static struct bundle_page page_choose(const struct bundle_get *get,
     }
     page.has_more = page.end < source->count;
     return page;
-}
-
-/* A record or patch as the answer shows it. */
-static PB(Record) *item_message(const struct pulled *item, struct arena *arena) {
-    PB(Record) *message = message_record(arena, &item->record, !item->is_patch);
-    if (message && item->is_patch) {
-        message->patch_presence_case = TRAVELSENSE__SYNC__V1__RECORD__PATCH_PRESENCE_PATCH;
-        message->patch = message_bytes(item->patch);
-    }
-    return message;
 }
 
 /* Puts the records into the answer and sums their size as canonical JSON. */
@@ -82,11 +71,12 @@ static enum sync_status answer_records(struct bundle_source *source, struct bund
         status = bundle_source_fill(source, item, &source->arena);
         if (status != SYNC_OK)
             break;
-        response->records[i] = item_message(item, &source->arena);
+        response->records[i] = message_pulled(&source->arena, item);
         buffer_clear(&json);
-        if (!item->record.deleted)
-            document_append_json(item->is_patch ? item->patch : item->record.data, &json);
-        response->size += (int32_t)json.size;
+        bool is_document = !item->record.deleted && item->form != PATCH_FORM_OPERATIONS;
+        if (is_document)
+            document_append_json(item->form ? item->patch : item->record.data, &json);
+        response->size += (int32_t)(is_document ? json.size : item->patch.size);
         status = response->records[i] ? buffer_status(&json) : SYNC_ERR_NO_MEMORY;
     }
     buffer_done(&json);
@@ -260,11 +250,11 @@ static void get_bound(struct rpc_call *call, const struct device *device, void *
 static void get_take_token(struct bundle_get *get, struct violations *violations) {
     struct arena *arena = rpc_call_arena(get->call);
     const PB(GetBundleRequest) *request = get->request;
-    const char *parameters =
-        arena_format(arena, "%x|%d|%d|%d|%.*s|%s|%lld", get->params.types, get->params.compress,
-                     get->params.sync_type, get->is_full, (int)get->params.device.size,
-                     (const char *)get->params.device.data, request->cursor,
-                     (long long)(get->params.has_since ? get->params.since_us : -1));
+    const char *parameters = arena_format(
+        arena, "%x|%d|%d|%d|%d|%.*s|%s|%lld", get->params.types, get->params.compress,
+        get->params.sync_type, get->params.patches, get->is_full, (int)get->params.device.size,
+        (const char *)get->params.device.data, request->cursor,
+        (long long)(get->params.has_since ? get->params.since_us : -1));
     if (!parameters) {
         violations->no_memory = true;
         return;
@@ -296,6 +286,7 @@ static bool get_check(struct bundle_get *get) {
         .cursor = request->cursor,
         .device_id = request->device_id,
         .sync_type = (int)request->sync_type,
+        .patch_format = (int)request->patch_format,
     };
     bundle_params_check(&fields, get->call, &violations, &get->params);
     if ((int)request->view < 0 || (int)request->view > VIEW_FULL)

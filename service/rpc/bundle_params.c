@@ -54,6 +54,11 @@ void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *ca
     if (params.sync_type < 0 || params.sync_type > SYNC_INCREMENTAL)
         violations_add(violations, "syncType", "INVALID_VALUE",
                        "must be full, delta or incremental");
+    if (fields->patch_format < 0 || fields->patch_format > (int)PATCH_FORM_OPERATIONS)
+        violations_add(violations, "patchFormat", "INVALID_VALUE", "must be merge or operations");
+    if (params.sync_type == SYNC_DELTA)
+        params.patches =
+            fields->patch_format ? (enum patch_form)fields->patch_format : PATCH_FORM_MERGE;
     params.device = device_check(call, violations, fields->device_id, false);
     *ret_params = params;
 }
@@ -75,8 +80,7 @@ enum sync_status bundle_params_check_cursor(const struct bundle_params *params, 
 
 struct bundle_want bundle_params_want(const struct bundle_params *params, struct slice user,
                                       const struct device *device) {
-    struct bundle_want want = {
-        .user = user, .types = params->types, .patches = params->sync_type == SYNC_DELTA};
+    struct bundle_want want = {.user = user, .types = params->types, .patches = params->patches};
     if (params->sync_type == SYNC_FULL)
         return want;
     want.has_from = params->has_cursor;
@@ -130,18 +134,20 @@ struct bundle bundle_params_bundle(const struct bundle_params *params,
         .sequence = source->head.sequence,
         .codec = params->codec,
         .dictionary_id = params->dictionary_id,
+        .patches = want->has_from ? want->patches : PATCH_FORM_NONE,
         .created_us = now_us,
         .expires_us = whole_seconds(now_us + (int64_t)service->retention.bundle_us),
     };
     uint64_t half = service->retention.bundle_us / 2;
     char checksum[2 * CHECKSUM_SIZE + 1];
     checksum_format(source->head.checksum, checksum);
-    const char *name = arena_format(
-        arena, "%.*s|%x|%d|%d|%llu|%llu|%s|%d|%u|%llx|%llu", (int)want->user.size,
-        (const char *)want->user.data, bundle.types, bundle.sync_type, bundle.has_from,
-        (unsigned long long)bundle.from, (unsigned long long)bundle.sequence, checksum,
-        bundle.codec, bundle.dictionary_id, (unsigned long long)store_epoch(source->store),
-        (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
+    const char *name =
+        arena_format(arena, "%.*s|%x|%d|%d|%d|%llu|%llu|%s|%d|%u|%llx|%llu", (int)want->user.size,
+                     (const char *)want->user.data, bundle.types, bundle.sync_type, bundle.patches,
+                     bundle.has_from, (unsigned long long)bundle.from,
+                     (unsigned long long)bundle.sequence, checksum, bundle.codec,
+                     bundle.dictionary_id, (unsigned long long)store_epoch(source->store),
+                     (unsigned long long)(half > 0 ? (uint64_t)now_us / half : 0));
     if (name)
         bundle.id = slice_text(id_of_name(slice_text(name), arena));
     return bundle;

@@ -22,7 +22,7 @@ struct bundle_fields {
     const Google__Protobuf__Timestamp *since;    /* NULL: none */
     const Google__Protobuf__BoolValue *compress; /* NULL: true */
     const char *cursor, *device_id;
-    int sync_type;
+    int sync_type, patch_format;
     const PB(BundleCodec) *codecs; /* of a container; none: snappy */
     size_t codec_count;
     int32_t dictionary_id;
@@ -40,6 +40,7 @@ struct bundle_params {
     struct cursor cursor;
     struct slice device; /* empty: none */
     int sync_type;       /* 0: not given */
+    enum patch_form patches;
 };
 
 /* Checks everything syntactic. */

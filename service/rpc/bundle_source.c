@@ -100,10 +100,10 @@ static enum sync_status source_add(struct bundle_source *source, const struct pu
     item->rank = pull_rank(&from->record, source->rank_us);
     if (!arena_copy(&source->arena, from->record.key.id, &item->record.key.id))
         return SYNC_ERR_NO_MEMORY;
-    if (item->is_patch)
+    if (item->form)
         item->record.data = SLICE_EMPTY;
-    bool is_kept = item->is_patch ? arena_copy(&source->arena, from->patch, &item->patch)
-                                  : source_keep(source, &item->record.data);
+    bool is_kept = item->form ? arena_copy(&source->arena, from->patch, &item->patch)
+                              : source_keep(source, &item->record.data);
     return is_kept ? SYNC_OK : SYNC_ERR_NO_MEMORY;
 }
 
@@ -111,8 +111,9 @@ static enum sync_status source_add(struct bundle_source *source, const struct pu
 static enum sync_status source_add_record(struct bundle_source *source, const struct record *record,
                                           struct arena *scratch) {
     struct pulled item = {.record = *record};
-    if (source->want.has_from && source->want.patches) {
-        enum sync_status status = pull_make_patch(&item, source->want.from, scratch);
+    if (source->want.has_from) {
+        enum sync_status status =
+            pull_make_patch(&item, source->want.from, source->want.patches, scratch);
         if (status != SYNC_OK)
             return status;
     }
@@ -203,8 +204,7 @@ enum sync_status bundle_source_collect(struct bundle_source *source, int64_t ran
 
 enum sync_status bundle_source_fill(struct bundle_source *source, struct pulled *item,
                                     struct arena *arena) {
-    if (item->is_patch || item->record.deleted || item->record.data.data ||
-        item->record.data.size == 0)
+    if (item->form || item->record.deleted || item->record.data.data || item->record.data.size == 0)
         return SYNC_OK;
     struct record_want wanted = {.key = item->record.key};
     struct touched want = {.user = source->want.user, .records = &wanted, .record_count = 1};

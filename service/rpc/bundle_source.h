@@ -21,10 +21,10 @@ struct bundle_want {
     bool has_from; /* what changed after `from`, tombstones included; else all live records */
     uint64_t from; /* sequence */
     bool has_since;
-    int64_t since_us; /* instead of `from`: what was committed at this time or later */
-    int64_t now_us;   /* with has_since: the service's clock */
-    bool must_reach;  /* refuse when the log has been trimmed behind `from` */
-    bool patches;     /* patches where that is possible */
+    int64_t since_us;        /* instead of `from`: what was committed at this time or later */
+    int64_t now_us;          /* with has_since: the service's clock */
+    bool must_reach;         /* refuse when the log has been trimmed behind `from` */
+    enum patch_form patches; /* where that is possible */
 };
 
 /* In the caller's memory. */

@@ -110,6 +110,7 @@ static bool download_check(struct download *download) {
             .cursor = request->cursor,
             .device_id = request->device_id,
             .sync_type = (int)request->sync_type,
+            .patch_format = (int)request->patch_format,
             .codecs = request->codecs,
             .codec_count = request->n_codecs,
             .dictionary_id = request->dictionary_id,

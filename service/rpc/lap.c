@@ -198,21 +198,17 @@ static enum sync_status lap_collect(struct lap_reading *reading) {
 static enum sync_status page_add(struct lap_reading *reading, const struct record_view *view) {
     struct session_answer *answer = reading->answer;
     struct pulled item = {.record = view->record};
-    if (reading->want->patches && reading->lap->has_from) {
-        enum sync_status status = pull_make_patch(&item, reading->lap->from, reading->arena);
+    if (reading->lap->has_from) {
+        enum sync_status status =
+            pull_make_patch(&item, reading->lap->from, reading->want->patches, reading->arena);
         if (status != SYNC_OK)
             return status;
     }
-    PB(Record) *message = message_record(reading->arena, &item.record, !item.is_patch);
+    PB(Record) *message = message_pulled(reading->arena, &item);
     if (!message)
         return SYNC_ERR_NO_MEMORY;
-    if (item.is_patch) {
-        message->patch_presence_case = TRAVELSENSE__SYNC__V1__RECORD__PATCH_PRESENCE_PATCH;
-        message->patch = message_bytes(item.patch);
-    }
     answer->page.records[answer->page.count++] = message;
-    answer->page.bytes += RECORD_BYTES + item.record.key.id.size +
-                          (item.is_patch ? item.patch.size : item.record.data.size);
+    answer->page.bytes += RECORD_BYTES + item.record.key.id.size + pulled_bytes(&item);
     return SYNC_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "service/core/cursor.h"
+#include "service/core/patch_operation.h"
 
 enum { SECOND_US = 1000000, NANOS_MAX = 999999999 };
 
@@ -81,6 +82,33 @@ PB(Record) *message_record(struct arena *arena, const struct record *record, boo
         message->data = message_bytes(record->data);
     }
     return message->data_id && (message->updated_at || !has_time) ? message : NULL;
+}
+
+/* Puts the operations into the message. */
+static bool message_take_operations(PB(Record) *message, struct arena *arena, struct slice packed) {
+    struct slice operation;
+    size_t position = 0, count = 0;
+    while (patch_operations_next(packed, &position, &operation))
+        count++;
+    message->operations = arena_alloc(arena, count * sizeof *message->operations);
+    if (!message->operations)
+        return false;
+    position = 0;
+    while (patch_operations_next(packed, &position, &operation))
+        message->operations[message->n_operations++] = message_bytes(operation);
+    return true;
+}
+
+PB(Record) *message_pulled(struct arena *arena, const struct pulled *item) {
+    PB(Record) *message = message_record(arena, &item->record, item->form == PATCH_FORM_NONE);
+    if (message && item->form == PATCH_FORM_MERGE) {
+        message->patch_presence_case = TRAVELSENSE__SYNC__V1__RECORD__PATCH_PRESENCE_PATCH;
+        message->patch = message_bytes(item->patch);
+    } else if (message && item->form == PATCH_FORM_OPERATIONS &&
+               !message_take_operations(message, arena, item->patch)) {
+        return NULL;
+    }
+    return message;
 }
 
 bool message_types(struct arena *arena, data_type_set types, PB(DataType) **ret_list,

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "service/core/model.h"
+#include "service/core/pull.h"
 #include "service/rpc/call.h"
 #include "travelsense/sync/v1/audit.pb-c.h"
 #include "travelsense/sync/v1/bundle.pb-c.h"
@@ -66,6 +67,9 @@ char *message_cursor_of(struct service *service, struct arena *arena, uint64_t s
 
 /* A record; its data are borrowed, and left out without `with_data`. */
 PB(Record) *message_record(struct arena *arena, const struct record *record, bool with_data);
+
+/* A record on its way to a device, its data or its patch; these are borrowed. */
+PB(Record) *message_pulled(struct arena *arena, const struct pulled *item);
 
 /* Data types of a set in the order of their numbers. */
 bool message_types(struct arena *arena, data_type_set types, PB(DataType) **ret_list,

@@ -32,6 +32,7 @@ enum {
     BUNDLE_SHA256 = 14,
     BUNDLE_CODEC = 15,
     BUNDLE_DICTIONARY_ID = 16,
+    BUNDLE_PATCHES = 17,
 };
 
 /* Moves what was written into the arena and releases the buffer. */
@@ -103,6 +104,8 @@ bool bundle_pack(const struct bundle *bundle, struct arena *arena, struct slice 
         wire_write_uint(&out, BUNDLE_FROM, bundle->from);
     wire_write_uint(&out, BUNDLE_SEQUENCE, bundle->sequence);
     wire_write_uint(&out, BUNDLE_CODEC, bundle->codec);
+    if (bundle->patches != PATCH_FORM_NONE)
+        wire_write_uint(&out, BUNDLE_PATCHES, bundle->patches);
     if (bundle->dictionary_id != 0)
         wire_write_uint(&out, BUNDLE_DICTIONARY_ID, bundle->dictionary_id);
     wire_write_uint(&out, BUNDLE_CREATED, (uint64_t)bundle->created_us);
@@ -165,6 +168,9 @@ static void bundle_take_asked(struct bundle *bundle, const struct wire_field *fi
         break;
     case BUNDLE_CODEC:
         bundle->codec = (enum bundle_codec_number)field->bits;
+        break;
+    case BUNDLE_PATCHES:
+        bundle->patches = (enum patch_form)field->bits;
         break;
     case BUNDLE_DICTIONARY_ID:
         bundle->dictionary_id = (uint32_t)field->bits;

@@ -34,7 +34,8 @@ struct bundle {
     uint64_t from;     /* sequence */
     uint64_t sequence; /* the head's when it was asked for; of the container once built */
     enum bundle_codec_number codec;
-    uint32_t dictionary_id; /* of zstd; 0: none */
+    uint32_t dictionary_id;  /* of zstd; 0: none */
+    enum patch_form patches; /* of what changed since `from` */
     int64_t created_us, expires_us;
     uint64_t downloads;
     /* once built */

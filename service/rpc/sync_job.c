@@ -182,6 +182,8 @@ static enum sync_status job_choose_bundle(struct sync_job *job, struct sync_erro
         .codec = BUNDLE_CODEC_SNAPPY, /* what every reader has */
         .device = slice_text(job->operation->device_id),
         .sync_type = (int)job->operation->sync_type,
+        .patches =
+            (int)job->operation->sync_type == SYNC_DELTA ? PATCH_FORM_MERGE : PATCH_FORM_NONE,
     };
     struct bundle_want want = bundle_params_want(&params, user, &device);
     struct bundle_source source;

@@ -98,7 +98,14 @@ static bool visit(void *context, const struct bundle_entry *entry) {
     assert(entry->key.id.size > 0 && entry->key.id.size <= DATA_ID_MAX);
     assert(entry->key.type >= DATA_TYPE_FIRST && entry->key.type <= DATA_TYPE_LAST);
     assert(entry->version > 0);
-    assert(entry->deleted + (entry->json.size > 0) + (entry->patch_json.size > 0) == 1);
+    assert(entry->deleted + (entry->json.size > 0) + (entry->patch_json.size > 0) +
+               (entry->operation_count > 0) ==
+           1);
+    struct slice operation;
+    size_t position = 0, count = 0;
+    while (bundle_entry_operation_next(entry, &position, &operation))
+        count++;
+    assert(count == entry->operation_count);
     assert(slice_is_utf8(entry->json) && slice_is_utf8(entry->patch_json));
     ++*count;
     return true;

@@ -74,12 +74,20 @@ MUTANTS = {
         "want->lap.from = session->has_position ? session->head : 0;"),
     "patches_from_too_late": (
         "a patch leaves out the oldest change of those that it stands for",
-        "field_stamps_patch(&item->record, since, arena, &patch, &is_found);",
-        "field_stamps_patch(&item->record, since + 1, arena, &patch, &is_found);"),
+        "field_stamps_patch(&item->record, since, arena, &patch, &has_patch);",
+        "field_stamps_patch(&item->record, since + 1, arena, &patch, &has_patch);"),
+    "adds_elements_in_any_order": (
+        "elements that are new to a device come in the order of their ids",
+        "return (a->place > b->place) - (a->place < b->place);",
+        "return 0;"),
+    "orders_are_not_told": (
+        "elements in another order count as unchanged",
+        "if (!status && !order_is_kept(&old, &new)) {",
+        "if (false) {"),
     "patches_what_was_left_out": (
         "a patch builds on what the lap before had left out",
-        "session->wants_patches && !session->is_rough && !session->is_lap_resumed;",
-        "session->wants_patches;"),
+        "if (!session->is_rough && !session->is_lap_resumed)",
+        "if (true)"),
     "merges_lists_from_an_empty_base": (
         "an element that one side removed comes back with the merge",
         "const struct value *values[3] = {sides->base, sides->ours, sides->theirs};",

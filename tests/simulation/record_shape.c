@@ -30,15 +30,18 @@ static void append_code(struct sim_random *random, struct buffer *out) {
     buffer_append_format(out, "\"%c%u\"", (char)('A' + sim_pick(random, 6)), sim_pick(random, 40));
 }
 
+/* Elements of few ids, in one order or the other. */
 static void append_list(struct sim_random *random, bool is_objects, struct buffer *out) {
     static const char *const MAKERS[] = {"[", ","};
     uint32_t from = sim_pick(random, 3), to = from + 1 + sim_pick(random, 4);
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t id = (to - from) % 2 ? i : from + to - 1 - i;
         if (is_objects)
             buffer_append_format(out, "%s{\"id\":\"i%u\",\"state\":\"%s\",\"order\":%u}",
-                                 MAKERS[i > from], i, word(random), sim_pick(random, 9));
+                                 MAKERS[i > from], id, word(random), sim_pick(random, 9));
         else
             buffer_append_format(out, "%s\"%s\"", MAKERS[i > from], WORDS[i]);
+    }
     buffer_append_byte(out, ']');
 }
 

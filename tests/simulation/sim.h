@@ -159,13 +159,15 @@ struct sim_result {
 /* A record on its way to a device. */
 struct sim_item {
     uint32_t record;
-    bool deleted, is_patch;
+    bool deleted;
+    enum patch_form form; /* NONE: the data are the record's own */
     uint64_t version;
-    struct slice data; /* or patch */
+    struct slice data; /* or patch; operations are packed */
 };
 
 struct sim_pull {
-    bool has_from, patches, container, download;
+    bool has_from, container, download;
+    enum patch_form patches; /* wanted */
     uint64_t from;
 };
 
@@ -327,6 +329,17 @@ const char *sim_text(struct sim_world *world, struct slice document);
 /* Memory of the world's; never NULL. */
 void *sim_alloc(struct sim_world *world, size_t size);
 struct slice sim_keep(struct sim_world *world, struct slice bytes);
+
+/* The form in which a device wants patches: every other knows operations. */
+enum patch_form sim_patch_form(const struct sim_device *device);
+
+/* Appends an operation's message to an item whose patch is operations. */
+void sim_item_add_operation(struct sim_world *world, struct sim_item *item, struct slice message);
+
+/* What an item makes of the document that a device holds. What its disk has lost, `is_damaged`, may
+ * be such that it makes nothing: the document stays, until an audit brings it back. */
+struct slice sim_item_apply(struct sim_world *world, const struct sim_item *item,
+                            struct slice document, bool is_damaged);
 
 static inline uint32_t world_pick(struct sim_world *world, uint32_t below) {
     return sim_pick(world->random, below);

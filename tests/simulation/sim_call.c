@@ -46,7 +46,8 @@ void sim_call_pull(struct sim_world *world, struct sim_device *device) {
     message.pull = (struct sim_pull){
         .has_from = device->has_plain,
         .from = device->plain,
-        .patches = world_pick(world, 2) && device->is_exact,
+        .patches =
+            world_pick(world, 2) && device->is_exact ? sim_patch_form(device) : PATCH_FORM_NONE,
         .container = sim_once_in(world->random, 3),
         .download = sim_once_in(world->random, 2),
     };
@@ -105,9 +106,9 @@ static void answer_fill(struct sim_world *world, struct sim_message *answer,
         items[i] = (struct sim_item){
             .record = sim_record_number(world, &item->record.key),
             .deleted = item->record.deleted,
-            .is_patch = item->is_patch,
+            .form = item->form,
             .version = item->record.version,
-            .data = sim_keep(world, item->is_patch ? item->patch : item->record.data)};
+            .data = sim_keep(world, item->form ? item->patch : item->record.data)};
     }
     answer->item_count = source->count;
 }

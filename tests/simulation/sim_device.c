@@ -171,21 +171,17 @@ void sim_device_take(struct sim_world *world, struct sim_device *device,
     SIM_HOLDS(world, item->version >= copy.version, "%s holds r%u at %llu and gets %llu",
               device->id, item->record, (unsigned long long)copy.version,
               (unsigned long long)item->version);
-    bool is_lost = device->damaged >> item->record & 1 && (!copy.found || copy.deleted);
-    if (item->is_patch && is_lost)
+    bool is_damaged = device->damaged >> item->record & 1;
+    bool is_lost = is_damaged && (!copy.found || copy.deleted);
+    if (item->form && is_lost)
         return; /* of what its disk has lost: an audit brings it back */
-    SIM_HOLDS(world, !item->is_patch || (copy.found && !copy.deleted),
+    SIM_HOLDS(world, !item->form || (copy.found && !copy.deleted),
               "%s gets a patch of r%u, which it does not hold", device->id, item->record);
     copy = (struct sim_copy){true, item->deleted, item->version, copy.document};
     if (item->deleted)
         copy.document = SLICE_EMPTY;
-    else if (!item->is_patch)
-        copy.document = item->data;
     else
-        SIM_HOLDS(world,
-                  document_merge_patch(copy.document, item->data, &world->arena, &copy.document) ==
-                      SYNC_OK,
-                  "a patch does not apply");
+        copy.document = sim_item_apply(world, item, copy.document, is_damaged);
     sim_device_hold(world, device, item->record, copy);
 }
 

@@ -54,9 +54,13 @@ static bool container_visit(void *context, const struct bundle_entry *entry) {
     struct sim_item *item = &reading->items[reading->count++];
     *item = (struct sim_item){.record = sim_record_number(world, &entry->key),
                               .deleted = entry->deleted,
-                              .is_patch = is_patch,
+                              .form = is_patch ? PATCH_FORM_MERGE : PATCH_FORM_NONE,
                               .version = entry->version};
-    if (!entry->deleted)
+    size_t position = 0;
+    struct slice operation;
+    while (bundle_entry_operation_next(entry, &position, &operation))
+        sim_item_add_operation(world, item, operation);
+    if (!entry->deleted && entry->operation_count == 0)
         item->data = json_document(arena_copy_text(&world->arena, json), &world->arena);
     return true;
 }

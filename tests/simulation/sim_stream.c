@@ -314,6 +314,8 @@ void sim_stream_open(struct sim_world *world, struct sim_device *device) {
     hello.sync_type = world_pick(world, 2)
                           ? TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_DELTA
                           : TRAVELSENSE__SYNC__V1__SYNC_TYPE__SYNC_TYPE_INCREMENTAL;
+    if (sim_patch_form(device) == PATCH_FORM_OPERATIONS)
+        hello.patch_format = TRAVELSENSE__SYNC__V1__PATCH_FORMAT__PATCH_FORMAT_OPERATIONS;
     hello.batches_in_flight_max = (int32_t)(1 + world_pick(world, 4));
     hello.unacknowledged_bytes_max = (int32_t)world_pick(world, 4000);
     hello.changes_pending = device->queue_count;

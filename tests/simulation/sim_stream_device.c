@@ -31,9 +31,12 @@ static void take_records(struct sim_world *world, struct sim_device *device,
         struct record_key key = {(enum data_type)message->data_type, slice_text(message->data_id)};
         struct sim_item item = {.record = sim_record_number(world, &key),
                                 .deleted = message->deleted,
-                                .is_patch = is_patch,
+                                .form = is_patch ? PATCH_FORM_MERGE : PATCH_FORM_NONE,
                                 .version = (uint64_t)message->version};
-        if (!message->deleted)
+        for (size_t j = 0; j < message->n_operations; j++)
+            sim_item_add_operation(
+                world, &item, slice_of(message->operations[j].data, message->operations[j].len));
+        if (!message->deleted && message->n_operations == 0)
             item.data = slice_of(bytes->data, bytes->len);
         sim_device_take(world, device, &item);
     }
@@ -50,7 +53,8 @@ static void hold_sent(struct sim_world *world, struct sim_device *device,
         const struct sim_change *change = world->ledger.changes[batch->changes[i]];
         struct sim_item item = {.record = change->record,
                                 .deleted = change->kind == CHANGE_DELETE,
-                                .is_patch = change->kind == CHANGE_UPDATE,
+                                .form = change->kind == CHANGE_UPDATE ? PATCH_FORM_MERGE
+                                                                      : PATCH_FORM_NONE,
                                 .version = (uint64_t)outcomes->results[i]->version,
                                 .data = change->data};
         sim_device_take(world, device, &item);

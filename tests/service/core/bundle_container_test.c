@@ -25,7 +25,7 @@ static void items_make(struct pulled items[3]) {
                                    .data = doc("{\"seat\":\"3C\",\"name\":\"\u00e9t\u00e9\"}")}};
     items[1] = (struct pulled){
         .record = {.key = {DATA_TYPE_TRIP, SLICE("t1")}, .version = 8, .data = doc("{\"a\":1}")},
-        .is_patch = true,
+        .form = PATCH_FORM_MERGE,
         .patch = doc("{\"a\":null}")};
     items[2] = (struct pulled){
         .record = {.key = {DATA_TYPE_TRIP, SLICE("t2")}, .version = 9, .deleted = true}};

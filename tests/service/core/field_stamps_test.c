@@ -6,47 +6,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "service/core/delta.h"
 #include "service/core/document.h"
-#include "tests/service/core/test_arena.h"
-
-enum { VERSIONS_MAX = 40 };
-
-/* A record and what it was at each version; version 1 made it. */
-struct story {
-    struct record record;
-    struct slice documents[VERSIONS_MAX + 1];
-    uint64_t wanted_above;
-};
-
-static void story_begin(struct story *story, struct slice document) {
-    *story = (struct story){.record = {.version = 1, .data = document}};
-    story->documents[1] = document;
-}
-
-static void story_change(struct story *story, struct slice document) {
-    struct record *record = &story->record;
-    struct field_change change = {.before = record,
-                                  .document_size = document.size,
-                                  .version = record->version + 1,
-                                  .wanted_above = story->wanted_above};
-    struct slice stamps;
-    assert_true(change.version <= VERSIONS_MAX);
-    assert_int_equal(delta_between(document, record->data, &arena, &change.undo), SYNC_OK);
-    assert_int_equal(field_stamps_after(&change, &arena, &stamps), SYNC_OK);
-    record->version = change.version;
-    record->data = document;
-    record->stamps = stamps;
-    story->documents[record->version] = document;
-}
-
-static struct story story_of(const char *const *texts) {
-    struct story story;
-    story_begin(&story, doc(*texts));
-    while (*++texts)
-        story_change(&story, doc(*texts));
-    return story;
-}
+#include "tests/service/core/story.h"
 
 /* The patch since a version; empty when there is none. */
 static struct slice patch_since(const struct story *story, uint64_t since) {
@@ -74,7 +35,7 @@ static void a_field_that_changes_often_takes_one_stamp(void **state) {
     struct story story;
     story_begin(&story, doc("{\"seat\":0,\"other\":1}"));
     size_t size = 0;
-    for (int i = 1; i < VERSIONS_MAX; i++) {
+    for (int i = 1; i < STORY_VERSIONS_MAX; i++) {
         char *text = arena_format(&arena, "{\"seat\":%d,\"other\":1}", i);
         assert_non_null(text);
         story_change(&story, doc(text));
@@ -123,12 +84,12 @@ static void many_fields_are_bounded(void **state) {
     (void)state;
     struct story story;
     story_begin(&story, doc("{}"));
-    for (int i = 1; i < VERSIONS_MAX; i++) {
+    for (int i = 1; i < STORY_VERSIONS_MAX; i++) {
         struct buffer text;
         buffer_init(&text, 1 << 16);
         for (int field = 0; field < 100; field++)
             buffer_append_format(&text, "%s\"name of the field %03d\":%d", field > 0 ? "," : "{",
-                                 field, field / 3 % VERSIONS_MAX <= i ? i : 0);
+                                 field, field / 3 % STORY_VERSIONS_MAX <= i ? i : 0);
         buffer_append(&text, SLICE("}"));
         char *json = arena_copy_text(&arena, buffer_slice(&text));
         assert_non_null(json);
@@ -143,16 +104,18 @@ static void many_fields_are_bounded(void **state) {
 static void damaged_stamps_are_told(void **state) {
     (void)state;
     static const struct slice DAMAGED[] = {
-        SLICE("\2\1"),              /* another version */
-        SLICE("\1"),                /* no floor */
-        SLICE("\1\5"),              /* a floor above the record's version */
-        SLICE("\1\1\0"),            /* a field cut off */
-        SLICE("\1\1\0\0\1"),        /* without a path */
-        SLICE("\1\1\1\2\1a\1"),     /* nothing to share */
-        SLICE("\1\1\0\2\5a\1"),     /* a name longer than the rest */
-        SLICE("\1\1\0\2\1a\5"),     /* changed after the record */
-        SLICE("\1\1\0\3\1a\2\2"),   /* changed before and not before */
-        SLICE("\1\1\0\x82\1\1a\1"), /* too deep */
+        SLICE("\2"),                 /* no floor */
+        SLICE("\2\5"),               /* a floor above the record's version */
+        SLICE("\2\1\0"),             /* a field cut off */
+        SLICE("\2\1\0\0\1"),         /* without a path */
+        SLICE("\2\1\1\4\1a\1"),      /* nothing to share */
+        SLICE("\2\1\0\4\5a\1"),      /* a name longer than the rest */
+        SLICE("\2\1\0\4\1a\5"),      /* changed after the record */
+        SLICE("\2\1\0\5\1a\2\2"),    /* changed before and not before */
+        SLICE("\2\1\0\x84\2\1a\1"),  /* too deep */
+        SLICE("\2\1\0\6\1a\1"),      /* moved, but from where? */
+        SLICE("\2\1\0\6\1a\1\0"),    /* from nowhere */
+        SLICE("\2\1\0\6\1a\1\1\5b"), /* from a name longer than the rest */
     };
     struct record record = {.version = 3, .data = doc("{\"a\":1}")};
     struct slice patch;
@@ -161,13 +124,27 @@ static void damaged_stamps_are_told(void **state) {
         record.stamps = DAMAGED[i];
         assert_int_equal(field_stamps_patch(&record, 1, &arena, &patch, &is_found),
                          SYNC_ERR_CORRUPT);
+        assert_int_equal(field_stamps_operations(&record, 1, &arena, &patch, &is_found),
+                         SYNC_ERR_CORRUPT);
     }
-    record.stamps = SLICE("\1\1\0\3\1a\2\1");
+    record.stamps = SLICE("\2\1\0\5\1a\2\1");
     assert_int_equal(field_stamps_patch(&record, 1, &arena, &patch, &is_found), SYNC_OK);
     assert_true(is_found);
     struct field_change change = {
-        .before = &record, .document_size = 7, .undo = SLICE("\x09"), .version = 4};
+        .before = &record, .document = record.data, .undo = SLICE("\x09"), .version = 4};
     assert_int_equal(field_stamps_after(&change, &arena, &patch), SYNC_ERR_CORRUPT);
+}
+
+static void stamps_of_another_version_tell_nothing(void **state) {
+    (void)state;
+    struct record record = {
+        .version = 3, .data = doc("{\"a\":1}"), .stamps = SLICE("\1\1\0\3\1a\2\1")};
+    struct slice patch;
+    bool is_found;
+    assert_int_equal(field_stamps_patch(&record, 1, &arena, &patch, &is_found), SYNC_OK);
+    assert_false(is_found);
+    assert_int_equal(field_stamps_patch(&record, 3, &arena, &patch, &is_found), SYNC_OK);
+    assert_true(is_found);
 }
 
 static uint64_t next_random(uint64_t *seed) {
@@ -223,7 +200,7 @@ static void every_patch_leads_to_what_there_is(void **state) {
         struct story story;
         arena_reset(&arena);
         story_begin(&story, random_document(&seed));
-        while (story.record.version < VERSIONS_MAX) {
+        while (story.record.version < STORY_VERSIONS_MAX) {
             /* A merge patch changes some of it, or it is set anew. */
             struct slice change = random_document(&seed), document = change;
             if ((next_random(&seed) >> 20) % 8)
@@ -253,6 +230,7 @@ int main(void) {
         ARENA_TEST(what_is_no_longer_asked_for_is_dropped),
         ARENA_TEST(many_fields_are_bounded),
         ARENA_TEST(damaged_stamps_are_told),
+        ARENA_TEST(stamps_of_another_version_tell_nothing),
         ARENA_TEST(every_patch_leads_to_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

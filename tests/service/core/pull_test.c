@@ -69,7 +69,7 @@ static struct pulled changed_of(const char *before, const char *after) {
     item.record.version = 4;
     assert_int_equal(delta_between(document, doc(before), &arena, &undo), SYNC_OK);
     struct field_change change = {
-        .before = &item.record, .document_size = document.size, .undo = undo, .version = 7};
+        .before = &item.record, .document = document, .undo = undo, .version = 7};
     struct slice stamps;
     assert_int_equal(field_stamps_after(&change, &arena, &stamps), SYNC_OK);
     item.record.version = 7;
@@ -85,8 +85,8 @@ static void a_patch_has_the_changed_fields(void **state) {
     (void)state;
     for (uint64_t since = 4; since < 7; since++) {
         struct pulled item = changed_of(OLD, NEW);
-        assert_int_equal(pull_make_patch(&item, since, &arena), SYNC_OK);
-        assert_true(item.is_patch);
+        assert_int_equal(pull_make_patch(&item, since, PATCH_FORM_MERGE, &arena), SYNC_OK);
+        assert_int_equal(item.form, PATCH_FORM_MERGE);
         assert_document(item.patch, "{\"a\":2}");
     }
 }
@@ -94,25 +94,48 @@ static void a_patch_has_the_changed_fields(void **state) {
 static void what_cannot_be_a_patch_is_sent_whole(void **state) {
     (void)state;
     struct pulled new = changed_of(OLD, NEW);
-    assert_int_equal(pull_make_patch(&new, 3, &arena), SYNC_OK);
-    assert_false(new.is_patch);
+    assert_int_equal(pull_make_patch(&new, 3, PATCH_FORM_MERGE, &arena), SYNC_OK);
+    assert_int_equal(new.form, PATCH_FORM_NONE);
     struct pulled gone = pulled_of(DATA_TYPE_TRIP, "t", NULL);
-    assert_int_equal(pull_make_patch(&gone, 1, &arena), SYNC_OK);
-    assert_false(gone.is_patch);
+    assert_int_equal(pull_make_patch(&gone, 1, PATCH_FORM_MERGE, &arena), SYNC_OK);
+    assert_int_equal(gone.form, PATCH_FORM_NONE);
     struct pulled null = changed_of("{\"a\":1,\"b\":1}", "{\"a\":null,\"b\":1}");
-    assert_int_equal(pull_make_patch(&null, 5, &arena), SYNC_OK);
-    assert_false(null.is_patch);
+    assert_int_equal(pull_make_patch(&null, 5, PATCH_FORM_MERGE, &arena), SYNC_OK);
+    assert_int_equal(null.form, PATCH_FORM_NONE);
     struct pulled small = changed_of("{\"b\":1}", "{\"a\":1}");
-    assert_int_equal(pull_make_patch(&small, 5, &arena), SYNC_OK);
-    assert_false(small.is_patch);
+    assert_int_equal(pull_make_patch(&small, 5, PATCH_FORM_MERGE, &arena), SYNC_OK);
+    assert_int_equal(small.form, PATCH_FORM_NONE);
+}
+
+static void the_smallest_form_is_chosen(void **state) {
+    (void)state;
+    static const char BEFORE[] =
+        "{\"legs\":[{\"id\":\"a\",\"n\":1},{\"id\":\"b\",\"n\":1}],\"s\":1}";
+    static const char AFTER[] =
+        "{\"legs\":[{\"id\":\"a\",\"n\":1},{\"id\":\"b\",\"n\":2}],\"s\":1}";
+    struct pulled item = changed_of(BEFORE, AFTER);
+    assert_int_equal(pull_make_patch(&item, 4, PATCH_FORM_OPERATIONS, &arena), SYNC_OK);
+    assert_int_equal(item.form, PATCH_FORM_OPERATIONS);
+    item = changed_of(BEFORE, AFTER);
+    assert_int_equal(pull_make_patch(&item, 4, PATCH_FORM_MERGE, &arena), SYNC_OK);
+    assert_int_equal(item.form, PATCH_FORM_MERGE);
+    item = changed_of(OLD, NEW); /* a member of the record is as short in either */
+    assert_int_equal(pull_make_patch(&item, 4, PATCH_FORM_OPERATIONS, &arena), SYNC_OK);
+    assert_int_not_equal(item.form, PATCH_FORM_NONE);
+    item = changed_of("{\"a\":1,\"b\":1,\"c\":\"text\"}", "{\"a\":null,\"b\":1,\"c\":\"text\"}");
+    assert_int_equal(pull_make_patch(&item, 4, PATCH_FORM_OPERATIONS, &arena), SYNC_OK);
+    assert_int_equal(item.form, PATCH_FORM_OPERATIONS); /* null, which no merge patch sets */
+    item = changed_of(OLD, NEW);
+    assert_int_equal(pull_make_patch(&item, 4, PATCH_FORM_NONE, &arena), SYNC_OK);
+    assert_int_equal(item.form, PATCH_FORM_NONE);
 }
 
 static void damaged_stamps_are_told(void **state) {
     (void)state;
     struct pulled item = pulled_of(DATA_TYPE_TRIP, "t", NEW);
-    item.record.stamps = SLICE("\x09");
-    assert_int_equal(pull_make_patch(&item, 0, &arena), SYNC_ERR_CORRUPT);
-    assert_false(item.is_patch);
+    item.record.stamps = SLICE("\x02");
+    assert_int_equal(pull_make_patch(&item, 0, PATCH_FORM_MERGE, &arena), SYNC_ERR_CORRUPT);
+    assert_int_equal(item.form, PATCH_FORM_NONE);
 }
 
 int main(void) {
@@ -121,6 +144,7 @@ int main(void) {
         ARENA_TEST(types_come_in_the_order_that_is_asked_for),
         ARENA_TEST(a_patch_has_the_changed_fields),
         ARENA_TEST(what_cannot_be_a_patch_is_sent_whole),
+        ARENA_TEST(the_smallest_form_is_chosen),
         ARENA_TEST(damaged_stamps_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,7 @@ static void what_was_left_out_comes_whole_and_is_not_acknowledged_before(void **
     talk_hello(&talk, &hello);
     talk_opened(&talk, 9);
     talk_noted(&talk);
-    assert_true(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_MERGE);
     talk_page_as(&talk,
                  (struct session_answer){.page = {.count = 1,
                                                   .lap = {.has_from = true, .from = 5, .target = 9},
@@ -97,7 +97,7 @@ static void what_was_left_out_comes_whole_and_is_not_acknowledged_before(void **
     talk_take(&talk, TALK_MESSAGE(WELCOME));
     talk_keep_cursor(&talk, between);
     /* What lies before 9 may be missing: no patch from there, and it is not the base of changes. */
-    assert_false(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_NONE);
     talk_acknowledge(&talk, between);
     assert_int_equal(talk_view(&talk).unacknowledged_bytes, 0);
     assert_int_equal(talk_view(&talk).acknowledged, 5);
@@ -107,7 +107,7 @@ static void what_was_left_out_comes_whole_and_is_not_acknowledged_before(void **
     talk_acknowledge_sequence(&talk, 12);
     assert_int_equal(talk_view(&talk).acknowledged, 12);
     talk_commit(&talk, 13);
-    assert_true(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_MERGE);
 }
 
 static void a_session_goes_on_between_laps(void **state) {
@@ -124,13 +124,13 @@ static void a_session_goes_on_between_laps(void **state) {
     talk_hello(&talk, &hello);
     talk_opened(&talk, 12);
     assert_int_equal(talk_view(&talk).acknowledged, 0);
-    assert_false(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_NONE);
     talk_page_as(&talk,
                  (struct session_answer){
                      .page = {.lap = cursor.lap, .ends = true, .is_exact = true, .head = 12}});
     assert_true(talk.asked[SESSION_PAGE]->page.begins);
     assert_int_equal(talk.asked[SESSION_PAGE]->page.lap.from, 9);
-    assert_false(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_NONE);
 }
 
 static void a_lap_without_records_still_moves_the_cursor(void **state) {
@@ -387,7 +387,7 @@ static void a_device_of_some_types_gets_no_checksum(void **state) {
     talk_hello(&talk, &hello);
     talk_opened(&talk, 9);
     assert_int_equal(talk.asked[SESSION_PAGE]->page.types, 1 << DATA_TYPE_TRIP);
-    assert_true(talk.asked[SESSION_PAGE]->page.patches);
+    assert_int_equal(talk.asked[SESSION_PAGE]->page.patches, PATCH_FORM_MERGE);
     talk_page(&talk, 2, 9, true);
     talk_take(&talk, TALK_MESSAGE(WELCOME));
     assert_int_equal(talk_take(&talk, TALK_MESSAGE(RECORDS))->records->checksum.len, 0);

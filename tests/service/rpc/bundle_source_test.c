@@ -103,7 +103,7 @@ static void state_take(struct device_state *state, const struct pulled *item, st
     struct slice document = item->record.data;
     assert_true(item->record.version > state->sequence);
     assert_true(item->record.version != state->versions[i]); /* each comes once */
-    if (item->is_patch) {
+    if (item->form) {
         assert_true(state->lives[i]);
         assert_int_equal(document_merge_patch(state->documents[i], item->patch, arena, &document),
                          SYNC_OK);
@@ -127,7 +127,7 @@ static void check_pull(struct service_fixture *fixture, const struct device_stat
     assert_int_equal(bundle_source_collect(&source, (int64_t)fixture->now_us), SYNC_OK);
     for (size_t i = 0; i < source.count; i++) {
         assert_int_equal(bundle_source_fill(&source, &source.items[i], &source.arena), SYNC_OK);
-        *patch_count += source.items[i].is_patch;
+        *patch_count += source.items[i].form == PATCH_FORM_MERGE;
         state_take(&state, &source.items[i], &source.arena);
     }
     for (size_t i = 0; i < RECORDS; i++) {

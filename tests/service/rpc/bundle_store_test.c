@@ -84,12 +84,13 @@ static void a_delta_says_only_what_changed(void **state) {
     three_bookings(fixture);
     service_fixture_change(fixture, "anna", CHANGE_UPDATE, "b1", "{\"seat\":\"2B\"}");
     struct bundle_want want = ALL;
-    want.has_from = want.patches = true;
+    want.has_from = true;
+    want.patches = PATCH_FORM_MERGE;
     want.from = 3;
     struct bundle_source source;
     collect(fixture, &want, &source);
     assert_ids(&source, (const char *const[]){"b1"}, 1);
-    assert_true(source.items[0].is_patch);
+    assert_true(source.items[0].form == PATCH_FORM_MERGE);
     assert_string_equal(json_text(source.items[0].patch, &fixture->arena), "{\"seat\":\"2B\"}");
     bundle_source_done(&source);
 }

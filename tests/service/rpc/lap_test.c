@@ -266,7 +266,7 @@ static void patches_stand_for_small_changes(void **state) {
     put(fixture, 22, "second");
     uint64_t between = from + 1;
     struct reader reader = reader_of(fixture, true, between);
-    reader.want.patches = true;
+    reader.want.patches = PATCH_FORM_MERGE;
     assert_int_equal(reader_read(&reader), SYNC_OK);
     assert_int_equal(reader.answer.page.count, 1);
     assert_int_equal(reader.answer.page.records[0]->patch_presence_case,
