@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "service/core/document.h"
 
+/* What a step does. */
 enum patch_step {
     PATCH_SET = 1,
     PATCH_REMOVE,

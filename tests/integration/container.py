@@ -99,6 +99,8 @@ def entry_of(data):
             entry["json"] = value
         elif number == 6:
             entry["patch"] = value
+        elif number == 8:
+            entry.setdefault("operations", []).append(value)
     return entry
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 
 import harness
+import operations
 
 sys.path.append(os.path.join(harness.ROOT, "tools", "sample"))
 from state import checksum, merge_patch  # noqa: E402 pylint: disable=C0413
@@ -176,7 +177,7 @@ class Device:
         self.next_batch, self.batch_size, self.next_change = 1, 1000, 1
         self.acknowledged = 0
         self.again = 0        # records that came though they were held
-        self.patches = 0
+        self.patches = self.operations = 0
         self.messages = []    # kinds, over all sessions
         self.session = self.welcome = None
         self.in_flight, self.percent, self.is_complete = {}, 0, False
@@ -311,6 +312,9 @@ class Device:
         if "patch" in record:
             data = merge_patch(self.data(key), record["patch"])
             self.patches += 1
+        elif "operations" in record:
+            data = operations.apply(self.data(key), record["operations"])
+            self.operations += 1
         else:
             data = record["data"]
         self.tombstones.pop(key, None)

@@ -177,9 +177,13 @@ def array_table(report, stack, user):
     update(stack, user, {"dataType": "trip", "dataId": "t"}, "t-edit",
            {"itinerary": trip["itinerary"]})
     rows = report.table("delta after one field of one of %d segments" % SEGMENTS, ["", "bytes"])
+    target = PATH + "?syncType=delta&cursor=%s&" % cursor
     for name, form, query in FORMS + CONTAINER_FORMS:
-        rows.append([name, len(fetch(stack, user, form, 1, PATH + "?syncType=delta&cursor=%s&%s" %
-                                     (cursor, query)))])
+        rows.append([name, len(fetch(stack, user, form, 1, target + query))])
+        count = len(fetch(stack, user, form, 1, target + "patchFormat=operations&" + query))
+        rows.append([name + ", operations", count])
+        report.check("one of %d segments as operations, %s" % (SEGMENTS, name), count, "bytes",
+                     at_most=DELTA_BYTES_AT_MOST)
 
 
 def size(options):

@@ -119,6 +119,41 @@ static void nulls_and_new_objects_can_be_told(void **state) {
     assert_int_equal(check_since(&story, 2, &bytes), 1);
 }
 
+static void without_memory_nothing_is_made(void **state) {
+    (void)state;
+    struct story story;
+    struct slice old = doc("{\"legs\":[" LEG("a", "1") "," LEG("b", "1") "],\"x\":1}"),
+                 new = doc("{\"parts\":[" LEG("a", "1") "," LEG("b", "1") "],\"legs\":[]}"),
+                 newer = doc("{\"parts\":[" LEG("c", "1") "," LEG("a", "2") "],\"legs\":[]}");
+    story_begin(&story, old);
+    story_change(&story, new);
+    struct field_change change = {.before = &story.record, .document = newer, .version = 3};
+    assert_int_equal(delta_between(newer, new, &arena, &change.undo), SYNC_OK);
+    struct slice stamps = SLICE("untouched"), packed = SLICE("untouched");
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    size_t walked = 0;
+    for (size_t room = 0; status == SYNC_ERR_NO_MEMORY; room += 16, walked++) {
+        struct arena small;
+        assert_true(slice_equal(stamps, SLICE("untouched")));
+        arena_init(&small, room);
+        status = field_stamps_after(&change, &small, &stamps);
+        arena_done(&small);
+    }
+    assert_int_equal(status, SYNC_OK);
+    story_change(&story, newer);
+    status = SYNC_ERR_NO_MEMORY;
+    for (size_t room = 0; status == SYNC_ERR_NO_MEMORY; room += 16, walked++) {
+        struct arena small;
+        bool is_found;
+        assert_true(slice_equal(packed, SLICE("untouched")));
+        arena_init(&small, room);
+        status = field_stamps_operations(&story.record, 1, &small, &packed, &is_found);
+        arena_done(&small);
+    }
+    assert_int_equal(status, SYNC_OK);
+    assert_true(walked > 40);
+}
+
 static uint64_t next_random(uint64_t *seed) {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
@@ -242,6 +277,7 @@ int main(void) {
         ARENA_TEST(a_renamed_array_is_not_sent_again),
         ARENA_TEST(a_rename_with_a_later_change_tells_both),
         ARENA_TEST(nulls_and_new_objects_can_be_told),
+        ARENA_TEST(without_memory_nothing_is_made),
         ARENA_TEST(operations_lead_to_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
