@@ -220,7 +220,7 @@ static void make_stamped(struct bench *bench, struct arena *kept) {
         struct slice stamps;
         struct slice document = make_record(i % 5 * 2, 2, 'v', kept);
         bench->change = (struct field_change){
-            .before = &bench->stamped, .document_size = document.size, .version = i + 2};
+            .before = &bench->stamped, .document = document, .version = i + 2};
         check(delta_between(document, bench->stamped.data, kept, &bench->change.undo) == SYNC_OK);
         check(field_stamps_after(&bench->change, kept, &stamps) == SYNC_OK);
         if (i < 5)
