@@ -254,8 +254,8 @@ static void check_patches(const struct device *device) {
             continue;
         struct pulled item = {.record = *record};
         struct slice patched;
-        assert_int_equal(
-            pull_make_patch(&item, device->acknowledged, PATCH_FORM_MERGE, &arena), SYNC_OK);
+        assert_int_equal(pull_make_patch(&item, device->acknowledged, PATCH_FORM_MERGE, &arena),
+                         SYNC_OK);
         if (item.form == PATCH_FORM_NONE)
             continue;
         assert_int_equal(document_merge_patch(copy->data, item.patch, &arena, &patched), SYNC_OK);
