@@ -339,12 +339,13 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
         return;
     }
     if ((events & EPOLLIN) || connection->transport.wants_write) {
-        if (connection_is_late(connection)) {
-            connection_queue_turn(connection);
-        } else if (!connection->turn.link) {
+        bool is_late = connection_is_late(connection);
+        if (!is_late)
             loop_note_served(connection->worker->loop);
+        if (is_late || connection->crowded)
+            connection_queue_turn(connection);
+        else if (!connection->turn.link)
             connection_read(connection);
-        }
         return;
     }
     if ((events & EPOLLRDHUP) && connection->input_paused) {

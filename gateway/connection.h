@@ -75,9 +75,10 @@ struct connection {
     bool over;            /* close once `out` is sent */
     bool linger;          /* then read on for a while, so that the client sees the answer */
     bool lingering;
-    bool proven;       /* the client was answered: it is read before those who were not */
-    bool wary;         /* the client keeps us busy for little: it gets little of a turn */
-    bool dribbles;     /* the client sends many pieces of a few bytes at once */
+    bool proven;   /* the client was answered: it is read before those who were not */
+    bool wary;     /* the client keeps us busy for little: it gets little of a turn */
+    bool crowded;  /* the client lately sent more than one turn takes: small requests go first */
+    bool dribbles; /* the client sends many pieces of a few bytes at once */
     bool awaits_proxy; /* the PROXY protocol's header comes first */
     bool delayed;      /* nothing is read yet, for what others of its address did */
     bool closed;

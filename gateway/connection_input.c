@@ -174,6 +174,7 @@ static bool connection_read_turn(struct connection *connection) {
             break;
     }
     connection_adapt_turn(connection, taken);
+    connection->crowded = taken >= turn || connection->held.size > 0;
     connection->dribbles =
         reads == CONNECTION_TURN_READS && taken < CONNECTION_TURN_READS * CONNECTION_READ_BYTES_FEW;
     return !connection->closed;

@@ -11,6 +11,7 @@ enum {
     EXCHANGE_SPARES_MAX = 64,
     EXCHANGE_BUFFER_KEEP = 128 << 10, /* larger buffers are not kept for the next request */
     EXCHANGE_OUT_MAX = 80 << 20,
+    EXCHANGE_ARENA_SMALL = 8 << 10, /* of EXCHANGE_BYTES */
     BODY_PACE_LOOK_US = 5000000,
     BODY_PACE_BYTES_MIN = 1200, /* in that time */
 };
@@ -197,10 +198,16 @@ static bool exchange_make_room(struct exchange *exchange, size_t size) {
     return true;
 }
 
+/* What the arena holds beyond what each request is counted for. */
+static uint64_t exchange_arena_bytes(const struct exchange *exchange) {
+    size_t taken = exchange->arena.taken_bytes;
+    return taken > EXCHANGE_ARENA_SMALL ? taken - EXCHANGE_ARENA_SMALL : 0;
+}
+
 bool exchange_count(struct exchange *exchange) {
-    uint64_t now = EXCHANGE_BYTES + exchange->body.size + exchange->wire.size +
-                   exchange_ready(exchange).size + upstream_call_queued(&exchange->call) +
-                   upstream_call_partial(&exchange->call);
+    uint64_t now = EXCHANGE_BYTES + exchange_arena_bytes(exchange) + exchange->body.size +
+                   exchange->wire.size + exchange_ready(exchange).size +
+                   upstream_call_queued(&exchange->call) + upstream_call_partial(&exchange->call);
     return gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, now);
 }
 

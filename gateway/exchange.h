@@ -71,6 +71,14 @@ bool exchange_copy(struct exchange *exchange, struct slice text, struct slice *r
 /* `size` bytes that live as long as the exchange, or NULL. */
 void *exchange_alloc(struct exchange *exchange, size_t size);
 
+/* Counts anew what the exchange holds of its request and answer; false when the gateway holds more
+ * than it may. Errors always pass. */
+bool exchange_count(struct exchange *exchange);
+
+/* Ends the call, since the gateway holds all that it may: answers so, or says so behind what the
+ * answer has. */
+void exchange_fail_buffers(struct exchange *exchange);
+
 /* Takes the request's head. */
 void exchange_begin(struct exchange *exchange, const struct exchange_head *head);
 

@@ -105,10 +105,6 @@ struct exchange {
 /* So many bytes of a body that exchange_streams_body are done with. */
 void exchange_body_taken(struct exchange *exchange, size_t size);
 
-/* Counts anew what the exchange holds of its request and answer; false when the gateway holds more
- * than it may. Errors always pass. */
-bool exchange_count(struct exchange *exchange);
-
 /* exchange_request.c */
 
 /* Gives the exchange the request's id, or a new one. */
@@ -241,10 +237,6 @@ void exchange_fail(struct exchange *exchange, int code, struct slice message, st
 /* Answers 400 with all faults found in the request, and those that the service's details name
  * (a google.rpc.Status in wire form, or empty). */
 void exchange_fail_faults(struct exchange *exchange, struct slice details);
-
-/* Ends the call, since the gateway holds all that it may: answers so, or says so behind what the
- * answer has. */
-void exchange_fail_buffers(struct exchange *exchange);
 
 /* Answers that the gateway has no memory. */
 void exchange_fail_memory(struct exchange *exchange);

@@ -16,7 +16,7 @@ enum {
     GUARD_ALLOWANCE_PER_DATA = 4,     /* earned by a frame of DATA that we send */
     GUARD_ALLOWANCE_PER_HEADERS = 16, /* and by one of HEADERS */
     GUARD_OUR_RESETS_TIME_US = 10000000,
-    GUARD_TURN_FRAMES = 64, /* but for those of DATA, which cost what their bytes cost */
+    GUARD_TURN_FRAMES = 16, /* but for those of DATA, which cost what their bytes cost */
 };
 
 static void guard_options(nghttp2_option *option) {

@@ -18,8 +18,6 @@ enum {
     HTTP2_PARTING_US = 1000000,       /* for a client to hear that no more is taken */
     HTTP2_STALL_US = 60000000,        /* a client that opens no window for so long is gone */
     HTTP2_STALL_PRESSED_US = 2000000, /* the same while answers fill the gateway's memory */
-    /* Headers beyond the bound that are read all the same, to answer that they are too large. */
-    HTTP2_HEADERS_BYTES_ENDURED = 4 * (HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX),
 };
 
 static struct http2_server *server_of(const struct connection *connection) {
@@ -86,62 +84,12 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static void note_length(struct http2_stream *stream, struct slice value) {
-    uint64_t length = 0;
-    for (size_t i = 0; i < value.size && i < 19; i++)
-        length = length * 10 + (uint64_t)(value.data[i] - '0'); /* nghttp2 has checked digits */
-    stream->content_length = length;
-}
-
-static void add_header(struct http2_stream *stream, struct slice name, struct slice value) {
-    if (stream->header_count == HTTP_HEADERS_COUNT_MAX) {
-        stream->too_large = true;
-        return;
-    }
-    struct transcode_header *header = &stream->headers[stream->header_count];
-    if (!exchange_copy(stream->exchange, name, &header->name) ||
-        !exchange_copy(stream->exchange, value, &header->value)) {
-        stream->no_memory = true;
-        return;
-    }
-    stream->header_count++;
-    if (slice_equal(name, SLICE("content-length")))
-        note_length(stream, value);
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_data,
-                     size_t name_size, const uint8_t *data, size_t size, uint8_t flags,
-                     void *context) {
-    (void)flags;
-    struct http2_server *server = context;
-    server->block_bytes += name_size + size + 32;
-    if (server->block_bytes > HTTP2_HEADERS_BYTES_ENDURED) {
-        /* A few bytes that refer to a large entry are as good as a flood (HPACK bomb). */
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    struct http2_stream *stream =
-        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (!stream || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0; /* trailers say nothing to us */
-    struct slice name = slice_of(name_data, name_size), value = slice_of(data, size);
-    if (server->block_bytes > HTTP_HEADERS_BYTES_MAX + HTTP_REQUEST_LINE_MAX || stream->too_large) {
-        stream->too_large = true;
-        return 0;
-    }
-    bool copied = true;
-    if (slice_equal(name, SLICE(":method")))
-        copied = exchange_copy(stream->exchange, value, &stream->method);
-    else if (slice_equal(name, SLICE(":path")))
-        copied = exchange_copy(stream->exchange, value, &stream->path);
-    else if (name_size && name_data[0] != ':')
-        add_header(stream, name, value);
-    stream->no_memory |= !copied;
-    return 0;
-}
-
 static void begin_exchange(struct http2_stream *stream, bool has_body) {
     struct exchange *exchange = stream->exchange;
+    if (stream->no_room) {
+        exchange_fail_buffers(exchange);
+        return;
+    }
     bool passed = !stream->no_memory && http2_grpc_is(stream);
     if (passed && http2_grpc_begin(stream))
         return;
@@ -350,7 +298,7 @@ static void callbacks_make(void) {
         return;
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, on_invalid_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(made, on_header);
+    nghttp2_session_callbacks_set_on_header_callback(made, http2_head_add);
     nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(made, on_close);

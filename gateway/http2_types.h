@@ -43,6 +43,7 @@ struct http2_stream {
     uint64_t content_length;
     uint64_t moved_us; /* when bytes of the answer last left */
     bool too_large, no_memory;
+    bool no_room; /* the gateway holds as much as it may */
     bool ended;   /* the request */
     bool refused; /* reset for no fault of the client's */
 };
@@ -52,6 +53,13 @@ void http2_stream_attach(struct http2_stream *stream);
 
 /* Takes it out again. */
 void http2_stream_detach(struct http2_stream *stream);
+
+/* http2_head.c */
+
+/* nghttp2's callback for a field of a head or of trailers. */
+int http2_head_add(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_data,
+                   size_t name_size, const uint8_t *data, size_t size, uint8_t flags,
+                   void *context);
 
 /* http2_answer.c */
 

