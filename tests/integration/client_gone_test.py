@@ -77,10 +77,12 @@ class ClientGone(edge.Case):
                 with self.subTest(reset=reset, secure=secure):
                     self.await_outstanding(0)
                     client = self.connect(secure)
-                    client.sendall(self.web(SYNC, 30 * MB) + b"\0" + struct.pack(">I", 16 * MB))
+                    client.sendall(self.web(SYNC, 30 * MB))
                     self.await_outstanding(1)
                     self.stack.service.send_signal(signal.SIGSTOP)
                     try:
+                        # Only now: a message must not stop in its middle for seconds.
+                        client.sendall(b"\0" + struct.pack(">I", 16 * MB))
                         self.fill(client, bytes(8192))
                         self.leave(client, reset)
                         self.await_outstanding(0)
