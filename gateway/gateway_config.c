@@ -12,6 +12,7 @@
 
 enum {
     THREADS_DEFAULT_MAX = 2,
+    CORES_PER_THREAD = 2,       /* the service has its share as well, in a flood above all */
     SILENCE_GRACE_US = 5000000, /* calls end by their own deadline first */
     WINDOW_US = 10000000,
     WINDOW_CALLS_MIN = 20,
@@ -83,7 +84,7 @@ static const struct config_option OPTIONS[] = {
      "Decoded in variables of several segments: except-slash, except-reserved, all.", 0, 0},
     {"cors-origin", CONFIG_TEXT, NULL, "ORIGINS",
      "Origins whose pages may call, separated by commas, or *.", 0, 0},
-    {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one per core, at most 2.", 0, 64},
+    {"threads", CONFIG_INT, "0", "N", "Event loops; 0: one for two cores, at most 2.", 0, 64},
     {"max-connections", CONFIG_INT, "10000", "N", "Client connections at one time.", 1, 1000000},
     {"buffer-bytes-max", CONFIG_BYTES, "512m", "BYTES",
      "Bytes of request bodies and answers held at one time.", 1 << 20, INT64_C(1) << 40},
@@ -240,10 +241,10 @@ static void setup_limits(struct gateway_setup *setup) {
     };
     setup->threads = (unsigned)config_int(config, "threads");
     if (setup->threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        setup->threads = cores < 1                     ? 1
-                         : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
-                                                       : (unsigned)cores;
+        long threads = sysconf(_SC_NPROCESSORS_ONLN) / CORES_PER_THREAD;
+        setup->threads = threads < 1                     ? 1
+                         : threads > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                                         : (unsigned)threads;
     }
     unsigned handshakes_max = (unsigned)config_int(config, "max-handshakes");
     setup->gateway.limits.handshakes_max = (handshakes_max + setup->threads - 1) / setup->threads;

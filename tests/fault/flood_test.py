@@ -67,7 +67,9 @@ class Times:
 
 
 class Flood(edge.Case):
-    edge_flags = ("--buffer-bytes-max", str(BUFFERS_MAX), "--penalty-ms", PENALTY_MS)
+    # As many loops as by default.
+    edge_flags = ("--buffer-bytes-max", str(BUFFERS_MAX), "--penalty-ms", PENALTY_MS,
+                  "--threads", "0")
 
     alone = busy = None  # Times of others where nobody attacks
 

@@ -31,6 +31,8 @@ AUDIENCE = "travelsense-sync"
 START_SECONDS = 60
 # Of a gateway: a service that only runs slowly is not taken for a dead one.
 PATIENT_FLAGS = ["--upstream-connect-timeout-ms", "30000", "--upstream-health-timeout-ms", "30000"]
+# Of a gateway: as many loops as a larger machine has, which meet in what they share.
+LOOPS_FLAGS = ["--threads", "2"]
 # Sockets whose names say which ports this process has been given.
 _TAKEN_PORTS = []
 
@@ -168,7 +170,8 @@ class Stack:
             "gateway/sync_gateway",
             ["--upstream", "unix:" + self.path("sync.sock"),
              "--http", "127.0.0.1:%d" % self.http_port,
-             "--grpc", "127.0.0.1:%d" % self.grpc_port] + PATIENT_FLAGS + self.gateway_flags)
+             "--grpc", "127.0.0.1:%d" % self.grpc_port] + PATIENT_FLAGS + LOOPS_FLAGS +
+            self.gateway_flags)
 
     def start(self):
         self.start_service()

@@ -52,7 +52,7 @@ class Http(Case):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.https_port = harness.free_port()
         cls.stack.gateway_flags = ["--https", "127.0.0.1:%d" % cls.https_port, "--cert",
-                                   cls.certificate, "--key", key]
+                                   cls.certificate, "--key", key, "--threads", "0"]
         cls.stack.start()
 
     def test_health_and_readiness(self):
@@ -70,6 +70,14 @@ class Http(Case):
             self.stack.start_service()
         self.expect(self.get("/api/offline/config"), 200)
         self.assertEqual(self.stack.call("GET", "/readyz").status, 200)
+
+    def test_by_default_there_is_a_loop_for_two_cores(self):
+        folder = "/proc/%d/task" % self.stack.gateway.pid
+        names = []
+        for thread in os.listdir(folder):
+            with open(os.path.join(folder, thread, "comm"), encoding="ascii") as file:
+                names.append(file.read().strip())
+        self.assertEqual(names.count("gateway-loop"), min(max(os.cpu_count() // 2, 1), 2), names)
 
     def test_a_later_answer_over_http2_repeats_no_names(self):
         client = HeadClient(self.stack.http_port)
