@@ -66,6 +66,14 @@ class Gateways(Stack):
         self.peers, self.children, self.ports, self.pids = peers, [], {}, {}
         self.backend_port = free_port()
 
+    def loops(self):
+        """How many event loops our gateway runs."""
+        folder, count = "/proc/%d/task" % self.gateway.pid, 0
+        for thread in os.listdir(folder):
+            with open(os.path.join(folder, thread, "comm"), encoding="ascii") as file:
+                count += file.read() == "gateway-loop\n"
+        return count
+
     def start(self):
         backend = "127.0.0.1:%d" % self.backend_port
         if self.peers:
@@ -78,7 +86,7 @@ class Gateways(Stack):
             "--upstream", backend, "--http", "127.0.0.1:%d" % self.port, "--no-access-log"])
         self.ports[OURS], self.pids[OURS] = self.port, self.gateway.pid
         port = free_port()
-        child = self.run(self.binary("tests/bench/bare_http"), [str(port), str(THREADS)], port)
+        child = self.run(self.binary("tests/bench/bare_http"), [str(port), str(self.loops())], port)
         self.ports[BARE], self.pids[BARE] = port, child.pid
         for name, program in PEERS.items() if self.peers else ():
             port = free_port()
