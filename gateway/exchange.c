@@ -124,6 +124,8 @@ void exchange_discard(struct exchange *exchange) {
     struct worker *worker = exchange->worker;
     if (exchange->upload)
         exchange_upload_close(exchange);
+    if (exchange->job)
+        exchange_transcode_close(exchange);
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
     loop_timer_clear(&exchange->heartbeat);
@@ -164,6 +166,10 @@ void *exchange_alloc(struct exchange *exchange, size_t size) {
 static void exchange_timer_fired(struct loop_timer *timer) {
     struct exchange *exchange =
         (struct exchange *)((char *)timer - offsetof(struct exchange, timer));
+    if (exchange->state == EXCHANGE_BODY && exchange->job) {
+        exchange_transcode_late(exchange);
+        return;
+    }
     if (exchange->state == EXCHANGE_BODY) {
         if (exchange->body_size - exchange->body_size_before < BODY_PACE_BYTES_MIN) {
             exchange_refuse_as(exchange, 408, GRPC_DEADLINE_EXCEEDED, SLICE("BODY_TOO_SLOW"),

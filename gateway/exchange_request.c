@@ -8,9 +8,7 @@
 
 enum {
     BODY_PACE_LOOK_US = 5000000,
-    FAULTS_TEXT_MAX = 8,
     TIMEOUT_US_MIN = 1000,
-    MESSAGE_SMALL = 4 << 10,
 };
 
 /* Where a header of this name is noted, or NULL. */
@@ -229,105 +227,6 @@ void exchange_begin(struct exchange *exchange, const struct exchange_head *head)
         loop_timer_set(exchange->worker->loop, &exchange->timer, BODY_PACE_LOOK_US);
 }
 
-/* Replaces the body by what its content coding holds; false when the answer stands. */
-static bool exchange_decode(struct exchange *exchange) {
-    enum content_coding coding = coding_parse(exchange->known.content_encoding);
-    if (coding == CODING_IDENTITY || exchange->body.size == 0)
-        return true;
-    struct buffer plain;
-    buffer_init(&plain, HTTP_BODY_MAX);
-    enum sync_status status = compressor_unpack(exchange->worker->compressor, coding,
-                                                buffer_slice(&exchange->body), &plain);
-    if (status == SYNC_OK) {
-        buffer_done(&exchange->body);
-        exchange->body = plain;
-        if (exchange_count(exchange))
-            return true;
-        exchange_fail_buffers(exchange);
-        return false;
-    }
-    buffer_done(&plain);
-    if (status == SYNC_ERR_TOO_LARGE)
-        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"),
-                           "the body is larger than %d bytes once decoded, or than a hundredfold",
-                           HTTP_BODY_MAX);
-    else if (status == SYNC_ERR_INVALID)
-        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT, SLICE("CONTENT_ENCODING"),
-                           "the body is not whole and well-formed in its content coding");
-    else
-        exchange_fail_memory(exchange);
-    return false;
-}
-
-/* Whether the service names the faults of the JSON together with its own. */
-static bool exchange_hands_faults_on(const struct exchange *exchange) {
-    return exchange->route.method->faults_metadata.size > 0 &&
-           exchange->stream == EXCHANGE_STREAM_NONE;
-}
-
-/* Tells the service how many faults there are, so that it looks for more and stores nothing. */
-static void exchange_pass_faults(struct exchange *exchange) {
-    struct slice name = exchange->route.method->faults_metadata;
-    size_t size = name.size + METADATA_ENTRY_BYTES + FAULTS_TEXT_MAX;
-    char *text = arena_format(&exchange->arena, "%zu", exchange->faults.count);
-    if (!text)
-        exchange_fail_memory(exchange);
-    else if (exchange_metadata_room(exchange) <= size)
-        exchange_refuse_token(exchange);
-    else
-        exchange_metadata_add(exchange, name, slice_text(text));
-}
-
-/* Makes the request message in `wire`; false when the answer stands. */
-static bool exchange_transcode(struct exchange *exchange) {
-    const struct transcode_options options = {
-        .check_required = true,
-        .ignore_unknown_query = exchange->worker->gateway->ignore_unknown_query,
-        .faults = &exchange->faults,
-    };
-    struct sync_error error = {.status = SYNC_OK};
-    exchange->faults.arena = &exchange->arena;
-    exchange->faults.count_max =
-        exchange_hands_faults_on(exchange) ? BATCH_FAULTS_MAX : JSON_FAULTS_MAX;
-    if (exchange->body.size > 0)
-        exchange->request.body = buffer_slice(&exchange->body);
-    static const uint8_t prefix[GRPC_PREFIX_SIZE];
-    buffer_append(&exchange->wire, slice_of(prefix, sizeof(prefix)));
-    enum sync_status status =
-        transcode_request_to_wire(exchange->api->schema, &exchange->route, &exchange->request,
-                                  &options, &exchange->wire, &error);
-    if (status == SYNC_OK)
-        status = buffer_status(&exchange->wire);
-    if (status == SYNC_ERR_TOO_LARGE) {
-        exchange_refuse_as(exchange, 413, GRPC_RESOURCE_EXHAUSTED, SLICE("BODY_TOO_LARGE"), "%s",
-                           error.message[0] ? error.message : "the request is too large");
-    } else if (status == SYNC_ERR_INVALID) {
-        exchange_refuse_as(exchange, 400, GRPC_INVALID_ARGUMENT,
-                           slice_text(error.reason[0] ? error.reason : "MALFORMED_BODY"), "%s%s%s",
-                           error.field, error.field[0] ? ": " : "", error.message);
-    } else if (status != SYNC_OK) {
-        exchange_fail_memory(exchange);
-    } else if (exchange->faults.count > 0 && exchange_hands_faults_on(exchange)) {
-        exchange_pass_faults(exchange);
-    } else if (exchange->faults.count > 0) {
-        exchange_fail_faults(exchange, SLICE_EMPTY);
-    }
-    return exchange->state == EXCHANGE_BODY;
-}
-
-/* Puts a message in the place of the body that it was made of; false when that is too much, and the
- * answer stands. Small ones are in what is counted for each request. */
-static bool exchange_settle_message(struct exchange *exchange) {
-    if (exchange->wire.size <= MESSAGE_SMALL && exchange->body.size <= MESSAGE_SMALL)
-        return true;
-    exchange->request.body = SLICE_EMPTY;
-    buffer_done(&exchange->body);
-    if (exchange_count(exchange))
-        return true;
-    exchange_fail_buffers(exchange);
-    return false;
-}
-
 uint64_t exchange_timeout_us(const struct exchange *exchange) {
     const struct gateway_limits *limits = &exchange->worker->gateway->limits;
     const struct schema_method *method = exchange->route.method;
@@ -358,15 +257,4 @@ enum exchange_stream exchange_stream_form(const struct exchange *exchange) {
         return EXCHANGE_STREAM_SSE;
     bool array = text_has(accept, "application/json") && !text_has(accept, "ndjson");
     return array ? EXCHANGE_STREAM_ARRAY : EXCHANGE_STREAM_NDJSON;
-}
-
-void exchange_call_method(struct exchange *exchange) {
-    if (!exchange_decode(exchange))
-        return;
-    exchange_gather_metadata(exchange);
-    exchange->stream = exchange_stream_form(exchange);
-    if (!exchange_transcode(exchange) || !exchange_settle_message(exchange))
-        return;
-    exchange_call(exchange, exchange->route.method->path, exchange_timeout_us(exchange),
-                  GRPC_MESSAGE_MAX);
 }

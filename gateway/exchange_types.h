@@ -82,6 +82,7 @@ struct exchange {
     bool has_message;
     enum exchange_stream stream;
 
+    struct exchange_job *job;       /* of a long body; NULL: none */
     struct exchange_web *web;       /* a gRPC-Web call; NULL: none */
     struct exchange_upload *upload; /* a streamed request; NULL: none */
 
@@ -110,8 +111,17 @@ void exchange_body_taken(struct exchange *exchange, size_t size);
 /* Gives the exchange the request's id, or a new one. */
 void exchange_give_id(struct exchange *exchange);
 
-/* The body is complete: decodes, transcodes and calls. */
+/* exchange_transcode.c */
+
+/* The body is complete: decodes, transcodes and calls. A long body is transcoded by the worker's
+ * offload, where it has one, and the call follows then. */
 void exchange_call_method(struct exchange *exchange);
+
+/* The time of a call is over, and its body still waits to be transcoded: answers so. */
+void exchange_transcode_late(struct exchange *exchange);
+
+/* Ends the transcoding at any moment. */
+void exchange_transcode_close(struct exchange *exchange);
 
 /* exchange_edge.c */
 

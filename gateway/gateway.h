@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/work_pool.h"
 #include "gateway/api.h"
 #include "gateway/client_table.h"
 #include "gateway/gateway_metrics.h"
@@ -53,6 +54,7 @@ struct gateway {
     struct gateway_metrics *metrics;
     struct api *api;           /* the newest; main's alone: threads have their own hold */
     struct resolver *resolver; /* where the service is */
+    struct work_pool *pool;    /* for what would hold a loop for long; NULL: loops do it */
     struct upstream_policy upstream_policy;
     struct upstream_board upstream_board;
     struct tls_client *upstream_tls; /* NULL: in clear */

@@ -12,6 +12,7 @@
 #include "gateway/file_mark.h"
 #include "gateway/gateway_config.h"
 #include "gateway/listener.h"
+#include "gateway/offload.h"
 #include "gateway/worker.h"
 
 enum { THREADS_MAX = 64, TRIM_SECONDS = 10, DESCRIPTORS_OWN = 200 };
@@ -57,6 +58,17 @@ static void raise_descriptors(struct gateway *gateway) {
     log_line(gateway->log, LOG_WARN, "fewer connections than asked for: descriptors are limited",
              LOG_INT("connections_max", *connections_max),
              LOG_INT("descriptors", (int64_t)limit.rlim_cur));
+}
+
+/* Half as many threads for long work as there are loops: these come first. */
+static enum sync_status open_pool(struct program *program, struct sync_error *error) {
+    struct gateway_setup *setup = &program->setup;
+    enum sync_status status =
+        work_pool_open("transcode", (setup->threads + 1) / 2,
+                       (size_t)OFFLOAD_RUNNING_MAX * setup->threads, &setup->gateway.pool);
+    return status == SYNC_OK ? status
+                             : sync_error_set(error, status, "START", NULL,
+                                              "cannot start a thread: %s", strerror(errno));
 }
 
 static enum sync_status open_workers(struct program *program, struct sync_error *error) {
@@ -239,6 +251,7 @@ static void stop_workers(struct program *program) {
         worker_join(program->workers[i]);
     for (unsigned i = 0; i < program->worker_count; i++)
         program->workers[i] = worker_close(program->workers[i]);
+    program->setup.gateway.pool = work_pool_close(program->setup.gateway.pool);
 }
 
 static int serve(struct program *program, struct sync_error *error) {
@@ -253,6 +266,8 @@ static int serve(struct program *program, struct sync_error *error) {
     enum sync_status status = resolver_start(program->setup.gateway.resolver);
     if (status != SYNC_OK)
         sync_error_set(error, status, "START", NULL, "cannot start a thread: %s", strerror(errno));
+    if (status == SYNC_OK)
+        status = open_pool(program, error);
     if (status == SYNC_OK)
         status = open_workers(program, error);
     if (status == SYNC_OK)

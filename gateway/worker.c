@@ -13,6 +13,7 @@
 #include "gateway/connection.h"
 #include "gateway/exchange.h"
 #include "gateway/listener.h"
+#include "gateway/offload.h"
 
 enum { WORKER_WAIT_MAX_MS = 1000, WORKER_LAST_TURNS = 3 };
 
@@ -103,6 +104,8 @@ static enum sync_status worker_setup(struct worker_private *self, int *http_fd, 
     if (self->wake.fd < 0)
         return SYNC_ERR_IO;
     status = loop_source_add(worker->loop, &self->wake, EPOLLIN);
+    if (status == SYNC_OK && gateway->pool)
+        status = offload_open(worker->loop, gateway->pool, &worker->offload);
     int fd = *http_fd;
     *http_fd = -1;
     if (status == SYNC_OK && fd >= 0)
@@ -216,6 +219,7 @@ struct worker *worker_close(struct worker *worker) {
     for (int i = 0; worker->loop && i < WORKER_LAST_TURNS; i++)
         (void)loop_turn(worker->loop, 0);
     worker->upstream = upstream_close(worker->upstream);
+    worker->offload = offload_close(worker->offload);
     exchange_spares_free(worker);
     if (worker->loop && self->wake.watched)
         loop_source_remove(worker->loop, &self->wake);

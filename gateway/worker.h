@@ -13,6 +13,7 @@ enum { WORKER_SCRATCH_SIZE = 128 << 10, WORKER_DATE_SIZE = 29 };
 struct connection;
 struct exchange;
 struct listener;
+struct offload;
 
 /* Fields are read by the gateway's files; one thread. */
 struct worker {
@@ -21,6 +22,7 @@ struct worker {
     struct loop *loop;
     struct upstream *upstream;
     struct compressor *compressor;
+    struct offload *offload;              /* for long bodies; NULL: the loop's thread does it */
     struct random_pool random;            /* for ids of requests and traces */
     struct listener *http, *grpc, *https; /* NULL where not listening */
     struct connection *connections;
