@@ -251,7 +251,8 @@ static void exchange_offload(struct exchange *exchange, const struct transcode_w
     }
     if (offload_start(exchange->worker->offload, &job->task) != SYNC_OK) {
         job_free(job);
-        exchange_fail_buffers(exchange);
+        exchange_refuse_as(exchange, 503, GRPC_UNAVAILABLE, SLICE("BODIES_WAIT"),
+                           "as many long bodies wait to be read as may; try again");
         return;
     }
     job->exchange = exchange;
