@@ -152,6 +152,7 @@ void exchange_spares_free(struct worker *worker) {
         exchange_free(exchange);
     }
     worker->spare_exchange_count = 0;
+    buffer_done(&worker->spare_body);
 }
 
 bool exchange_copy(struct exchange *exchange, struct slice text, struct slice *ret_copy) {
@@ -236,9 +237,25 @@ void exchange_body(struct exchange *exchange, struct slice bytes) {
     }
     if (!exchange_make_room(exchange, bytes.size))
         return;
+    if (!exchange->body.data) {
+        exchange->body = exchange->worker->spare_body;
+        buffer_init(&exchange->worker->spare_body, 0);
+        exchange->body.size_max = HTTP_BODY_MAX;
+    }
     buffer_append(&exchange->body, bytes);
     if (exchange->body.failed)
         exchange_fail_memory(exchange);
+}
+
+void exchange_release_body(struct exchange *exchange) {
+    struct buffer *spare = &exchange->worker->spare_body;
+    exchange_buffer_empty(&exchange->body);
+    if (spare->data) {
+        buffer_done(&exchange->body);
+        return;
+    }
+    *spare = exchange->body;
+    buffer_init(&exchange->body, HTTP_BODY_MAX);
 }
 
 void exchange_whole_body(struct exchange *exchange, struct slice bytes) {

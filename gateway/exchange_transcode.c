@@ -127,7 +127,7 @@ static bool exchange_take_plain(struct exchange *exchange, struct transcode_work
 static bool exchange_settle_message(struct exchange *exchange) {
     if (exchange->wire.size <= MESSAGE_SMALL && exchange->body.size <= MESSAGE_SMALL)
         return true;
-    buffer_done(&exchange->body);
+    exchange_release_body(exchange);
     if (exchange_count(exchange))
         return true;
     exchange_fail_buffers(exchange);

@@ -106,6 +106,9 @@ struct exchange {
 /* So many bytes of a body that exchange_streams_body are done with. */
 void exchange_body_taken(struct exchange *exchange, size_t size);
 
+/* The body is needed no more: lets its memory go, or keeps it for the next request. */
+void exchange_release_body(struct exchange *exchange);
+
 /* exchange_request.c */
 
 /* Gives the exchange the request's id, or a new one. */

@@ -30,6 +30,7 @@ struct worker {
     unsigned handshake_count;
     struct exchange *spare_exchanges; /* for the next requests */
     unsigned spare_exchange_count;
+    struct buffer spare_body; /* of a request, for the next: it has its room and is warm */
     bool draining;
     uint8_t *scratch;          /* WORKER_SCRATCH_SIZE bytes for what is read from clients */
     uint8_t *upstream_scratch; /* the same for what is read from the service */
