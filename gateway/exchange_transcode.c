@@ -14,6 +14,9 @@ enum {
     CODED_SHORT_MAX = 64 << 10, /* … and so do these, which may hold a hundredfold */
 };
 
+_Static_assert((int)BODY_SHORT_MAX >= (int)WORKER_SCRATCH_SIZE,
+               "a body that is borrowed (exchange_whole_body) is never long");
+
 /* What it takes to make a message of a body. */
 struct transcode_work {
     const struct api *api;
