@@ -11,6 +11,7 @@ enum {
     HTTP1_CHUNK_DIGITS_MAX = 8,
     HTTP1_EXTENSIONS_MAX = 4 << 10, /* of a whole body */
     HTTP1_TRAILER_MAX = 8 << 10,
+    HTTP1_HEAD_KEEP = 4 << 10,
     HTTP1_HEAD_MAX = HTTP_REQUEST_LINE_MAX + HTTP_HEADERS_BYTES_MAX + 4,
 };
 
@@ -69,6 +70,15 @@ struct http1_parser *http1_close(struct http1_parser *parser) {
 
 const struct http1_request *http1_request(const struct http1_parser *parser) {
     return &parser->request;
+}
+
+size_t http1_head_bytes(const struct http1_parser *parser) {
+    return parser->head.capacity;
+}
+
+void http1_forget_head(struct http1_parser *parser) {
+    if (parser->told && parser->head.capacity > HTTP1_HEAD_KEEP)
+        buffer_done(&parser->head);
 }
 
 bool http1_is_idle(const struct http1_parser *parser) {

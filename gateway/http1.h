@@ -61,6 +61,12 @@ void http1_feed(struct http1_parser *parser, struct slice *input, struct http1_e
 /* The head last announced by HTTP1_HEAD. */
 const struct http1_request *http1_request(const struct http1_parser *parser);
 
+/* Bytes of memory that the head takes, also once its request is over. */
+size_t http1_head_bytes(const struct http1_parser *parser);
+
+/* Gives up the head of a request that is over, unless it is small. */
+void http1_forget_head(struct http1_parser *parser);
+
 /* Tells whether the parser is between requests, with nothing of the next one seen. */
 bool http1_is_idle(const struct http1_parser *parser);
 

@@ -20,6 +20,7 @@ enum {
     HTTP1_TURN_REQUESTS_WARY = 4, /* … of a client that lately sent more at once */
     HTTP1_WARY_US = 1000000,
     HTTP1_UNTAKEN_MAX = 256 << 10, /* of a body that is handed on as it comes */
+    HTTP1_HEAD_SMALL = 4 << 10,    /* each connection may take as much */
     HTTP1_GONE_GRACE_US = 1000000, /* a client that ends its side may only mean its request */
 };
 
@@ -29,6 +30,7 @@ struct http1_server {
     struct exchange *exchange; /* the request being served, or NULL */
     struct buffer held;        /* what came after it, from held_taken on */
     size_t held_taken;
+    uint64_t counted_bytes; /* of its head, among what the gateway holds */
     uint64_t crowded_us;    /* when it last was more than one turn's requests */
     size_t untaken;         /* of its body, where that is handed on as it comes */
     struct loop_timer gone; /* set while the client may have gone */
@@ -161,7 +163,21 @@ static struct slice held_left(const struct http1_server *server) {
     return slice_after(buffer_slice(&server->held), server->held_taken);
 }
 
+/* Counts a large head among what the gateway holds; where that is full, one that is not complete
+ * ends its connection. */
+static void count_head(struct http1_server *server) {
+    struct connection *connection = server->connection;
+    size_t size = http1_head_bytes(server->parser);
+    uint64_t now = size > HTTP1_HEAD_SMALL ? size : 0;
+    if (gateway_count_buffered(connection->worker->gateway, &server->counted_bytes, now) ||
+        server->exchange || connection->over)
+        return;
+    buffer_append(&connection->out, SLICE(HTTP1_NO_ROOM));
+    connection->over = connection->linger = true;
+}
+
 static void note_room(struct http1_server *server) {
+    count_head(server);
     server->connection->input_paused = held_left(server).size >= HTTP1_HELD_MAX || is_full(server);
 }
 
@@ -319,6 +335,7 @@ static bool finish(struct http1_server *server) {
     loop_timer_clear(&server->gone);
     exchange_close(server->exchange);
     server->exchange = NULL;
+    http1_forget_head(server->parser);
     if (!keep_alive) {
         connection->over = true;
         connection->linger = !server->request_done || server->malformed;
@@ -414,6 +431,7 @@ static void http1_close_state(struct connection *connection) {
     if (server->exchange)
         exchange_close(server->exchange);
     loop_timer_clear(&server->gone);
+    (void)gateway_count_buffered(connection->worker->gateway, &server->counted_bytes, 0);
     buffer_done(&server->held);
     http1_close(server->parser);
     memory_free(server);

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Clients of the gateway that speak HTTP as no good one does: they get an answer, or an end."""
+import select
+import socket
 import time
 
 import edge
@@ -10,6 +12,7 @@ from raw_http2 import RawClient
 WAIT_SECONDS = 60
 ENHANCE_YOUR_CALM = 11
 NEWEST_ENTRY = b"\xbe"  # a reference to it in the table of headers (RFC 7541, 6.1)
+HEADS = 80  # of 20 kB
 LARGE_CHANGES, LARGE_TEXT = 40, 240000  # more than what a connection holds for its socket
 
 
@@ -48,6 +51,26 @@ class HostileClient(edge.Case):
         client.send_block(1, NEWEST_ENTRY * 16000, end=True)
         self.await_end(client, 1)
         self.assertEqual([code for _, code in client.goaways], [ENHANCE_YOUR_CALM])
+
+
+class LittleMemory(edge.Case):
+    edge_flags = ("--buffer-bytes-max", "1m")
+
+    def test_heads_that_never_end_are_bounded_together(self):
+        begun = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20000
+        clients = []
+        for _ in range(HEADS):
+            client = socket.create_connection(("127.0.0.1", self.stack.http_port), WAIT_SECONDS)
+            self.addCleanup(client.close)
+            client.sendall(begun)
+            clients.append(client)
+        refused, _, _ = select.select(clients, [], [], WAIT_SECONDS)
+        self.assertIn(b"503", refused[0].recv(65536))
+        for client in clients:
+            client.close()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while self.call("GET", "/healthz", headers={"X": "x" * 20000}).status != 200:
+            self.assertLess(time.monotonic(), deadline, "what was held is not given back")
 
 
 if __name__ == "__main__":
