@@ -220,9 +220,12 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static void note_cut(struct http2_server *server, uint32_t error_code) {
     const struct peer *peer = &server->connection->peer;
     bool is_cut = error_code == NGHTTP2_ENHANCE_YOUR_CALM || error_code == NGHTTP2_INTERNAL_ERROR;
-    if (!is_cut || server->cut || peer->trusted)
+    if (!is_cut || server->cut)
         return;
     server->cut = true;
+    loop_note_cut(server->connection->worker->loop);
+    if (peer->trusted)
+        return;
     penalty_note(server->connection->worker->gateway->penalties, &peer->ip);
 }
 

@@ -17,6 +17,8 @@ enum {
     LOOP_RANKS = LOOP_LAST + 1,
     LOOP_JOBS_US = 200,       /* of a turn for each rank: what others wait for at most, and a job */
     LOOP_LAST_SHARE = 2,      /* LOOP_LAST has one in so many parts of the time … */
+    LOOP_LAST_SHARE_CUT = 8,  /* … after somebody was cut … */
+    LOOP_CUT_US = 1000000,    /* … no longer ago … */
     LOOP_SERVED_US = 1000000, /* … when others were served no longer ago */
     LOOP_SERVED_NOTE_US = 10000,
 };
@@ -34,6 +36,7 @@ struct loop {
         struct loop_job *jobs, **tail;
     } queues[LOOP_RANKS];
     uint64_t rested_us; /* when the time that LOOP_LAST took is made up for */
+    uint64_t cut_us;    /* when somebody was cut */
     uint64_t noted_us;  /* that somebody is served */
     atomic_ullong own_served_us, *served_us;
 };
@@ -237,6 +240,10 @@ void loop_note_served(struct loop *loop) {
     atomic_store_explicit(loop->served_us, loop->now_us, memory_order_relaxed);
 }
 
+void loop_note_cut(struct loop *loop) {
+    loop->cut_us = loop->now_us;
+}
+
 void loop_share_served(struct loop *loop, atomic_ullong *served_us) {
     loop->served_us = served_us;
 }
@@ -265,10 +272,12 @@ static uint64_t loop_rest_us(const struct loop *loop, uint64_t now_us) {
 
 /* Counts the time that LOOP_LAST took. What it did not use before is worth one slice. */
 static void loop_count_last(struct loop *loop, uint64_t begun_us, uint64_t ended_us) {
-    uint64_t least_us = begun_us - LOOP_LAST_SHARE * LOOP_JOBS_US;
+    bool is_cut = loop->cut_us > 0 && begun_us - loop->cut_us < LOOP_CUT_US;
+    uint64_t share = is_cut ? LOOP_LAST_SHARE_CUT : LOOP_LAST_SHARE;
+    uint64_t least_us = begun_us - share * LOOP_JOBS_US;
     if (loop->rested_us < least_us)
         loop->rested_us = least_us;
-    loop->rested_us += LOOP_LAST_SHARE * (ended_us - begun_us);
+    loop->rested_us += share * (ended_us - begun_us);
 }
 
 static void loop_run_jobs(struct loop *loop) {

@@ -97,6 +97,10 @@ void loop_job_queue(struct loop *loop, struct loop_job *job, enum loop_rank rank
 /* Somebody is served who needs no job. */
 void loop_note_served(struct loop *loop);
 
+/* Somebody was cut for flooding; others like him may follow. For a second LOOP_LAST has an eighth
+ * of the time instead of half. */
+void loop_note_cut(struct loop *loop);
+
 /* Has the loop note in `served_us` when somebody is served, as other loops of the process do, and
  * heed what they note. It outlives the loop. */
 void loop_share_served(struct loop *loop, atomic_ullong *served_us);

@@ -306,6 +306,25 @@ static void while_others_are_served_the_last_have_half_of_the_time(void **state)
     loop_close(other);
 }
 
+static void after_a_cut_the_last_have_an_eighth_of_the_time(void **state) {
+    (void)state;
+    struct loop *loop = loop_made();
+    memset(order, 0, sizeof order);
+    struct lettered_job last = {{.run = note_job}, loop, NULL, 200, true, 'l'};
+    advance(loop, 1000000);
+    loop_note_served(loop);
+    loop_note_cut(loop);
+    loop_job_queue(loop, &last.job, LOOP_LAST);
+    for (int i = 0; i < 9; i++) /* at first with what they did not use before */
+        advance(loop, 0);
+    size_t begun = strlen(order);
+    for (int i = 0; i < 80; i++)
+        advance(loop, 200);
+    assert_in_range(strlen(order) - begun, 9, 11);
+    loop_job_cancel(loop, &last.job);
+    loop_close(loop);
+}
+
 static void a_cancelled_job_does_not_run(void **state) {
     (void)state;
     struct loop *loop = loop_made();
@@ -336,6 +355,7 @@ int main(void) {
         cmocka_unit_test(jobs_run_behind_all_else_in_slices_of_time),
         cmocka_unit_test(jobs_of_those_who_mean_well_go_first),
         cmocka_unit_test(while_others_are_served_the_last_have_half_of_the_time),
+        cmocka_unit_test(after_a_cut_the_last_have_an_eighth_of_the_time),
         cmocka_unit_test(a_cancelled_job_does_not_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
