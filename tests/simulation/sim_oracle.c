@@ -341,11 +341,13 @@ static void check_update(struct oracle *oracle) {
     }
 }
 
-/* Whether the device deleted the record itself. */
+/* Whether the device deleted the record itself, or its user by the decision that let the change go:
+ * it was made behind what was decided. */
 static bool is_own_deletion(const struct oracle *oracle) {
-    const struct sim_version *version = &oracle->world->ledger.versions[oracle->before.version];
-    return slice_equal(version->device,
-                       slice_text(oracle->world->devices[oracle->change->device].id));
+    const struct sim_world *world = oracle->world;
+    const struct sim_version *version = &world->ledger.versions[oracle->before.version];
+    return slice_equal(version->device, slice_text(world->devices[oracle->change->device].id)) ||
+           (oracle->change->is_released && version->commit_us == world->ledger.head.time_us);
 }
 
 /* A creation where there is none: a new record, as it was sent. Only where the log has lost who
