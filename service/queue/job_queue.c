@@ -49,6 +49,7 @@ struct job_search {
     struct arena *arena;
     uint64_t now_us, oldest_due_us, next_due_us;
     struct slice key, value;
+    bool is_damaged; /* there is no value */
     bool found, more, failed;
 };
 
@@ -81,6 +82,7 @@ static bool job_search_visit(void *context, const struct scan_item *item) {
     }
     search->found = arena_copy(search->arena, item->row->key, &search->key) &&
                     arena_copy(search->arena, item->row->value, &search->value);
+    search->is_damaged = !item->row->found;
     search->failed = !search->found;
     return search->found;
 }
@@ -99,7 +101,7 @@ void job_queue_wake(struct job_queue *queue) {
 /* Scans the rows from where jobs may wait. The claim lock is held. */
 static void job_look(struct job_queue *queue, struct job_search *search) {
     struct job begin = {.due_us = queue->begin_us};
-    struct scan what = {.kind = SCAN_ROWS, .table = TABLE_JOB};
+    struct scan what = {.kind = SCAN_ROWS, .table = TABLE_JOB, .with_damaged = true};
     uint64_t monotonic_us = clock_monotonic_us(queue->options.clock);
     bool full = monotonic_us >= queue->full_look_us;
     search->failed = !full && !job_row_key(&begin, search->arena, &what.after_key);
@@ -256,7 +258,9 @@ static enum sync_status job_run_handler(struct job_worker *worker, const struct 
 static enum sync_status job_handle(struct job_worker *worker, const struct job_search *search) {
     struct job job = {.id = slice_after(search->key, 8)};
     struct sync_error error = {.status = SYNC_OK};
-    enum sync_status status = job_row_read(TABLE_JOB, search->key, search->value, &job, &error);
+    enum sync_status status =
+        search->is_damaged ? SYNC_ERR_CORRUPT
+                           : job_row_read(TABLE_JOB, search->key, search->value, &job, &error);
     if (status != SYNC_OK) {
         sync_error_set(&error, status, "CORRUPT_JOB", NULL, "the stored job does not parse");
         job = (struct job){.id = job.id, .payload = search->value};

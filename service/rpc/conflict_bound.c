@@ -73,7 +73,7 @@ static bool oldest_visit(void *context, const struct scan_item *item) {
 /* The head is read first, so that what is taken back meanwhile, elsewhere, has it moved. */
 static enum sync_status oldest_apply(struct lane_write *write, struct write_set *ret_set) {
     struct bound_write *bound = (struct bound_write *)write;
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFLICT_BY_USER};
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFLICT_BY_USER, .with_damaged = true};
     struct touched want = {.user = bound->user};
     struct user_view view;
     bound->count = 0;
@@ -121,7 +121,10 @@ static enum sync_status user_shorten(struct service *service, struct slice user,
 /* One pass, behind a key. */
 static enum sync_status pass_run(struct service *service, struct slice after, struct arena *arena,
                                  struct bound_pass *pass) {
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_CONFLICT_BY_USER, .after_key = after};
+    struct scan scan = {.kind = SCAN_ROWS,
+                        .table = TABLE_CONFLICT_BY_USER,
+                        .after_key = after,
+                        .with_damaged = true};
     *pass = (struct bound_pass){.arena = arena, .max = service->retention.decisions_max};
     enum sync_status status = store_scan(service->store, NULL, &scan, pass_visit, pass);
     if (status == SYNC_OK && pass->user_count < USERS_AT_ONCE)

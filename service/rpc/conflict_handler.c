@@ -126,7 +126,9 @@ static enum sync_status list_fill(struct rpc_call *call, const struct conflict_l
             return SYNC_ERR_CORRUPT;
         status = conflict_show(call, slice_after(place, place.size - UUID_TEXT_SIZE), NULL,
                                &response->conflicts[response->n_conflicts]);
-        if (status == SYNC_ERR_NOT_FOUND) { /* cleaned up between the two reads */
+        /* Cleaned up between the two reads; or damaged, which the store has told: it hides itself
+         * alone. */
+        if (status == SYNC_ERR_NOT_FOUND || status == SYNC_ERR_CORRUPT) {
             status = SYNC_OK;
             continue;
         }

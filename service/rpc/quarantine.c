@@ -55,7 +55,7 @@ static enum sync_status job_look(struct service *service, struct slice job_id, s
                    ? SYNC_OK
                    : SYNC_ERR_NOT_FOUND;
     struct job_look look = {.id = job_id, .arena = arena};
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_JOB};
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_JOB, .with_damaged = true};
     status = store_scan(service->store, NULL, &scan, job_look_visit, &look);
     if (status != SYNC_OK || look.no_memory)
         return status != SYNC_OK ? status : SYNC_ERR_NO_MEMORY;

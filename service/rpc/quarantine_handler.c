@@ -96,7 +96,8 @@ static enum sync_status page_read(struct quarantine_page *page, struct store *st
             continue;
         struct scan scan = {.kind = SCAN_ROWS,
                             .table = tables[i],
-                            .after_key = goes_on ? slice_after(position, 1) : SLICE_EMPTY};
+                            .after_key = goes_on ? slice_after(position, 1) : SLICE_EMPTY,
+                            .with_damaged = true};
         goes_on = false;
         if (state != 0 && state != states[i])
             continue;

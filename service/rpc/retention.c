@@ -16,6 +16,7 @@ enum {
     AT_ONCE = 128,
     ARENA_MAX = 8 << 20,
     PARTS_MAX = 1024, /* of a bundle; its bytes are bounded far below */
+    EXPIRY_KEY_MAX = 512,
 };
 
 /* Keys gathered by a scan, to be worked on after it. */
@@ -23,6 +24,7 @@ struct key_list {
     struct arena *arena;
     struct slice keys[AT_ONCE];
     size_t count;
+    size_t damaged;         /* rows that were passed over */
     struct slice last_seen; /* also of those that were passed over */
     int64_t until_us;
     int64_t ended_before_us;
@@ -37,14 +39,16 @@ static bool list_add(struct key_list *list, struct slice key) {
     return ++list->count < AT_ONCE;
 }
 
+/* A row says all by its key. One that does not parse stays, and holds no other up. */
 static bool due_visit(void *context, const struct scan_item *item) {
     struct key_list *list = context;
     int64_t time_us;
     enum table table;
     struct slice key;
-    if (!expiry_key_parse(item->row->key, &time_us, &table, &key)) {
-        list->status = SYNC_ERR_CORRUPT;
-        return false;
+    if (!expiry_key_parse(item->row->key, &time_us, &table, &key) ||
+        item->row->key.size > EXPIRY_KEY_MAX) {
+        list->damaged++;
+        return true;
     }
     return time_us <= list->until_us && list_add(list, item->row->key);
 }
@@ -71,7 +75,8 @@ static enum sync_status bundle_remove(struct service *service, struct slice bund
     parts.rows = arena_zalloc(arena, PARTS_MAX + 2, sizeof *parts.rows);
     if (!parts.rows)
         return SYNC_ERR_NO_MEMORY;
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_BUNDLE_PART, .prefix = bundle_id};
+    struct scan scan = {
+        .kind = SCAN_ROWS, .table = TABLE_BUNDLE_PART, .prefix = bundle_id, .with_damaged = true};
     enum sync_status status = store_scan(service->store, NULL, &scan, part_visit, &parts);
     if (status != SYNC_OK || parts.no_memory)
         return status != SYNC_OK ? status : SYNC_ERR_NO_MEMORY;
@@ -117,20 +122,43 @@ static enum sync_status due_work_off(struct service *service, struct slice expir
     return status;
 }
 
+/* Works off what a list names. What is damaged is left, with the row that says that it is due. */
+static enum sync_status due_list_work_off(struct service *service, const struct key_list *list,
+                                          struct retention_counts *counts) {
+    enum sync_status status = SYNC_OK;
+    counts->damaged += list->damaged;
+    for (size_t i = 0; i < list->count && status == SYNC_OK; i++) {
+        status = due_work_off(service, list->keys[i], counts);
+        if (status == SYNC_ERR_CORRUPT) {
+            counts->damaged++;
+            status = SYNC_OK;
+        }
+    }
+    return status;
+}
+
 enum sync_status retention_work_off_due(struct service *service, struct retention_counts *counts) {
+    uint8_t after[EXPIRY_KEY_MAX];
+    struct slice after_key = SLICE_EMPTY;
     enum sync_status status = SYNC_OK;
     size_t found;
     do {
         struct arena arena;
         arena_init(&arena, ARENA_MAX);
         struct key_list list = {.arena = &arena, .until_us = (int64_t)clock_now_us(service->clock)};
-        struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_EXPIRY};
+        struct scan scan = {
+            .kind = SCAN_ROWS, .table = TABLE_EXPIRY, .after_key = after_key, .with_damaged = true};
         status = store_scan(service->store, NULL, &scan, due_visit, &list);
         if (status == SYNC_OK)
             status = list.status;
-        for (size_t i = 0; i < list.count && status == SYNC_OK; i++)
-            status = due_work_off(service, list.keys[i], counts);
+        if (status == SYNC_OK)
+            status = due_list_work_off(service, &list, counts);
         found = list.count;
+        if (found > 0) {
+            struct slice last = list.keys[found - 1];
+            memcpy(after, last.data, last.size);
+            after_key = slice_of(after, last.size);
+        }
         arena_done(&arena);
     } while (status == SYNC_OK && found == AT_ONCE);
     return status;
@@ -204,6 +232,8 @@ static bool aging_visit(void *context, const struct scan_item *item) {
         list->status = SYNC_ERR_NO_MEMORY;
         return false;
     }
+    if (!item->row->found) /* damaged: it stays, and holds no other up */
+        return true;
     struct arena arena;
     arena_init(&arena, ARENA_MAX);
     bool goes_on = scan->table->take(list, item->row, &arena);
@@ -247,7 +277,8 @@ static enum sync_status aging_expire(struct service *service, const struct aging
         arena_init(&arena, ARENA_MAX);
         struct key_list list = {.arena = &arena, .ended_before_us = before_us};
         struct aging_scan aging = {.list = &list, .table = table};
-        struct scan scan = {.kind = SCAN_ROWS, .table = table->table, .after_key = after_key};
+        struct scan scan = {
+            .kind = SCAN_ROWS, .table = table->table, .after_key = after_key, .with_damaged = true};
         status = store_scan(service->store, NULL, &scan, aging_visit, &aging);
         if (status == SYNC_OK)
             status = list.status;

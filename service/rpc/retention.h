@@ -13,10 +13,11 @@ struct retention_counts {
     uint64_t settled;       /* not removed: conflicts whose deadline had come */
     uint64_t jobs;          /* of the quarantine */
     uint64_t users_trimmed; /* looked at, to be exact */
+    uint64_t damaged;       /* not removed: rows that are due, and damaged */
 };
 
 /* Removes bundles whose time is over by the service's clock, and settles conflicts whose deadline
- * has come. */
+ * has come. What is damaged stays, and is counted. */
 enum sync_status retention_work_off_due(struct service *service, struct retention_counts *counts);
 
 /* Removes operations that ended more than retention.operation_us ago. */

@@ -41,7 +41,7 @@ enum sync_status retention_tend_quarantine(struct service *service,
                                            struct retention_counts *counts) {
     struct tending tending = {.before_us = (int64_t)clock_now_us(service->clock) -
                                            (int64_t)service->retention.operation_us};
-    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_QUARANTINE};
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_QUARANTINE, .with_damaged = true};
     arena_init(&tending.arena, 1 << 20);
     tending.rows = arena_zalloc(&tending.arena, REMOVED_MAX, sizeof *tending.rows);
     enum sync_status status = tending.rows

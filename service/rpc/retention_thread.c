@@ -20,6 +20,7 @@ struct retention {
     struct retention_clock clock; /* as stored, once it is loaded */
     bool is_loaded;
     int64_t stored_us;
+    uint64_t damaged; /* rows that the last step passed over */
 };
 
 /* Sleeps for a step; false when it is time to stop. */
@@ -95,6 +96,17 @@ static void step_take(enum sync_status *first, enum sync_status status) {
         *first = status;
 }
 
+/* Shows what was passed over, and logs it when there is more than before. */
+static void damage_tell(struct retention *retention, uint64_t damaged) {
+    const struct service *service = retention->service;
+    if (service->sync_metrics)
+        metric_set(service->sync_metrics->due_damaged, (double)damaged);
+    if (damaged > retention->damaged)
+        log_line(service->log, LOG_ERROR, "what is due is damaged, and stays",
+                 LOG_INT("rows", (int64_t)damaged));
+    retention->damaged = damaged;
+}
+
 static void retention_step(struct retention *retention, uint64_t step) {
     struct service *service = retention->service;
     struct retention_counts counts = {0};
@@ -104,6 +116,7 @@ static void retention_step(struct retention *retention, uint64_t step) {
         return;
     if (status == SYNC_OK) {
         status = retention_work_off_due(service, &counts);
+        damage_tell(retention, counts.damaged);
         if (with_ended)
             step_take(&status, retention_expire_operations(service, &counts));
         if (with_ended)

@@ -107,6 +107,14 @@ void sync_metrics_init(struct sync_metrics *sync, struct metrics *metrics) {
     sync->dropped = counter_init(metrics, "sync_decisions_dropped_total",
                                  "Resolved conflicts removed before their time, since their user "
                                  "had too many.");
+    sync->due_damaged = metric_series(
+        metric_family_add(
+            metrics,
+            &(struct metric_options){
+                .kind = METRIC_GAUGE,
+                .name = "sync_due_damaged",
+                .help = "Rows that are due and passed over, since they are damaged."}),
+        NULL);
     seconds_init(sync, metrics);
     quarantine_init(sync, metrics);
 }

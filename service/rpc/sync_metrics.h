@@ -25,7 +25,7 @@ struct sync_metrics {
     struct metric *bundle_records;
     struct metric *operations[SYNC_METRICS_STATES];
     struct metric *operation_seconds[SYNC_METRICS_TYPES];
-    struct metric *expired, *dropped;
+    struct metric *expired, *dropped, *due_damaged;
     struct metric *quarantined_syncs, *quarantined_changes;
 };
 

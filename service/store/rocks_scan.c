@@ -5,6 +5,7 @@
 
 /* What one scan works with; items are decoded into the arena or the body and last one visit. */
 struct scan_walk {
+    struct rocks_store *store;
     const struct scan *what;
     scan_visit *visit;
     void *context;
@@ -43,6 +44,11 @@ static enum sync_status walk_record(struct scan_walk *walk, struct slice key, st
 static enum sync_status walk_row(struct scan_walk *walk, struct slice key, struct slice value) {
     struct row row = {.table = walk->what->table, .key = slice_after(key, 1), .found = true};
     enum sync_status status = rocks_row_decode(key, value, &row.value);
+    if (status == SYNC_ERR_CORRUPT && walk->what->with_damaged) {
+        (void)rocks_damage_tell(walk->store, status, SLICE_EMPTY);
+        row.found = false;
+        status = SYNC_OK;
+    }
     if (status == SYNC_OK)
         walk->ended = !walk->visit(walk->context, &(struct scan_item){.row = &row});
     return status;
@@ -142,7 +148,7 @@ enum sync_status rocks_scan(struct store *base, struct store_reader *reader,
     struct rocks_store *store = rocks_store_of(base);
     struct scan_range range;
     struct rocks_cursor cursor;
-    struct scan_walk walk = {.what = what, .visit = visit, .context = context};
+    struct scan_walk walk = {.store = store, .what = what, .visit = visit, .context = context};
     enum sync_status status = rocks_health(store);
     assert(visit);
     if (status != SYNC_OK)

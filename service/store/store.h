@@ -24,6 +24,8 @@ struct scan {
     enum table table;        /* SCAN_ROWS */
     struct slice prefix;     /* SCAN_ROWS: keys that begin so */
     struct slice after_key;  /* SCAN_ROWS: keys greater than this; empty: from the first */
+    bool with_damaged;       /* SCAN_ROWS: a damaged row is visited, with `found` false and no
+                                value, and counted; else it ends the scan */
     struct slice after_user; /* SCAN_USERS: users greater than this; empty: from the first */
 };
 

@@ -14,6 +14,7 @@
 #include "service/queue/job_queue.h"
 #include "service/queue/job_row.h"
 #include "service/store/rocks_store.h"
+#include "tests/service/store/row_damage.h"
 
 enum { JOBS_MAX = 64, PATIENCE_SECONDS = 30 };
 
@@ -227,6 +228,47 @@ static void attempt_is_written_down_before_it_begins(void **state) {
     wait_for(fixture, &fixture->watch.runs, 1, 0);
     assert_int_equal(fixture->watch.attempts_last, 0);
     assert_int_equal(fixture->watch.attempts_stored, 1);
+}
+
+static bool key_visit(void *context, const struct scan_item *item) {
+    struct buffer *key = context;
+    buffer_append(key, item->row->key);
+    return false;
+}
+
+static void damaged_job_is_put_aside_and_those_behind_it_run(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer key;
+    queue_start(fixture, 1);
+    put(fixture, "test", 1, 1000000);
+    put(fixture, "test", 2, 2000000);
+    fixture->queue = job_queue_close(fixture->queue);
+    buffer_init(&key, 1 << 10);
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_JOB};
+    assert_int_equal(store_scan(fixture->store, NULL, &scan, key_visit, &key), SYNC_OK);
+    store_close(fixture->store);
+    row_damage(fixture->path, TABLE_JOB, buffer_slice(&key));
+    store_start(fixture);
+    fixture->now_us += 2000000;
+    queue_start(fixture, 1);
+    wait_for(fixture, &fixture->watch.runs, 1, 0);
+    fixture->queue = job_queue_close(fixture->queue);
+    assert_int_equal(fixture->watch.runs_of[2], 1);
+    assert_int_equal(count_rows(fixture, TABLE_JOB), 0);
+    struct row wanted = {.table = TABLE_QUARANTINE, .key = slice_after(buffer_slice(&key), 8)};
+    struct touched want = {.rows = &wanted, .row_count = 1};
+    struct user_view view;
+    struct arena arena;
+    struct job job;
+    struct sync_error error;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(store_load(fixture->store, NULL, &want, &arena, &view), SYNC_OK);
+    assert_true(view.rows[0].found);
+    assert_int_equal(job_row_read(TABLE_QUARANTINE, wanted.key, view.rows[0].value, &job, &error),
+                     SYNC_OK);
+    assert_string_equal(error.reason, "CORRUPT_JOB");
+    arena_done(&arena);
+    buffer_done(&key);
 }
 
 static void passing_error_is_tried_again_later(void **state) {
@@ -454,6 +496,7 @@ int main(void) {
         QUEUE_TEST(due_job_runs_once_and_is_gone),
         QUEUE_TEST(job_waits_until_it_is_due),
         QUEUE_TEST(attempt_is_written_down_before_it_begins),
+        QUEUE_TEST(damaged_job_is_put_aside_and_those_behind_it_run),
         QUEUE_TEST(passing_error_is_tried_again_later),
         QUEUE_TEST(last_attempt_ends_in_quarantine_and_is_told),
         QUEUE_TEST(a_job_that_waits_for_another_attempt_tells_why),

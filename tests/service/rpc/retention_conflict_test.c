@@ -7,6 +7,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "base/memory.h"
+#include "service/core/expiry_key.h"
 #include "service/core/write_build.h"
 #include "service/rpc/retention.h"
 #include "tests/service/core/json_document.h"
@@ -108,6 +109,35 @@ static void a_deadline_of_a_conflict_that_is_gone_goes_too(void **state) {
     assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), 0);
 }
 
+static void damage_that_is_due_holds_nothing_up(void **state) {
+    struct service_fixture *fixture = *state;
+    enum { MANY = 200 };
+    struct arena *arena = &fixture->arena;
+    struct retention_counts counts = {0};
+    int64_t due_us = (int64_t)fixture->now_us;
+    service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
+    for (int i = 0; i < MANY; i++) {
+        struct slice damaged = put_due_conflict(fixture, due_us);
+        struct row_write spoilt = {
+            .table = TABLE_CONFLICT, .key = damaged, .value = SLICE("\xff\xff")};
+        commit_rows(fixture, &spoilt, 1);
+    }
+    struct row_write lost[2] = {{.table = TABLE_EXPIRY, .key = SLICE("short")},
+                                {.table = TABLE_EXPIRY}};
+    assert_true(expiry_key_make(arena, due_us, TABLE_META, SLICE("no such"), &lost[1].key));
+    commit_rows(fixture, lost, 2);
+    struct slice whole = put_due_conflict(fixture, due_us + 1);
+    fixture->now_us++;
+    for (int i = 0; i < 2; i++) {
+        counts.damaged = 0;
+        assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
+        assert_int_equal(counts.damaged, MANY + 2);
+        assert_int_equal(counts.settled, 1);
+    }
+    assert_true(get_conflict(fixture, whole).resolved_us != 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_EXPIRY, SLICE_EMPTY), MANY + 2);
+}
+
 /* Every allocation fails once: the conflict is settled whole or waits for the next run. */
 static void without_memory_a_conflict_is_settled_later(void **state) {
     struct service_fixture *fixture = *state;
@@ -190,6 +220,7 @@ int main(void) {
         TEST(conflicts_go_when_their_resolution_is_long_ago),
         TEST(a_conflict_is_settled_when_its_deadline_comes),
         TEST(a_deadline_of_a_conflict_that_is_gone_goes_too),
+        TEST(damage_that_is_due_holds_nothing_up),
         TEST(without_memory_a_conflict_is_settled_later),
         TEST(only_the_newest_decisions_of_a_user_are_kept),
         TEST(without_memory_the_bound_is_kept_later),

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include "tests/service/store/row_damage.h"
 #include "tests/service/store/store_rocks.h"
 
 /* Flips a bit before each place where `text` stands in the tables of the store; how many. */
@@ -78,6 +79,44 @@ static void damaged_bytes_are_told_and_not_handed_out(void **state) {
     log_close(log);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
+}
+
+/* What a scan over damage meets. */
+struct rows_met {
+    size_t whole, damaged;
+};
+
+static bool rows_visit(void *context, const struct scan_item *item) {
+    struct rows_met *met = context;
+    met->whole += item->row->found;
+    met->damaged += !item->row->found && item->row->value.size == 0;
+    return true;
+}
+
+static void damaged_row_is_passed_by_who_asks_for_it(void **state) {
+    (void)state;
+    const char *path = fresh_path();
+    struct store *store = open_at(path);
+    struct row_write rows[3] = {{.table = TABLE_JOB, .key = SLICE("1"), .value = SLICE("one")},
+                                {.table = TABLE_JOB, .key = SLICE("2"), .value = SLICE("two")},
+                                {.table = TABLE_JOB, .key = SLICE("3"), .value = SLICE("three")}};
+    struct write_set set = {.rows = rows, .row_count = 3};
+    assert_int_equal(store_commit_wait(store, &set, NULL), SYNC_OK);
+    store_close(store);
+    row_damage(path, TABLE_JOB, SLICE("2"));
+    store = open_at(path);
+    struct rows_met met = {0};
+    struct scan scan = {.kind = SCAN_ROWS, .table = TABLE_JOB};
+    assert_int_equal(store_scan(store, NULL, &scan, rows_visit, &met), SYNC_ERR_CORRUPT);
+    assert_true(met.whole == 1 && met.damaged == 0);
+    met = (struct rows_met){0};
+    scan.with_damaged = true;
+    assert_int_equal(store_scan(store, NULL, &scan, rows_visit, &met), SYNC_OK);
+    assert_true(met.whole == 2 && met.damaged == 1);
+    struct store_stats stats;
+    assert_int_equal(store_stats(store, &stats), SYNC_OK);
+    assert_int_equal(stats.damaged_reads, 2);
+    store_close(store);
 }
 
 static enum sync_status open_fails(const char *path, struct sync_error *error) {
@@ -207,6 +246,7 @@ static void damaged_mark_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_bytes_are_told_and_not_handed_out),
+        cmocka_unit_test(damaged_row_is_passed_by_who_asks_for_it),
         cmocka_unit_test(second_open_says_that_it_is_in_use),
         cmocka_unit_test(folder_of_another_is_left_alone),
         cmocka_unit_test(other_format_version_is_named),
