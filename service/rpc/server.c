@@ -17,6 +17,7 @@ enum {
     METADATA_MAX = 16 << 10,     /* of a request; the gateway holds its own clients to half of it */
     FRAME_MAX = 256 << 10,       /* fewer slices per message */
     STREAM_WINDOW = 4 << 20,     /* what a peer may send of a message before it is read */
+    HANG_UP_MS = 2000,           /* at a drain, for clients that have heard all */
     PING_INTERVAL_MIN_MS = 5000, /* a peer may ask no more often whether we live */
     ALGORITHMS_IDENTITY = 1,     /* no compressed messages: the gateway compresses for clients */
     ANSWERS_BYTES_MAX = 512 << 20, /* large answers that clients have yet to take */
@@ -252,13 +253,14 @@ static bool server_wait(struct rpc_server *server, uint64_t wait_ms, enum drain_
 
 bool rpc_server_drain(struct rpc_server *server, uint64_t grace_ms) {
     uint64_t close_ms = server->close_grace_ms;
+    uint64_t hang_up_ms = close_ms < HANG_UP_MS ? close_ms : HANG_UP_MS;
     call_tell_drain(server);
     /* Once it shuts down, the library closes a connection with its last call, and a client that is
      * still at what came before does not hear how that ended. So streams end before. */
     (void)server_wait(server, grace_ms < close_ms ? grace_ms : close_ms, DRAIN_STREAMS);
     grpc_server_shutdown_and_notify(server->server, server->queues[0].queue, &server->shutdown);
     if (server_wait(server, grace_ms, DRAIN_CALLS) &&
-        server_wait(server, close_ms, DRAIN_CONNECTIONS))
+        server_wait(server, hang_up_ms, DRAIN_CONNECTIONS))
         return true;
     grpc_server_cancel_all_calls(server->server);
     return server_wait(server, grace_ms > close_ms ? grace_ms : close_ms, DRAIN_CONNECTIONS);

@@ -64,7 +64,7 @@ class StreamKill(Case):
         self.end_at(self.kill, PLACES)
 
     def test_a_service_stopped_at_any_message_sends_its_streams_away_with_their_cursors(self):
-        phones = self.end_at(self.stop, PLACES // 4)
+        phones = self.end_at(self.stop, PLACES // 8)
         self.assertEqual(set(self.codes), {0})
         notices = [notice["kind"] for phone in phones for notice in phone.notices]
         self.assertIn("drain", notices)
