@@ -255,6 +255,7 @@ static bool is_default(const struct schema_field *field, const struct wire_field
 bool wire_encode_member(struct wire_encoder *encoder, const struct schema_message *message,
                         const struct schema_field *field, const struct wire_field *value,
                         struct wire_members *members) {
+    assert(field);
     if (members->no_headers && field->response_header.size > 0)
         return true;
     if (members->open && members->open != field) {

@@ -41,8 +41,8 @@ struct patching {
 
 static enum sync_status patching_fail(struct patching *patching, const char *field,
                                       const char *message) {
-    return sync_error_set(patching->error, SYNC_ERR_INVALID, "PATH_NOT_FOUND", field, "%s",
-                          message);
+    sync_error_set(patching->error, SYNC_ERR_INVALID, "PATH_NOT_FOUND", field, "%s", message);
+    return SYNC_ERR_INVALID;
 }
 
 /* ---- Opening */

@@ -15,10 +15,10 @@ static bool visit(void *context, const struct bundle_entry *entry) {
                (entry->operation_count > 0) ==
            1);
     struct slice operation;
-    size_t position = 0, count = 0;
+    size_t position = 0, operations = 0;
     while (bundle_entry_operation_next(entry, &position, &operation))
-        count++;
-    assert(count == entry->operation_count);
+        operations++;
+    assert(operations == entry->operation_count);
     assert(slice_is_utf8(entry->json) && slice_is_utf8(entry->patch_json));
     ++*count;
     return true;
