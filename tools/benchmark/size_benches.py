@@ -12,6 +12,7 @@ from benchmark.stack import Stack
 TRAVELLER_RECORDS = 200
 SNAPPY_SHARE_AT_MOST, ZSTD_SHARE_AT_MOST = 35, 20
 DELTA_BYTES_AT_MOST, GRPC_DELTA_BYTES_AT_MOST = 400, 150
+SEGMENT_BYTES_AT_MOST = 500
 SMALL_PULL = 3
 SEGMENTS = 40
 PATH = "/api/offline/bundle"
@@ -183,7 +184,7 @@ def array_table(report, stack, user):
         count = len(fetch(stack, user, form, 1, target + "patchFormat=operations&" + query))
         rows.append([name + ", operations", count])
         report.check("one of %d segments as operations, %s" % (SEGMENTS, name), count, "bytes",
-                     at_most=DELTA_BYTES_AT_MOST)
+                     at_most=SEGMENT_BYTES_AT_MOST)
 
 
 def size(options):
