@@ -155,8 +155,9 @@ static enum sync_status find_in_field(struct finding *finding, struct record_pat
     bool is_named = false;
     if (path.size == 0)
         return SYNC_ERR_NO_MEMORY;
-    if (!item->removed && value_read(item->value, &old) && old.kind == VALUE_LIST &&
-        member_find(after, item, &new) && new.kind == VALUE_LIST &&path.size < DELTA_PATH_MAX - 1) {
+    bool has_room = path.size < DELTA_PATH_MAX - 1; /* for what is inside */
+    if (has_room && !item->removed && value_read(item->value, &old) && old.kind == VALUE_LIST &&
+        member_find(after, item, &new) && new.kind == VALUE_LIST) {
         enum sync_status status = find_in_list(finding, path, &old, &new, &is_named);
         if (status)
             return status;
@@ -164,14 +165,21 @@ static enum sync_status find_in_field(struct finding *finding, struct record_pat
     return is_named ? SYNC_OK : finding_add(finding, path);
 }
 
+static enum sync_status find_in_fields(struct finding *finding, struct record_path outer,
+                                       struct slice after, const struct delta_item *items,
+                                       size_t count) {
+    enum sync_status status = SYNC_OK;
+    for (size_t i = 0; !status && i < count; i++)
+        status = find_in_field(finding, outer, after, &items[i]);
+    return status;
+}
+
 static enum sync_status find_in_object(struct finding *finding, struct record_path outer,
                                        struct slice after, struct slice undo) {
     struct delta_item *items;
     size_t count, room;
     enum sync_status status = delta_items(undo, finding->arena, &items, &count, &room);
-    for (size_t i = 0; !status && i < count; i++)
-        status = find_in_field(finding, outer, after, &items[i]);
-    return status;
+    return status ? status : find_in_fields(finding, outer, after, items, count);
 }
 
 static struct changed_field *finding_at(const struct finding *finding,
@@ -185,12 +193,10 @@ static struct changed_field *finding_at(const struct finding *finding,
 }
 
 /* Tells of the fields that are new where else their value stood before. */
-static enum sync_status find_moves(struct finding *finding, struct slice after, struct slice undo) {
-    struct delta_item *items;
-    size_t count, room;
-    enum sync_status status = delta_items(undo, finding->arena, &items, &count, &room);
-    if (status || count > FIELD_CHANGES_MOVES_MAX)
-        return status;
+static void find_moves(struct finding *finding, struct slice after, const struct delta_item *items,
+                       size_t count) {
+    if (count > FIELD_CHANGES_MOVES_MAX)
+        return;
     bool is_taken[FIELD_CHANGES_MOVES_MAX] = {false};
     for (size_t i = 0; i < count; i++) {
         struct value new, other;
@@ -208,18 +214,20 @@ static enum sync_status find_moves(struct finding *finding, struct slice after, 
             break;
         }
     }
-    return SYNC_OK;
 }
 
 enum sync_status changed_fields_find(struct slice after, struct slice undo, struct arena *arena,
                                      struct changed_field **ret_fields, size_t *ret_count) {
     assert(arena && ret_fields && ret_count);
     struct finding finding = {.arena = arena};
-    enum sync_status status = find_in_object(&finding, (struct record_path){0}, after, undo);
+    struct delta_item *items;
+    size_t count, room;
+    enum sync_status status = delta_items(undo, arena, &items, &count, &room);
     if (!status)
-        status = find_moves(&finding, after, undo);
+        status = find_in_fields(&finding, (struct record_path){0}, after, items, count);
     if (status)
         return status;
+    find_moves(&finding, after, items, count);
     *ret_fields = finding.fields;
     *ret_count = finding.count;
     return SYNC_OK;

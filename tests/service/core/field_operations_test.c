@@ -1,9 +1,5 @@
 /* What a device gets as operations, by examples and on random histories of arrays. The seed is
  * printed; CORE_TEST_SEED sets it. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/clock.h"
 #include "service/core/field_stamps.h"
 #include "service/core/patch_operation.h"
 #include "tests/service/core/story.h"
@@ -242,11 +238,8 @@ static struct slice random_change(struct slice document, uint64_t *seed) {
 
 static void operations_lead_to_what_there_is(void **state) {
     (void)state;
-    const char *given = getenv("CORE_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : clock_now_us(clock_system());
+    uint64_t seed = story_seed();
     size_t found = 0;
-    printf("CORE_TEST_SEED=%llu\n", (unsigned long long)seed);
-    seed |= 1;
     for (int round = 0; round < 200; round++) {
         struct story story;
         arena_reset(&arena);

@@ -2,10 +2,6 @@
  */
 #include "service/core/field_stamps.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/clock.h"
 #include "service/core/document.h"
 #include "tests/service/core/story.h"
 
@@ -191,11 +187,8 @@ static struct slice random_document(uint64_t *seed) {
 
 static void every_patch_leads_to_what_there_is(void **state) {
     (void)state;
-    const char *given = getenv("CORE_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : clock_now_us(clock_system());
+    uint64_t seed = story_seed();
     size_t found = 0;
-    printf("CORE_TEST_SEED=%llu\n", (unsigned long long)seed);
-    seed |= 1;
     for (int round = 0; round < 300; round++) {
         struct story story;
         arena_reset(&arena);

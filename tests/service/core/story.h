@@ -4,6 +4,10 @@
 #ifndef TESTS_SERVICE_CORE_STORY_H
 #define TESTS_SERVICE_CORE_STORY_H
 
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
 #include "service/core/delta.h"
 #include "service/core/field_stamps.h"
 #include "tests/service/core/test_arena.h"
@@ -44,6 +48,14 @@ static inline struct story story_of(const char *const *texts) {
     while (*++texts)
         story_change(&story, doc(*texts));
     return story;
+}
+
+/* The seed of random stories, which it prints: the time, or CORE_TEST_SEED. */
+static inline uint64_t story_seed(void) {
+    const char *given = getenv("CORE_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : clock_now_us(clock_system());
+    printf("CORE_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed | 1;
 }
 
 #endif
