@@ -225,6 +225,26 @@ static void result_tell_held(const struct change_record *record, struct change_r
     result->conflict_id = conflict_hold_latest(&record->hold);
 }
 
+/* Answers a change that waits for the user, and whose outcome is forgotten. False: it does not. */
+static bool change_recall_open(const struct change_record *record, const struct change *change,
+                               struct change_result *result) {
+    static const uint8_t UNKNOWN[PAYLOAD_HASH_SIZE];
+    const struct hold_cause *cause;
+    struct slice conflict_id = conflict_hold_of(&record->hold, change->id, &cause);
+    if (conflict_id.size == 0)
+        return false;
+    if (memcmp(cause->payload_hash, UNKNOWN, PAYLOAD_HASH_SIZE) != 0 &&
+        memcmp(cause->payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE) != 0) {
+        change_result_reuse(result);
+        return true;
+    }
+    result->outcome = OUTCOME_CONFLICT;
+    result->version = record->state.record.version;
+    result->conflict_id = conflict_id;
+    result->duplicate = true;
+    return true;
+}
+
 /* Answers a change that is held already. False: it is not. */
 static bool change_recall_held(const struct change_record *record, const struct change *change,
                                struct change_result *result) {
@@ -333,7 +353,8 @@ static enum sync_status change_take(struct change_work *work, size_t i) {
         return status;
     if (known)
         record_block(work, record, change, result);
-    else if (!change_recall_held(record, change, result))
+    else if (!change_recall_open(record, change, result) &&
+             !change_recall_held(record, change, result))
         status = change_must_wait(work, record, change) ? change_wait(work, record, change, result)
                                                         : change_try(work, record, change, result);
     return status;

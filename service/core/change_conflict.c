@@ -65,6 +65,7 @@ static enum sync_status conflict_begin(struct change_work *work, const struct ch
         .detected_us = context->now_us,
         .client_is_later = client_us > (others ? others->corrected_us : state->record.updated_us),
     };
+    memcpy(ret_conflict->payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE);
     return SYNC_OK;
 }
 
@@ -72,6 +73,8 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
                                  const struct change *change, const struct conflict_draft *draft,
                                  struct change_result *result) {
     struct conflict conflict;
+    struct hold_cause cause = {.change_id = change->id};
+    memcpy(cause.payload_hash, change->payload_hash, PAYLOAD_HASH_SIZE);
     if (work->build.head.conflicts_open >= USER_CONFLICTS_OPEN_MAX) {
         change_reject(result, REASON_CONFLICTS_EXHAUSTED, SLICE_EMPTY,
                       SLICE("10000 conflicts wait already; resolve some, then send this again."));
@@ -83,7 +86,7 @@ enum sync_status change_conflict(struct change_work *work, struct change_record 
     conflict_set_deadline(&conflict, work->context->policies, work->context->now_us);
     status = conflict_put(&work->build, &conflict);
     if (!status)
-        status = conflict_hold_begin(&record->hold, conflict.id, work->arena);
+        status = conflict_hold_begin(&record->hold, conflict.id, &cause, work->arena);
     if (status)
         return status;
     work->build.head.conflicts_open++;

@@ -34,6 +34,7 @@ enum {
     CONFLICT_DEADLINE_ACTION = 24,
     CONFLICT_CLIENT_IS_LATER = 25,
     CONFLICT_HELD = 26,
+    CONFLICT_PAYLOAD_HASH = 27,
 };
 enum { HELD_ID = 1, HELD_KIND = 2, HELD_OUTCOME = 3, HELD_DATA = 4 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
@@ -92,6 +93,8 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
     wire_write_bytes(out, CONFLICT_USER, conflict->user);
     wire_write_bytes(out, CONFLICT_DEVICE, conflict->device);
     wire_write_bytes(out, CONFLICT_CHANGE_ID, conflict->change_id);
+    wire_write_bytes(out, CONFLICT_PAYLOAD_HASH,
+                     slice_of(conflict->payload_hash, PAYLOAD_HASH_SIZE));
     wire_write_uint(out, CONFLICT_DATA_TYPE, conflict->key.type);
     wire_write_bytes(out, CONFLICT_DATA_ID, conflict->key.id);
     wire_write_uint(out, CONFLICT_KIND, conflict->type);
@@ -227,6 +230,8 @@ static void conflict_take_bytes(const struct wire_field *field, struct conflict 
         conflict->decisions[conflict->decision_count++] = decision_read(field->bytes);
     else if (field->number == CONFLICT_HELD)
         conflict->held[conflict->held_count++] = held_read(field->bytes);
+    else if (field->number == CONFLICT_PAYLOAD_HASH && field->bytes.size == PAYLOAD_HASH_SIZE)
+        memcpy(conflict->payload_hash, field->bytes.data, PAYLOAD_HASH_SIZE);
     else if (field->number < sizeof places / sizeof *places && places[field->number])
         *places[field->number] = field->bytes;
 }

@@ -35,6 +35,7 @@ struct conflict_held {
  * without the user is resolved from the beginning, and has the decisions. */
 struct conflict {
     struct slice id, user, device, change_id;
+    uint8_t payload_hash[PAYLOAD_HASH_SIZE]; /* of the change; zero: unknown */
     struct record_key key;
     enum conflict_type type;
     bool has_base, has_client, has_server;

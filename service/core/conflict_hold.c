@@ -20,7 +20,13 @@ enum {
 };
 
 /* Behind the ids of the conflicts; no id begins so. */
-enum { CHANGES_FOLLOW = 0, HELD_CHANGE = 1, HELD_IS_FULL = 2, HELD_OVERHEAD = 256 };
+enum {
+    CHANGES_FOLLOW = 0,
+    HELD_CHANGE = 1,
+    HELD_IS_FULL = 2,
+    HELD_CAUSE = 3, /* as many as there are ids, in their order; or none */
+    HELD_OVERHEAD = 256,
+};
 
 /* user NUL device NUL type, record's id */
 enum sync_status conflict_hold_key(struct slice user, struct slice device,
@@ -85,14 +91,36 @@ static bool held_read(struct slice bytes, const struct record_key *key, struct h
            held->change.kind <= CHANGE_DELETE;
 }
 
-/* The changes that follow the ids; there is room for them all. */
+/* A hash, then the id. */
+static bool cause_read(struct slice bytes, struct hold_cause *cause) {
+    if (bytes.size < PAYLOAD_HASH_SIZE)
+        return false;
+    memcpy(cause->payload_hash, bytes.data, PAYLOAD_HASH_SIZE);
+    cause->change_id = slice_after(bytes, PAYLOAD_HASH_SIZE);
+    return true;
+}
+
+static void cause_write(const struct hold_cause *cause, struct buffer *out) {
+    size_t begin = wire_begin(out, HELD_CAUSE);
+    buffer_append(out, slice_of(cause->payload_hash, PAYLOAD_HASH_SIZE));
+    buffer_append(out, cause->change_id);
+    wire_end(out, begin);
+}
+
+/* The changes that follow the ids, and which the conflicts are of; there is room for them all. */
 static enum sync_status changes_read(struct slice bytes, const struct record_key *key,
                                      struct conflict_hold *hold) {
     struct wire_reader reader = wire_reader_of(bytes);
     struct wire_field field;
+    size_t cause_count = 0;
     while (!wire_at_end(&reader)) {
         if (!wire_read(&reader, &field))
             return SYNC_ERR_CORRUPT;
+        if (field.number == HELD_CAUSE && field.type == WIRE_LEN && cause_count < hold->id_count) {
+            if (!cause_read(field.bytes, &hold->causes[cause_count++]))
+                return SYNC_ERR_CORRUPT;
+            continue;
+        }
         if (field.number == HELD_IS_FULL && field.type == WIRE_VARINT) {
             hold->is_full = field.bits != 0;
             continue;
@@ -113,9 +141,11 @@ enum sync_status conflict_hold_open(const struct row *row, const struct record_k
     enum sync_status status = SYNC_OK;
     if (row && row->found) {
         struct slice rest = row->value;
-        hold.ids = arena_alloc(arena, (rest.size / UUID_TEXT_SIZE + 1) * sizeof *hold.ids);
+        size_t room = rest.size / UUID_TEXT_SIZE + 1;
+        hold.ids = arena_alloc(arena, room * sizeof *hold.ids);
+        hold.causes = arena_zalloc(arena, room, sizeof *hold.causes);
         hold.changes = arena_alloc(arena, HELD_CHANGES_MAX * sizeof *hold.changes);
-        if (!hold.ids || !hold.changes)
+        if (!hold.ids || !hold.causes || !hold.changes)
             return SYNC_ERR_NO_MEMORY;
         for (; rest.size >= UUID_TEXT_SIZE && rest.data[0] != CHANGES_FOLLOW;
              rest = slice_after(rest, UUID_TEXT_SIZE))
@@ -139,19 +169,24 @@ struct slice conflict_hold_first(const struct conflict_hold *hold) {
 }
 
 enum sync_status conflict_hold_begin(struct conflict_hold *hold, struct slice conflict_id,
-                                     struct arena *arena) {
+                                     const struct hold_cause *cause, struct arena *arena) {
     assert(hold && arena);
-    assert(conflict_id.size == UUID_TEXT_SIZE);
+    assert(conflict_id.size == UUID_TEXT_SIZE && cause);
     if (hold->key.size == 0)
         return SYNC_OK;
     struct slice *ids = arena_alloc(arena, (hold->id_count + 1) * sizeof *ids);
-    if (!ids)
+    struct hold_cause *causes = arena_alloc(arena, (hold->id_count + 1) * sizeof *causes);
+    if (!ids || !causes)
         return SYNC_ERR_NO_MEMORY;
     conflict_hold_end(hold, conflict_id);
-    if (hold->id_count > 0)
+    if (hold->id_count > 0) {
         memcpy(ids, hold->ids, hold->id_count * sizeof *ids);
+        memcpy(causes, hold->causes, hold->id_count * sizeof *causes);
+    }
+    causes[hold->id_count] = *cause;
     ids[hold->id_count++] = conflict_id;
     hold->ids = ids;
+    hold->causes = causes;
     hold->is_dirty = true;
     return SYNC_OK;
 }
@@ -160,11 +195,27 @@ void conflict_hold_end(struct conflict_hold *hold, struct slice conflict_id) {
     assert(hold);
     assert(conflict_id.size == UUID_TEXT_SIZE);
     size_t kept = 0;
-    for (size_t i = 0; i < hold->id_count; i++)
-        if (!slice_equal(hold->ids[i], conflict_id))
-            hold->ids[kept++] = hold->ids[i];
+    for (size_t i = 0; i < hold->id_count; i++) {
+        if (slice_equal(hold->ids[i], conflict_id))
+            continue;
+        hold->causes[kept] = hold->causes[i];
+        hold->ids[kept++] = hold->ids[i];
+    }
     hold->is_dirty = hold->is_dirty || kept < hold->id_count;
     hold->id_count = kept;
+}
+
+struct slice conflict_hold_of(const struct conflict_hold *hold, struct slice change_id,
+                              const struct hold_cause **ret_cause) {
+    assert(hold && ret_cause);
+    assert(change_id.size > 0);
+    for (size_t i = 0; i < hold->id_count; i++) {
+        if (!slice_equal(hold->causes[i].change_id, change_id))
+            continue;
+        *ret_cause = &hold->causes[i];
+        return hold->ids[i];
+    }
+    return SLICE_EMPTY;
 }
 
 const struct held_change *conflict_hold_find(const struct conflict_hold *hold, struct slice id) {
@@ -253,8 +304,9 @@ static enum sync_status hold_pack(const struct conflict_hold *hold, struct arena
     buffer_init(&scratch, SIZE_MAX / 2);
     for (size_t i = 0; i < hold->id_count; i++)
         buffer_append(&out, hold->ids[i]);
-    if (hold->change_count > 0 || hold->is_full)
-        buffer_append_byte(&out, CHANGES_FOLLOW);
+    buffer_append_byte(&out, CHANGES_FOLLOW);
+    for (size_t i = 0; i < hold->id_count; i++)
+        cause_write(&hold->causes[i], &out);
     if (hold->is_full)
         wire_write_uint(&out, HELD_IS_FULL, 1);
     for (size_t i = 0; i < hold->change_count; i++)

@@ -14,10 +14,17 @@ struct held_change {
     struct slice conflict_id; /* that it came behind */
 };
 
+/* The change that a conflict is of. */
+struct hold_cause {
+    struct slice change_id;                  /* empty: unknown, of a row from before it was kept */
+    uint8_t payload_hash[PAYLOAD_HASH_SIZE]; /* zero: unknown */
+};
+
 /* What is held of a device and a record. Lives in the arena that it was opened with. */
 struct conflict_hold {
-    struct slice key;  /* of the row; empty: a service's, which holds nothing */
-    struct slice *ids; /* the open conflicts, oldest first */
+    struct slice key;          /* of the row; empty: a service's, which holds nothing */
+    struct slice *ids;         /* the open conflicts, oldest first */
+    struct hold_cause *causes; /* parallel */
     size_t id_count;
     struct held_change *changes; /* in the order they were made */
     size_t change_count;
@@ -42,11 +49,16 @@ enum sync_status conflict_hold_open(const struct row *row, const struct record_k
 struct slice conflict_hold_first(const struct conflict_hold *hold);
 struct slice conflict_hold_latest(const struct conflict_hold *hold);
 
-/* Makes the conflict, which has just been opened, hold; or lets go of what it held. Of a service's
- * nothing is done. SYNC_ERR_NO_MEMORY. */
+/* Makes the conflict of a change, which has just been opened, hold; or lets go of what it held. Of
+ * a service's nothing is done. SYNC_ERR_NO_MEMORY. */
 enum sync_status conflict_hold_begin(struct conflict_hold *hold, struct slice conflict_id,
-                                     struct arena *arena);
+                                     const struct hold_cause *cause, struct arena *arena);
 void conflict_hold_end(struct conflict_hold *hold, struct slice conflict_id);
+
+/* The open conflict of the change of this id, however long ago that was settled, and what is known
+ * of the change; empty: there is none. */
+struct slice conflict_hold_of(const struct conflict_hold *hold, struct slice change_id,
+                              const struct hold_cause **ret_cause);
 
 /* The change of this id that is held, or NULL. */
 const struct held_change *conflict_hold_find(const struct conflict_hold *hold, struct slice id);

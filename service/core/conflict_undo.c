@@ -24,8 +24,10 @@ static enum sync_status undo_do(struct conflict_work *work, const void *request,
                                 struct conflict *conflict) {
     (void)request;
     enum sync_status status = conflict_expand(conflict, work->state.record.data, work->build.arena);
+    struct hold_cause cause = {.change_id = conflict->change_id};
     struct conflict_target before = {.deleted = !conflict->has_server,
                                      .document = conflict->server};
+    memcpy(cause.payload_hash, conflict->payload_hash, PAYLOAD_HASH_SIZE);
     if (!status)
         status = conflict_write(work, conflict, &before);
     conflict->resolved_us = 0;
@@ -39,7 +41,7 @@ static enum sync_status undo_do(struct conflict_work *work, const void *request,
     if (!status)
         status = conflict_move(&work->build, conflict);
     if (!status)
-        status = conflict_hold_begin(&work->hold, conflict->id, work->build.arena);
+        status = conflict_hold_begin(&work->hold, conflict->id, &cause, work->build.arena);
     work->build.head.conflicts_open++;
     return status;
 }

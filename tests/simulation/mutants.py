@@ -48,6 +48,10 @@ MUTANTS = {
         "changes sent after a conflict are applied before it is decided",
         "ids[hold->id_count++] = conflict_id;",
         ""),
+    "forgets_what_waits": (
+        "what waits for longer than its outcome is kept, sent again, is another change",
+        "else if (!change_recall_open(record, change, result) &&",
+        "else if ("),
     "holds_back_for_ever": (
         "what waits behind a conflict still waits when it is resolved",
         "hold->id_count = kept;",

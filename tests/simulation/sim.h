@@ -69,6 +69,8 @@ struct sim_change {
     bool is_settled, is_blocked;
     bool
         is_forgotten; /* retention may have removed its outcome: sent again, it is another change */
+    bool is_trimmed;  /* the same, though where it waits in the inbox it is known by that */
+    bool has_waited;  /* it once was known by nothing else */
     int64_t settled_us;
     enum change_outcome outcome;
     uint64_t version, entry;             /* entry: its sequence in the log; 0: none */
@@ -87,6 +89,7 @@ struct sim_conflict {
     char id[UUID_TEXT_SIZE + 1];
     bool is_open, is_gone;   /* gone: retention may have removed it */
     uint32_t device, record; /* device SIM_DEVICES_MAX: a service's */
+    uint32_t change;         /* number; SIM_CHANGES_MAX: a service's */
     int64_t resolved_us;
 };
 
@@ -364,6 +367,8 @@ void sim_ledger_settle(struct sim_world *world, struct sim_change *change,
                        const struct change_result *result, uint64_t entry);
 uint64_t sim_ledger_entry(struct sim_world *world, const struct write_set *set,
                           const struct sim_change *change);
+/* Ledger: a change whose outcome may be removed is forgotten, unless it waits for the user. */
+void sim_ledger_forget(const struct sim_ledger *ledger, struct sim_change *change);
 /* Ledger: takes what was written, with the outcomes of the job that wrote it. */
 void sim_ledger_written(void *context, const struct write_set *set, const struct user_head *head);
 /* The record as of a sequence. */

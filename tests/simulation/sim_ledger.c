@@ -88,6 +88,30 @@ static void head_check(struct sim_world *world, const struct user_head *head) {
 
 /* ---- Conflicts */
 
+void sim_ledger_forget(const struct sim_ledger *ledger, struct sim_change *change) {
+    bool waits = false;
+    for (uint32_t i = 0; i < ledger->conflict_count && !waits; i++)
+        waits = ledger->conflicts[i].is_open && ledger->conflicts[i].change == change->number;
+    change->is_forgotten = change->is_trimmed && !waits;
+    change->has_waited = change->has_waited || (change->is_trimmed && waits);
+}
+
+/* The number of the conflict's device, and of its change. */
+static void conflict_origin(struct sim_world *world, const struct conflict *conflict,
+                            struct sim_conflict *noted) {
+    const struct sim_ledger *ledger = &world->ledger;
+    noted->device = noted->change = 0;
+    while (noted->device < SIM_DEVICES_MAX &&
+           !slice_equal(conflict->device, slice_text(world->devices[noted->device].id)))
+        noted->device++;
+    while (noted->change < ledger->change_count &&
+           !(ledger->changes[noted->change]->device == noted->device &&
+             slice_equal(conflict->change_id, slice_text(ledger->changes[noted->change]->id))))
+        noted->change++;
+    if (noted->change == ledger->change_count)
+        noted->change = SIM_CHANGES_MAX;
+}
+
 static void conflict_written(struct sim_world *world, const struct row_write *row) {
     struct sim_ledger *ledger = &world->ledger;
     struct conflict conflict;
@@ -99,20 +123,20 @@ static void conflict_written(struct sim_world *world, const struct row_write *ro
     while (i < ledger->conflict_count &&
            !slice_equal(slice_text(ledger->conflicts[i].id), conflict.id))
         i++;
-    if (i == ledger->conflict_count) {
+    struct sim_conflict *noted = &ledger->conflicts[i];
+    bool is_new = i == ledger->conflict_count;
+    if (is_new) {
         SIM_HOLDS(world, i < SIM_CONFLICTS_MAX, "no room for a conflict");
         ledger->conflict_count++;
-        memcpy(ledger->conflicts[i].id, conflict.id.data, UUID_TEXT_SIZE);
-        ledger->conflicts[i].record = sim_record_number(world, &conflict.key);
-        uint32_t device = 0;
-        while (device < SIM_DEVICES_MAX &&
-               !slice_equal(conflict.device, slice_text(world->devices[device].id)))
-            device++;
-        ledger->conflicts[i].device = device;
+        memcpy(noted->id, conflict.id.data, UUID_TEXT_SIZE);
+        noted->record = sim_record_number(world, &conflict.key);
+        conflict_origin(world, &conflict, noted);
     }
-    ledger->conflicts[i].is_open = conflict.resolved_us == 0;
-    ledger->conflicts[i].resolved_us = conflict.resolved_us;
-    ledger->conflicts[i].is_gone = false;
+    noted->is_open = conflict.resolved_us == 0;
+    noted->resolved_us = conflict.resolved_us;
+    noted->is_gone = false;
+    if (!is_new && noted->change < SIM_CHANGES_MAX)
+        sim_ledger_forget(ledger, ledger->changes[noted->change]);
 }
 
 static uint32_t conflicts_open(const struct sim_ledger *ledger) {
@@ -156,7 +180,7 @@ void sim_ledger_settle(struct sim_world *world, struct sim_change *change,
     change->earlier_version = change->version;
     change->is_blocked = is_passing;
     change->is_settled = !is_passing;
-    change->is_forgotten = false;
+    change->is_forgotten = change->is_trimmed = false;
     change->settled_us = world->ledger.head.time_us;
     change->outcome = result->outcome;
     change->version = result->version;
@@ -273,9 +297,14 @@ void sim_ledger_check_result(struct sim_world *world, const struct sim_result *r
     bool is_now = change->outcome == result->outcome && change->version == result->version;
     bool is_earlier =
         change->earlier_outcome == result->outcome && change->earlier_version == result->version;
-    SIM_HOLDS(world, is_now || is_earlier, "%s is now told outcome %d at %llu, was told %d at %llu",
-              change->id, (int)result->outcome, (unsigned long long)result->version,
-              (int)change->outcome, (unsigned long long)change->version);
+    /* What waits for longer than its outcome is kept, perhaps since its decision was taken back, is
+     * told so, with the version that the record has by then. */
+    bool is_waiting = change->has_waited && result->outcome == OUTCOME_CONFLICT &&
+                      result->version >= change->earlier_version;
+    SIM_HOLDS(world, is_now || is_earlier || is_waiting,
+              "%s is now told outcome %d at %llu, was told %d at %llu", change->id,
+              (int)result->outcome, (unsigned long long)result->version, (int)change->outcome,
+              (unsigned long long)change->version);
 }
 
 /* ---- The store */

@@ -21,8 +21,10 @@ static int64_t retention_time(const struct sim_world *world, int64_t wished_us) 
 static void settled_forget(struct sim_world *world, int64_t before_us) {
     for (uint32_t i = 0; i < world->ledger.change_count; i++) {
         struct sim_change *change = world->ledger.changes[i];
-        if (change->is_settled && change->settled_us < before_us)
-            change->is_forgotten = true;
+        if (!change->is_settled || change->settled_us >= before_us)
+            continue;
+        change->is_trimmed = true;
+        sim_ledger_forget(&world->ledger, change);
     }
 }
 

@@ -96,6 +96,37 @@ static void what_comes_behind_a_conflict_is_held_and_goes_on_when_it_is_resolved
     }
 }
 
+static void a_change_that_waits_is_known_when_its_outcome_is_forgotten(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    struct change first = change_of("1", CHANGE_UPDATE, "{\"a\":3}");
+    send_one(LAPTOP, change_of("2", CHANGE_UPDATE, "{\"b\":2}"), OUTCOME_HELD);
+    user.settled_count = 0;
+    uint64_t bytes = user.head.held_bytes;
+    struct change_result *result = send_one(LAPTOP, first, OUTCOME_CONFLICT);
+    assert_true(result->duplicate);
+    assert_true(slice_equal(result->conflict_id, conflict_id));
+    assert_int_equal(user.head.held_bytes, bytes);
+    assert_int_equal(user.head.conflicts_open, 1);
+    result = send_one(LAPTOP, change_of("1", CHANGE_UPDATE, "{\"a\":4}"), OUTCOME_REJECTED);
+    assert_string_equal(result->reason, "CHANGE_ID_REUSED");
+    decide(conflict_id, RESOLUTION_SERVER, false);
+    expect_trip("{\"a\":2,\"b\":2}", 3);
+}
+
+static void a_change_is_known_when_its_resolution_was_taken_back(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    decide(conflict_id, RESOLUTION_CLIENT, false);
+    decide(conflict_id, (enum resolution)0, true);
+    user.settled_count = 0;
+    struct change_result *result =
+        send_one(LAPTOP, change_of("1", CHANGE_UPDATE, "{\"a\":3}"), OUTCOME_CONFLICT);
+    assert_true(result->duplicate && slice_equal(result->conflict_id, conflict_id));
+    decide(conflict_id, RESOLUTION_SERVER, false);
+    expect_trip("{\"a\":2}", 4);
+}
+
 static void a_held_change_is_told_apart_from_another_of_its_id(void **state) {
     (void)state;
     conflict_about_a();
@@ -316,6 +347,8 @@ static void what_comes_in_the_same_batch_is_held_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(what_comes_behind_a_conflict_is_held_and_goes_on_when_it_is_resolved),
+        USER_TEST(a_change_that_waits_is_known_when_its_outcome_is_forgotten),
+        USER_TEST(a_change_is_known_when_its_resolution_was_taken_back),
         USER_TEST(a_held_change_is_told_apart_from_another_of_its_id),
         USER_TEST(what_was_made_on_the_clients_side_meets_nobody_when_that_is_taken),
         USER_TEST(a_held_change_that_gives_a_conflict_holds_the_rest),

@@ -30,6 +30,8 @@ static void keys_differ_by_user_device_type_and_record(void **state) {
     assert_true(slice_equal(keys[0], key_of("u", "d", DATA_TYPE_TRIP, "t")));
 }
 
+static const struct hold_cause CAUSE = {{(const uint8_t *)"c", 1}, {7}};
+
 static struct conflict_hold open_row(const struct row *row) {
     struct conflict_hold hold;
     assert_int_equal(conflict_hold_open(row, &TRIP, &arena, &hold), SYNC_OK);
@@ -58,12 +60,19 @@ static void the_oldest_conflict_holds_until_all_have_ended(void **state) {
     conflict_hold_end(&hold, ID("1"));
     assert_false(hold.is_dirty);
     for (int time = 0; time < 2; time++)
-        assert_int_equal(conflict_hold_begin(&hold, ID("1"), &arena), SYNC_OK);
-    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &arena), SYNC_OK);
+        assert_int_equal(conflict_hold_begin(&hold, ID("1"), &CAUSE, &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &CAUSE, &arena), SYNC_OK);
     write_row(&hold, &head, &row);
-    assert_int_equal(row.value.size, 2 * UUID_TEXT_SIZE);
     hold = open_row(&row);
     assert_true(slice_equal(conflict_hold_first(&hold), ID("1")));
+    const struct hold_cause *cause;
+    assert_true(slice_equal(conflict_hold_of(&hold, SLICE("c"), &cause), ID("1")));
+    assert_memory_equal(cause->payload_hash, CAUSE.payload_hash, PAYLOAD_HASH_SIZE);
+    assert_int_equal(conflict_hold_of(&hold, SLICE("d"), &cause).size, 0);
+    row.value = slice_first(row.value, 2 * UUID_TEXT_SIZE); /* as rows were once */
+    hold = open_row(&row);
+    assert_int_equal(hold.id_count, 2);
+    assert_int_equal(conflict_hold_of(&hold, SLICE("c"), &cause).size, 0);
     conflict_hold_end(&hold, ID("1"));
     assert_true(slice_equal(conflict_hold_first(&hold), ID("2")));
     conflict_hold_end(&hold, ID("2"));
@@ -83,8 +92,8 @@ static void what_is_held_reads_back_in_order(void **state) {
                                change_of("c", CHANGE_CREATE, "{}")};
     /* The latest change is behind the conflict with the greatest id, in whatever order they came.
      */
-    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &arena), SYNC_OK);
-    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &CAUSE, &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &CAUSE, &arena), SYNC_OK);
     for (int i = 0; i < 3; i++) {
         changes[i].base_version = 7 + (uint64_t)i;
         assert_int_equal(conflict_hold_add(&hold, &head, &changes[i], NOW - i, &arena), SYNC_OK);
@@ -111,7 +120,7 @@ static void what_is_held_reads_back_in_order(void **state) {
     assert_null(conflict_hold_find(&hold, SLICE("d")));
     conflict_hold_end(&hold, ID("1"));
     conflict_hold_end(&hold, ID("2"));
-    assert_int_equal(conflict_hold_begin(&hold, ID("3"), &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("3"), &CAUSE, &arena), SYNC_OK);
     conflict_hold_release(&hold, 2);
     assert_true(slice_equal(hold.changes[0].change.id, SLICE("c")));
     assert_true(slice_equal(hold.changes[0].conflict_id, ID("3")));
@@ -130,7 +139,7 @@ static void once_something_had_no_room_nothing_behind_it_is_held(void **state) {
     struct user_head head = {0};
     struct conflict_hold hold = open_row(&row);
     struct change change = change_of("a", CHANGE_UPDATE, "{\"n\":1}");
-    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &CAUSE, &arena), SYNC_OK);
     for (int i = 0; i < HELD_CHANGES_MAX; i++)
         assert_int_equal(conflict_hold_add(&hold, &head, &change, NOW, &arena), SYNC_OK);
     assert_int_equal(conflict_hold_add(&hold, &head, &change, NOW, &arena), SYNC_ERR_EXHAUSTED);
@@ -142,7 +151,7 @@ static void once_something_had_no_room_nothing_behind_it_is_held(void **state) {
     conflict_hold_release(&hold, HELD_CHANGES_MAX);
     assert_false(hold.is_full);
     /* The bytes of a record, and of the user. */
-    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("2"), &CAUSE, &arena), SYNC_OK);
     head.held_bytes = 0;
     hold.row_bytes = 0;
     change.data = slice_of(arena_zalloc(&arena, 1, HELD_BYTES_MAX), HELD_BYTES_MAX);
@@ -161,7 +170,7 @@ static void a_services_conflict_holds_nothing(void **state) {
     struct user_head head = {0};
     struct row row = {.table = TABLE_CONFLICT_HOLD};
     bool holds = true;
-    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &arena), SYNC_OK);
+    assert_int_equal(conflict_hold_begin(&hold, ID("1"), &CAUSE, &arena), SYNC_OK);
     assert_int_equal(hold.id_count, 0);
     conflict_hold_end(&hold, ID("1"));
     write_row(&hold, &head, &row);
