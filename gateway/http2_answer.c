@@ -4,7 +4,7 @@
 #include "gateway/http2_types.h"
 #include "gateway/http_text.h"
 
-enum { HTTP2_ANSWER_HEADERS_MAX = 64, HTTP2_NAMES_EVERY = 32 /* answers: see nv_of_answer */ };
+enum { HTTP2_ANSWER_HEADERS_MAX = 64 };
 
 /* The trailers of a complete answer go behind its data; what that asks of the data. */
 static uint32_t submit_trailers(struct http2_stream *stream) {
@@ -71,7 +71,8 @@ static void on_answered(struct exchange *exchange, void *context) {
     nghttp2_nv headers[HTTP2_ANSWER_HEADERS_MAX];
     size_t count = 0;
     headers[count++] = nv_of(SLICE(":status"), http_text_number((uint64_t)answer->status, digits));
-    bool named = server->answered++ % HTTP2_NAMES_EVERY == 0;
+    struct http2_names *due =
+        http2_names_are_due(&server->names, server->session) ? &server->names : NULL;
     for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
         headers[count++] = nv_of_answer(&answer->headers[i], named);
     const nghttp2_data_provider provider = {.read_callback = http2_data_source};

@@ -18,7 +18,7 @@ struct http2_server {
     nghttp2_session *session;
     struct http2_stream *stream_list;
     size_t streams;
-    unsigned answered; /* requests, in all */
+    struct http2_names names;
     bool draining;
     bool parted;               /* the client was told which streams are the last */
     struct loop_timer parting; /* set while draining, until then */

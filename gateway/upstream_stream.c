@@ -7,10 +7,7 @@
 #include "base/limits.h"
 #include "gateway/grpc_status.h"
 
-enum {
-    UPSTREAM_METADATA_FIXED = 8,
-    UPSTREAM_NAMES_EVERY = 32, /* calls: see nv_of_metadata */
-};
+enum { UPSTREAM_METADATA_FIXED = 8 };
 
 static void upstream_call_attach(struct upstream_session *session, struct upstream_call *call) {
     call->session = session;
@@ -63,11 +60,6 @@ void upstream_stream_end(struct upstream_call *call, struct slice message, bool 
     upstream_call_finish(call);
 }
 
-static nghttp2_nv nv_of(struct slice name, struct slice value) {
-    return (nghttp2_nv){(uint8_t *)name.data, (uint8_t *)value.data, name.size, value.size,
-                        NGHTTP2_NV_FLAG_NONE};
-}
-
 /* A text that is there for as long as the program. */
 static nghttp2_nv nv_of_fixed(struct slice name, struct slice value) {
     nghttp2_nv nv = nv_of(name, value);
@@ -83,13 +75,15 @@ static nghttp2_nv nv_of_value(struct slice name, struct slice value) {
 }
 
 /* A value that few calls have would only push out of the table of HPACK what all have; a token has
- * no business there. `named`: it goes there all the same, for its name, which is then a byte of the
- * calls that follow. */
-static nghttp2_nv nv_of_metadata(const struct transcode_header *header, bool named) {
+ * no business there. `due`: where names are due, else NULL; it goes there then all the same, for
+ * its name, which is then a byte of the calls that follow. */
+static nghttp2_nv nv_of_metadata(const struct transcode_header *header, struct http2_names *due) {
     nghttp2_nv nv = nv_of(header->name, header->value);
     bool is_own = slice_equal(header->name, SLICE("x-request-id")) ||
                   slice_equal(header->name, SLICE("traceparent"));
-    if ((is_own && !named) || slice_equal(header->name, SLICE("authorization")))
+    if (is_own && due)
+        http2_names_put(due);
+    else if (is_own || slice_equal(header->name, SLICE("authorization")))
         nv.flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     return nv;
 }
@@ -117,10 +111,10 @@ enum sync_status upstream_session_start(struct upstream_session *session,
     /* Trailers are small; details that are not may come as a message before them. */
     if (call->takes_details)
         headers[count++] = nv_of_fixed(SLICE("accept-status-details"), SLICE("message"));
-    /* Now and then: other clients' headers may have pushed the names out. */
-    bool named = call->metadata_count > 0 && session->described++ % UPSTREAM_NAMES_EVERY == 0;
+    struct http2_names *due =
+        http2_names_are_due(&session->names, session->http2) ? &session->names : NULL;
     for (size_t i = 0; i < call->metadata_count; i++)
-        headers[count++] = nv_of_metadata(&call->metadata[i], named);
+        headers[count++] = nv_of_metadata(&call->metadata[i], due);
     nghttp2_data_provider provider = {.read_callback = upstream_request_read};
     int32_t id = nghttp2_submit_request(session->http2, NULL, headers, count, &provider, call);
     if (id < 0)

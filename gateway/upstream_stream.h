@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "gateway/http2_header.h"
 #include "gateway/outbox.h"
 #include "gateway/tls.h"
 #include "gateway/upstream_session.h"
@@ -26,8 +27,8 @@ struct upstream_session {
     struct outbox out; /* frames for the socket */
     struct upstream_call *calls;
     size_t load;
-    unsigned described; /* calls with metadata, in all */
-    uint8_t *scratch;   /* borrowed */
+    struct http2_names names;
+    uint8_t *scratch; /* borrowed */
     size_t scratch_size;
     struct upstream_fields fields; /* the block that is being read, or was read last */
 };

@@ -248,6 +248,17 @@ static void names_of_ids_are_known_from_the_first_call_on(void **state) {
         assert_true(head_size_with_ids(letter) <= bare + KNOWN);
 }
 
+static void the_table_keeps_its_room_for_others(void **state) {
+    (void)state;
+    head_size_with_ids('a');
+    head_size_with_ids('b');
+    size_t table_size = nghttp2_session_get_hd_inflate_dynamic_table_size(peer.session);
+    for (char letter = 'a'; letter <= 'z'; letter++)
+        for (int i = 0; i < 4; i++)
+            head_size_with_ids(letter);
+    assert_int_equal(nghttp2_session_get_hd_inflate_dynamic_table_size(peer.session), table_size);
+}
+
 static void names_that_others_pushed_out_are_known_again(void **state) {
     (void)state;
     enum { KNOWN = 2 * 4, OTHERS = 40, VALUE_SIZE = 200, RENEWED = 32 };
@@ -441,6 +452,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_request_goes_as_it_comes),
         TEST(names_of_ids_are_known_from_the_first_call_on),
+        TEST(the_table_keeps_its_room_for_others),
         TEST(names_that_others_pushed_out_are_known_again),
         TEST(a_request_may_end_after_its_last_byte),
         TEST(bytes_are_taken_as_the_service_gives_room),
