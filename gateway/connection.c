@@ -23,11 +23,12 @@ static struct connection *connection_of_timer(struct loop_timer *timer) {
 }
 
 static size_t connection_waiting(const struct connection *connection) {
-    return connection->out.size - connection->out_sent + connection->lent.size;
+    return outbox_waiting(&connection->out);
 }
 
 bool connection_has_room(const struct connection *connection) {
-    return connection_waiting(connection) < CONNECTION_OUT_FILL && !connection->out.failed;
+    return connection_waiting(connection) < CONNECTION_OUT_FILL &&
+           !outbox_has_failed(&connection->out);
 }
 
 void connection_wake(struct connection *connection) {
@@ -75,7 +76,7 @@ void connection_close(struct connection *connection) {
     loop_job_cancel(worker->loop, &connection->turn);
     loop_source_remove(worker->loop, &connection->source);
     transport_done(&connection->transport);
-    buffer_done(&connection->out);
+    outbox_done(&connection->out);
     buffer_done(&connection->held);
     buffer_done(&connection->identity);
     client_disconnect(worker->gateway->clients, connection->peer.client);
@@ -196,39 +197,19 @@ static void connection_timer_fired(struct loop_timer *timer) {
     connection_set_timer(connection, left_us < look_us ? left_us : look_us);
 }
 
-/* Counts bytes as sent, first those of `out`. */
-static void connection_take(struct connection *connection, size_t size) {
-    size_t own = connection->out.size - connection->out_sent;
-    if (size <= own) {
-        connection->out_sent += size;
-        return;
-    }
-    connection->out_sent += own;
-    connection->lent = slice_after(connection->lent, size - own);
-    connection->protocol->sent(connection, size - own);
-}
-
 /* Sends what waits; false when the connection was closed. */
 static bool connection_send(struct connection *connection) {
-    while (connection_waiting(connection)) {
-        struct slice rest = slice_after(buffer_slice(&connection->out), connection->out_sent);
-        const struct slice parts[] = {rest, connection->lent};
-        size_t from = rest.size == 0, until = connection->lent.size > 0 ? 2 : 1;
-        ssize_t sent = transport_write_parts(&connection->transport, parts + from, until - from);
-        if (sent == TRANSPORT_AGAIN)
-            return true;
-        if (sent < 0) {
-            connection_close(connection);
-            return false;
-        }
-        connection_take(connection, (size_t)sent);
-        connection->progress_us = loop_now_us(connection->worker->loop);
+    struct outbox *out = &connection->out;
+    size_t waiting = outbox_waiting(out), tail = out->tail.size;
+    bool is_lent = out->lent_count > 0 || tail > 0;
+    if (!outbox_write(out, &connection->transport, CONNECTION_OUT_KEEP)) {
+        connection_close(connection);
+        return false;
     }
-    connection->out_sent = 0;
-    if (connection->out.capacity > CONNECTION_OUT_KEEP)
-        buffer_done(&connection->out);
-    else
-        buffer_clear(&connection->out);
+    if (outbox_waiting(out) < waiting)
+        connection->progress_us = loop_now_us(connection->worker->loop);
+    if (is_lent)
+        connection->protocol->sent(connection, tail - out->tail.size);
     return true;
 }
 
@@ -291,7 +272,7 @@ static bool connection_fill_and_send(struct connection *connection) {
         connection->unfinished = round == CONNECTION_TURN_ROUNDS;
         if (connection->protocol)
             connection->protocol->fill(connection);
-        if (connection->out.failed) {
+        if (outbox_has_failed(&connection->out)) {
             connection_close(connection);
             return false;
         }
@@ -397,7 +378,7 @@ void connection_open(struct worker *worker, int fd, struct tls *tls, const struc
     connection->grave.run = connection_free;
     connection->turn.run = connection_read_late;
     connection->turn_bytes = CONNECTION_TURN_BYTES_MIN;
-    buffer_init(&connection->out, CONNECTION_OUT_MAX);
+    outbox_init(&connection->out, CONNECTION_OUT_MAX, worker->lent, tls != NULL);
     buffer_init(&connection->identity, CONNECTION_IDENTITY_MAX);
     buffer_init(&connection->held, CONNECTION_HELD_MAX);
     if (loop_source_add(worker->loop, &connection->source, EPOLLIN | EPOLLONESHOT) != SYNC_OK) {

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "gateway/loop.h"
+#include "gateway/outbox.h"
 #include "gateway/peer.h"
 #include "gateway/tls.h"
 #include "gateway/worker.h"
@@ -30,8 +31,8 @@ struct connection_protocol {
     /* The client will send no more than waits to be read, while the input is paused; at most once.
      * NULL where it never is. */
     void (*hung_up)(struct connection *connection);
-    /* Puts what is to be sent into `out`, up to connection_has_room, and behind it what is sent
-     * from where it lies into `lent`. What exceeds a turn makes the connection unfinished. */
+    /* Puts what is to be sent into `out`, up to connection_has_room. It is written then, or the
+     * connection closed. What exceeds a turn makes the connection unfinished. */
     void (*fill)(struct connection *connection);
     /* What is waited for. */
     enum connection_phase (*phase)(const struct connection *connection);
@@ -41,7 +42,7 @@ struct connection_protocol {
     void (*drain)(struct connection *connection);
     /* Frees the protocol's state. */
     void (*close)(struct connection *connection);
-    /* So many bytes of `lent` are sent; NULL where nothing is ever lent. */
+    /* Something was lent to `out`: it is sent or copied, and so many bytes of the tail are sent. */
     void (*sent)(struct connection *connection, size_t size);
 };
 
@@ -58,9 +59,7 @@ struct connection {
     struct connection *handshake_next, **handshake_link; /* link: NULL once TLS is agreed on */
     const struct connection_protocol *protocol;          /* NULL until the first bytes tell */
     void *state;                                         /* the protocol's */
-    struct buffer out;                                   /* for the socket, from out_sent on */
-    size_t out_sent;
-    struct slice lent;   /* what follows `out`; in clear alone; borrowed until it is sent */
+    struct outbox out;                                   /* for the socket; a tail in clear alone */
     struct buffer held;  /* bytes that do not yet tell the protocol, or exceed the turn */
     uint32_t turn_bytes; /* read in one turn; more for who keeps sending */
     enum connection_phase phase;

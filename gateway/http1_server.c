@@ -84,7 +84,7 @@ static bool open_exchange(struct http1_server *server) {
     server->head_sent = false;
     server->broken = false;
     if (!server->exchange) {
-        buffer_append(&connection->out, SLICE(HTTP1_NO_ROOM));
+        outbox_add(&connection->out, SLICE(HTTP1_NO_ROOM));
         connection->over = connection->linger = true;
     }
     return server->exchange != NULL;
@@ -105,7 +105,7 @@ static void on_head(struct http1_server *server) {
     };
     exchange_begin(server->exchange, &head);
     if (request->expects_continue && head.has_body && !exchange_is_answered(server->exchange))
-        buffer_append(&server->connection->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
+        outbox_add(&server->connection->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
 static void on_body(struct http1_server *server, struct slice bytes) {
@@ -172,7 +172,7 @@ static void count_head(struct http1_server *server) {
     if (gateway_count_buffered(connection->worker->gateway, &server->counted_bytes, now) ||
         server->exchange || connection->over)
         return;
-    buffer_append(&connection->out, SLICE(HTTP1_NO_ROOM));
+    outbox_add(&connection->out, SLICE(HTTP1_NO_ROOM));
     connection->over = connection->linger = true;
 }
 
@@ -251,7 +251,7 @@ static void put_line(struct buffer *out, const struct transcode_header *header) 
 static void put_head(struct http1_server *server) {
     const struct exchange_answer *answer = exchange_answer(server->exchange);
     const struct http1_request *request = http1_request(server->parser);
-    struct buffer *out = &server->connection->out;
+    struct buffer *out = &server->connection->out.own;
     bool old = request->minor_version == 0 && !server->malformed;
     server->chunked = answer->has_body && !answer->has_length && !old;
     server->keep_alive = may_keep(server) && (!old || !answer->has_body || answer->has_length);
@@ -280,7 +280,7 @@ static bool lend_body(struct http1_server *server) {
     if (server->chunked || connection->peer.secure || ready.size < HTTP1_LENT_MIN ||
         !exchange_is_complete(server->exchange))
         return false;
-    connection->lent = ready;
+    outbox_lend_tail(&connection->out, ready);
     return true;
 }
 
@@ -290,7 +290,7 @@ static void http1_sent(struct connection *connection, size_t size) {
 
 static void put_body(struct http1_server *server) {
     struct connection *connection = server->connection;
-    if (connection->lent.size > 0 || lend_body(server))
+    if (connection->out.tail.size > 0 || lend_body(server))
         return;
     while (connection_has_room(connection)) {
         struct slice ready = exchange_ready(server->exchange);
@@ -299,16 +299,16 @@ static void put_body(struct http1_server *server) {
         if (ready.size == 0)
             return;
         if (server->chunked)
-            buffer_append_format(&connection->out, "%zx\r\n", ready.size);
-        buffer_append(&connection->out, ready);
+            buffer_append_format(&connection->out.own, "%zx\r\n", ready.size);
+        outbox_add(&connection->out, ready);
         if (server->chunked)
-            buffer_append(&connection->out, SLICE("\r\n"));
+            outbox_add(&connection->out, SLICE("\r\n"));
         exchange_take(server->exchange, ready.size);
     }
 }
 
 static void put_trailers(struct http1_server *server) {
-    struct buffer *out = &server->connection->out;
+    struct buffer *out = &server->connection->out.own;
     size_t count;
     const struct transcode_header *list = exchange_trailers(server->exchange, &count);
     buffer_append(out, SLICE("0\r\n"));

@@ -47,17 +47,21 @@ int http2_data_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     struct http2_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     assert(stream && frame->data.padlen == 0);
-    struct buffer *out = &server->connection->out;
-    buffer_append(out, slice_of(frame_head, 9));
+    struct outbox *out = &server->connection->out;
+    outbox_add(out, slice_of(frame_head, 9));
     if (stream->relay) {
-        buffer_append(out, slice_first(grpc_relay_ready(stream->relay), size));
+        outbox_add(out, slice_first(grpc_relay_ready(stream->relay), size));
         grpc_relay_take(stream->relay, size);
     } else {
-        buffer_append(out, slice_first(exchange_ready(stream->exchange), size));
+        struct slice part = slice_first(exchange_ready(stream->exchange), size);
+        if (exchange_is_complete(stream->exchange)) /* nothing moves it any more */
+            outbox_lend(out, part);
+        else
+            outbox_add(out, part);
         exchange_take(stream->exchange, size);
         stream->moved_us = loop_now_us(server->connection->worker->loop);
     }
-    if (out->failed)
+    if (outbox_has_failed(out))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     /* Otherwise nghttp2 goes on until all windows are full. */
     return connection_has_room(server->connection) ? 0 : NGHTTP2_ERR_PAUSE;
@@ -74,7 +78,7 @@ static void on_answered(struct exchange *exchange, void *context) {
     struct http2_names *due =
         http2_names_are_due(&server->names, server->session) ? &server->names : NULL;
     for (size_t i = 0; i < answer->header_count && count < HTTP2_ANSWER_HEADERS_MAX; i++)
-        headers[count++] = nv_of_answer(&answer->headers[i], named);
+        headers[count++] = nv_of_answer(&answer->headers[i], due);
     const nghttp2_data_provider provider = {.read_callback = http2_data_source};
     if (nghttp2_submit_response(server->session, stream->id, headers, count,
                                 answer->has_body ? &provider : NULL) != 0)

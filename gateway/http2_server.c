@@ -50,6 +50,23 @@ static void stream_close(struct http2_stream *stream) {
         exchange_close(stream->exchange);
 }
 
+/* Takes a stream off whose answer may be yet to be written from where it lies. */
+static void stream_spend(struct http2_stream *stream) {
+    struct http2_server *server = stream->server;
+    http2_stream_detach(stream);
+    stream->next = server->spent;
+    server->spent = stream;
+}
+
+/* Ends those. */
+static void close_spent(struct http2_server *server) {
+    while (server->spent) {
+        struct exchange *exchange = server->spent->exchange;
+        server->spent = server->spent->next;
+        exchange_close(exchange);
+    }
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct http2_server *server = context;
     server->block_bytes = 0;
@@ -198,12 +215,15 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 static int on_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code,
                     void *context) {
     (void)error_code;
-    (void)context;
+    struct http2_server *server = context;
     struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
     if (!stream)
         return 0;
     nghttp2_session_set_stream_user_data(session, stream_id, NULL);
-    stream_close(stream);
+    if (server->connection->out.lent_count > 0 && !stream->relay)
+        stream_spend(stream);
+    else
+        stream_close(stream);
     return 0;
 }
 
@@ -266,11 +286,11 @@ static uint32_t sweep_stream(struct http2_stream *stream, uint64_t now_us) {
 
 /* Nothing is under way: what only work needs is given back. */
 static void rest(struct http2_server *server) {
-    struct buffer *out = &server->connection->out;
+    struct outbox *out = &server->connection->out;
     if (!nghttp2_session_want_write(server->session))
         http2_memory_rest(&server->memory);
-    if (out->size == 0)
-        buffer_done(out);
+    if (outbox_waiting(out) == 0)
+        outbox_done(out);
 }
 
 static void sweep_streams(struct loop_timer *timer) {
@@ -343,7 +363,7 @@ static void http2_fill(struct connection *connection) {
             connection->over |= size < 0;
             break;
         }
-        buffer_append(&connection->out, slice_of(frames, (size_t)size));
+        outbox_add(&connection->out, slice_of(frames, (size_t)size));
     }
     if (server->parted && server->streams == 0)
         connection->over = true;
@@ -356,6 +376,11 @@ static enum connection_phase http2_phase(const struct connection *connection) {
     if (http2_guard_is_partial(&server->guard))
         return CONNECTION_HEAD;
     return server->streams ? CONNECTION_BUSY : CONNECTION_IDLE;
+}
+
+static void http2_sent(struct connection *connection, size_t size) {
+    (void)size;
+    close_spent(server_of(connection));
 }
 
 static void http2_ask(struct connection *connection) {
@@ -387,6 +412,7 @@ static void http2_close(struct connection *connection) {
     struct http2_server *server = server_of(connection);
     while (server->stream_list)
         stream_close(server->stream_list);
+    close_spent(server);
     loop_timer_clear(&server->sweep);
     loop_timer_clear(&server->parting);
     nghttp2_session_del(server->session);
@@ -426,6 +452,7 @@ bool http2_server_start(struct connection *connection) {
         .ask = http2_ask,
         .drain = http2_drain,
         .close = http2_close,
+        .sent = http2_sent,
     };
     struct http2_server *server = memory_zalloc(1, sizeof(*server));
     if (!server)

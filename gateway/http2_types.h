@@ -17,6 +17,7 @@ struct http2_server {
     struct connection *connection;
     nghttp2_session *session;
     struct http2_stream *stream_list;
+    struct http2_stream *spent; /* closed, but their answers are yet to be written */
     size_t streams;
     struct http2_names names;
     bool draining;

@@ -2,15 +2,15 @@
 
 #include <assert.h>
 
-void outbox_init(struct outbox *outbox, size_t size_max, bool copies) {
+void outbox_init(struct outbox *outbox, size_t size_max, struct outbox_part *lent, bool copies) {
+    *outbox = (struct outbox){.lent = lent, .copies = copies};
     buffer_init(&outbox->own, size_max);
-    outbox->sent = outbox->lent_count = outbox->lent_bytes = 0;
-    outbox->copies = copies;
 }
 
 void outbox_done(struct outbox *outbox) {
     buffer_done(&outbox->own);
     outbox->sent = outbox->lent_count = outbox->lent_bytes = 0;
+    outbox->tail = SLICE_EMPTY;
 }
 
 void outbox_lend(struct outbox *outbox, struct slice bytes) {
@@ -22,7 +22,13 @@ void outbox_lend(struct outbox *outbox, struct slice bytes) {
     outbox->lent_bytes += bytes.size;
 }
 
-/* Lists what waits, in order: pieces of `own` between the parts that lie elsewhere. */
+void outbox_lend_tail(struct outbox *outbox, struct slice bytes) {
+    assert(outbox->tail.size == 0);
+    outbox->tail = bytes;
+}
+
+/* Lists what waits before the tail, in order: pieces of `own` between the parts that lie elsewhere.
+ */
 static size_t outbox_list(const struct outbox *outbox, struct slice *ret_list) {
     size_t count = 0, at = outbox->sent;
     for (size_t i = 0; i < outbox->lent_count; i++) {
@@ -37,7 +43,7 @@ static size_t outbox_list(const struct outbox *outbox, struct slice *ret_list) {
     return count;
 }
 
-/* Makes all that is listed the outbox's own. */
+/* Makes all that is listed the outbox's own; the tail stays where it is. */
 static void outbox_keep(struct outbox *outbox, const struct slice *list, size_t count) {
     struct buffer own;
     buffer_init(&own, outbox->own.size_max);
@@ -59,19 +65,22 @@ static size_t list_drop(struct slice *list, size_t count, size_t size) {
 }
 
 bool outbox_write(struct outbox *outbox, struct transport *transport, size_t keep) {
-    struct slice list[2 * OUTBOX_LENT_MAX + 1];
+    struct slice list[2 * OUTBOX_LENT_MAX + 2];
     size_t count = outbox_list(outbox, list), gone = 0;
+    size_t all = count + (outbox->tail.size > 0);
+    list[count] = outbox->tail;
     if (outbox_has_failed(outbox))
         return false;
-    while (gone < count) {
-        ssize_t sent = transport_write_parts(transport, list + gone, count - gone);
+    while (gone < all) {
+        ssize_t sent = transport_write_parts(transport, list + gone, all - gone);
         if (sent == TRANSPORT_AGAIN)
             break;
         if (sent < 0)
             return false;
-        gone += list_drop(list + gone, count - gone, (size_t)sent);
+        gone += list_drop(list + gone, all - gone, (size_t)sent);
     }
-    if (gone == count) {
+    outbox->tail = gone > count ? SLICE_EMPTY : list[count];
+    if (gone >= count) {
         outbox->sent = outbox->lent_count = outbox->lent_bytes = 0;
         buffer_clear(&outbox->own);
         if (outbox->own.capacity > keep)

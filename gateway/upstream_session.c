@@ -277,7 +277,7 @@ enum sync_status upstream_session_open(struct loop *loop, const struct upstream_
         loop_source_remove(loop, &session->source);
         goto failed;
     }
-    outbox_init(&session->out, UPSTREAM_OUT_MAX, session->transport.ssl != NULL);
+    outbox_init(&session->out, UPSTREAM_OUT_MAX, session->lent, session->transport.ssl != NULL);
     session->owner = owner;
     *ret_session = session;
     session->connected = connected;

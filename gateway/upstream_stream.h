@@ -25,6 +25,7 @@ struct upstream_session {
     bool connected; /* the socket is; the service may not have said a word */
     nghttp2_session *http2;
     struct outbox out; /* frames for the socket */
+    struct outbox_part lent[OUTBOX_LENT_MAX];
     struct upstream_call *calls;
     size_t load;
     struct http2_names names;

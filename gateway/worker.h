@@ -6,6 +6,7 @@
 #include "gateway/compress.h"
 #include "gateway/gateway.h"
 #include "gateway/loop.h"
+#include "gateway/outbox.h"
 #include "gateway/upstream.h"
 
 enum { WORKER_SCRATCH_SIZE = 128 << 10, WORKER_DATE_SIZE = 29 };
@@ -32,6 +33,7 @@ struct worker {
     unsigned spare_exchange_count;
     struct buffer spare_body; /* of a request, for the next: it has its room and is warm */
     bool draining;
+    struct outbox_part lent[OUTBOX_LENT_MAX]; /* of the connection that is being written to */
     uint8_t *scratch;          /* WORKER_SCRATCH_SIZE bytes for what is read from clients */
     uint8_t *upstream_scratch; /* the same for what is read from the service */
     char date[WORKER_DATE_SIZE + 1];

@@ -15,6 +15,8 @@
 
 enum { BYTES_MAX = 8 << 20, PART_MAX = 40 << 10, PARTS_MAX = 120, ROUNDS = 60, KEEP = 64 << 10 };
 
+static struct outbox_part lent[OUTBOX_LENT_MAX];
+
 struct pair {
     struct transport transport;
     int reader;
@@ -79,7 +81,7 @@ static void run(bool copies, uint64_t seed) {
     struct pair pair;
     struct outbox outbox;
     pair_open(&pair);
-    outbox_init(&outbox, (size_t)1 << 30, copies);
+    outbox_init(&outbox, (size_t)1 << 30, lent, copies);
     for (int round = 0; round < ROUNDS; round++) {
         fill_and_write(&outbox, &pair, &seed);
         pair_read(&pair, random_below(&seed, PARTS_MAX * PART_MAX / 2));
@@ -110,12 +112,42 @@ static void all_comes_out_in_order(void **state) {
     run(true, seed);
 }
 
+/* It is not copied: what changes of it before it is sent is sent changed. */
+static void a_tail_is_sent_from_where_it_lies(void **state) {
+    static uint8_t bytes[BYTES_MAX];
+    struct pair pair;
+    struct outbox outbox;
+    (void)state;
+    pair_open(&pair);
+    outbox_init(&outbox, PART_MAX, lent, false);
+    outbox_add(&outbox, SLICE("own"));
+    outbox_lend(&outbox, slice_of(bytes, OUTBOX_LENT_MIN));
+    memset(bytes, 'a', sizeof bytes);
+    outbox_lend_tail(&outbox, slice_of(bytes, sizeof bytes));
+    assert_true(outbox_write(&outbox, &pair.transport, KEEP));
+    size_t left = outbox.tail.size;
+    assert_int_equal(outbox_waiting(&outbox), left);
+    assert_true(left > 0 && left < sizeof bytes);
+    memset(bytes + sizeof bytes - left, 'b', left);
+    while (outbox_waiting(&outbox) > 0) {
+        pair_read(&pair, SIZE_MAX);
+        assert_true(outbox_write(&outbox, &pair.transport, KEEP));
+    }
+    pair_read(&pair, SIZE_MAX);
+    const size_t before = 3 + OUTBOX_LENT_MIN;
+    assert_int_equal(pair.got.size, before + sizeof bytes);
+    assert_memory_equal(pair.got.data, "ownaaa", 6);
+    assert_memory_equal(pair.got.data + before, bytes, sizeof bytes);
+    outbox_done(&outbox);
+    pair_close(&pair);
+}
+
 static void a_broken_connection_is_told(void **state) {
     struct pair pair;
     struct outbox outbox;
     (void)state;
     pair_open(&pair);
-    outbox_init(&outbox, BYTES_MAX, false);
+    outbox_init(&outbox, BYTES_MAX, lent, false);
     close(pair.reader);
     outbox_add(&outbox, SLICE("x"));
     assert_false(outbox_write(&outbox, &pair.transport, KEEP));
@@ -131,14 +163,14 @@ static void no_memory_for_what_is_left_is_told(void **state) {
     struct outbox outbox;
     (void)state;
     pair_open(&pair);
-    outbox_init(&outbox, (size_t)2 * BYTES_MAX, false);
+    outbox_init(&outbox, (size_t)2 * BYTES_MAX, lent, false);
     outbox_lend(&outbox, slice_of(bytes, sizeof bytes));
     memory_fail_after(1);
     assert_false(outbox_write(&outbox, &pair.transport, KEEP));
     memory_fail_after(0);
     assert_true(outbox_has_failed(&outbox));
     outbox_done(&outbox);
-    outbox_init(&outbox, BYTES_MAX / 2, false); /* nor beyond the bound */
+    outbox_init(&outbox, BYTES_MAX / 2, lent, false); /* nor beyond the bound */
     outbox_lend(&outbox, slice_of(bytes, sizeof bytes));
     assert_false(outbox_write(&outbox, &pair.transport, KEEP));
     outbox_done(&outbox);
@@ -148,6 +180,7 @@ static void no_memory_for_what_is_left_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_comes_out_in_order),
+        cmocka_unit_test(a_tail_is_sent_from_where_it_lies),
         cmocka_unit_test(a_broken_connection_is_told),
         cmocka_unit_test(no_memory_for_what_is_left_is_told),
     };
