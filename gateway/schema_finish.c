@@ -231,12 +231,15 @@ static bool message_form_check(struct schema_build *build, const struct schema_m
                                      (int)message->full_name.size, message->full_name.data);
 }
 
-/* Marks the fields that closed enums limit, when all fields know their types. */
-static void closed_enums_mark(struct schema_message *message) {
+/* Marks the fields that closed enums limit, and those that are plain, when all know their types. */
+static void fields_mark(struct schema_message *message) {
     for (size_t i = 0; i < message->field_count; i++) {
         struct schema_field *field = &message->fields[i];
         const struct schema_field *value = field->map ? schema_field_at(field->message, 2) : field;
         field->closed_enum = value->enumeration && value->enumeration->closed;
+        field->plain = !field->message && field->oneof < 0 && !field->closed_enum &&
+                       !(field->repeated && schema_type_packs(field->type)) &&
+                       field->response_header.size == 0;
     }
 }
 
@@ -277,6 +280,6 @@ bool schema_types_finish(struct schema_build *build) {
             !message_form_check(build, at))
             return false;
     for (struct schema_message *at = schema->messages; at; at = at->next)
-        closed_enums_mark(at);
+        fields_mark(at);
     return true;
 }

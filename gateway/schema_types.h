@@ -100,6 +100,8 @@ struct schema_field {
     bool any_bytes;      /* a string that need not be UTF-8 on the wire */
     bool delimited;      /* declared a message, written as a group unless it is a map */
     bool label_leads;    /* what reads as the label's name is this field */
+    bool plain; /* a scalar for itself: of no oneof, map, packed list or closed enum, and no
+                   response header */
     bool output_only;
     bool event_id; /* the id of a streamed answer's event */
     bool hex;      /* bytes that are hexadecimal digits in JSON */

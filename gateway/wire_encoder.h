@@ -201,6 +201,21 @@ bool wire_encode_key(struct wire_encoder *encoder, const struct schema_field *fi
 bool wire_encode_message(struct wire_encoder *encoder, const struct schema_message *message,
                          struct slice bytes);
 
+/* Copies a label to where there is room for it and SCHEMA_LABEL_WIDE bytes more; returns where it
+ * ends. */
+static inline uint8_t *wire_label_copy(uint8_t *to, struct slice label) {
+    /* Most are as short: their copy takes no call. */
+    memcpy(to, label.data, SCHEMA_LABEL_WIDE);
+    if (label.size > SCHEMA_LABEL_WIDE)
+        memcpy(to, label.data, label.size);
+    return to + label.size;
+}
+
+/* Writes members from where the reader stands, and has it step over them, up to one that is not
+ * plain, out of order, or has an error to be told. The number of the last one, or 0. */
+uint32_t wire_encode_plain(struct wire_encoder *encoder, const struct schema_message *message,
+                           struct wire_reader *reader, struct wire_members *members);
+
 /* Writes the members of a message, without braces. */
 bool wire_encode_members(struct wire_encoder *encoder, const struct schema_message *message,
                          struct slice bytes, struct wire_members *members);

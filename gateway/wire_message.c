@@ -5,8 +5,6 @@
 #include "base/json_text.h"
 #include "gateway/wire_encoder.h"
 
-enum { PARTS_MAX = 16 }; /* of a message that are kept while it is looked through: some nest deep */
-
 bool wire_entry_read(struct wire_encoder *encoder, const struct schema_message *entry,
                      struct slice bytes, struct wire_field *ret_key, struct wire_field *ret_value) {
     const struct schema_field *key = schema_field_at(entry, 1), *value = schema_field_at(entry, 2);
@@ -104,16 +102,6 @@ void wire_members_close(struct wire_encoder *encoder, struct wire_members *membe
     members->open = NULL;
 }
 
-/* Copies a label to where there is room for it and SCHEMA_LABEL_WIDE bytes more; returns where it
- * ends. */
-static inline uint8_t *label_copy(uint8_t *to, struct slice label) {
-    /* Most are as short: their copy takes no call. */
-    memcpy(to, label.data, SCHEMA_LABEL_WIDE);
-    if (label.size > SCHEMA_LABEL_WIDE)
-        memcpy(to, label.data, label.size);
-    return to + label.size;
-}
-
 /* A comma, if need be, and the name. */
 static inline void write_label(struct wire_encoder *encoder, const struct schema_field *field,
                                struct wire_members *members) {
@@ -122,7 +110,7 @@ static inline void write_label(struct wire_encoder *encoder, const struct schema
         struct slice label = slice_after(field->json_label, !members->some);
         if (!buffer_has_room(out, label.size + SCHEMA_LABEL_WIDE))
             return;
-        label_copy(out->data + out->size, label);
+        wire_label_copy(out->data + out->size, label);
         buffer_advance(out, label.size);
     }
     members->some = true;
@@ -138,7 +126,7 @@ static inline bool write_plain_string(struct wire_encoder *encoder,
     size_t size = label.size + SCHEMA_LABEL_WIDE + text.size + WIRE_COPY_WIDE + 2;
     if (size > out->capacity - out->size || out->failed || members->bare)
         return false;
-    uint8_t *at = label_copy(out->data + out->size, label);
+    uint8_t *at = wire_label_copy(out->data + out->size, label);
     if (!wire_copy_plain(encoder, at + 1, text))
         return false;
     at[0] = at[text.size + 1] = '"';
@@ -289,28 +277,16 @@ bool wire_encode_member(struct wire_encoder *encoder, const struct schema_messag
     return true;
 }
 
-/* The first fields of a message, as they were read. */
-struct wire_parts {
-    struct wire_part {
-        const struct schema_field *field;
-        struct wire_field value;
-    } list[PARTS_MAX];
-    size_t count;
-    const uint8_t *next; /* what is behind them */
-};
-
-/* Whether the fields come in order, singular ones once, at most one of a oneof, no key twice. */
+/* Whether the fields that follow the plain ones up to `last` come in order, singular ones once, at
+ * most one of a oneof, no key twice. */
 static bool is_ordered(struct wire_encoder *encoder, const struct schema_message *message,
-                       struct slice bytes, struct wire_parts *parts, bool *ret_ordered) {
-    struct wire_reader reader = wire_reader_of(bytes);
-    struct wire_field key, value;
-    struct wire_part over, *part = parts->list;
+                       struct wire_reader reader, uint32_t last, bool *ret_ordered) {
+    struct wire_field part, key, value;
     uint64_t oneofs = 0;
-    uint32_t last = 0;
     size_t object = 0, names = encoder->names.count;
     bool ordered = true, twice = false;
-    while (ordered && wire_encode_next(encoder, &reader, &part->value)) {
-        const struct schema_field *field = wire_encode_field(message, &part->value);
+    while (ordered && wire_encode_next(encoder, &reader, &part)) {
+        const struct schema_field *field = wire_encode_field(message, &part);
         if (!field)
             continue;
         uint32_t number = field->number;
@@ -323,46 +299,52 @@ static bool is_ordered(struct wire_encoder *encoder, const struct schema_message
         if (field->map && ordered) {
             if (number != last)
                 object = json_names_object(&encoder->names);
-            if (!wire_entry_read(encoder, field->message, part->value.bytes, &key, &value) ||
+            if (!wire_entry_read(encoder, field->message, part.bytes, &key, &value) ||
                 !wire_key_note(encoder, object, schema_field_at(field->message, 1), &key, &twice))
                 return false;
             ordered = !twice;
         }
         last = number;
-        if (part == &over)
-            continue;
-        part->field = field;
-        parts->next = reader.next;
-        part = ++parts->count < PARTS_MAX ? part + 1 : &over;
     }
     json_names_keep(&encoder->names, names);
     *ret_ordered = ordered;
     return !encoder->status;
 }
 
+/* Writes the next member, of any kind, if it is known. */
+static bool write_next(struct wire_encoder *encoder, const struct schema_message *message,
+                       struct wire_reader *reader, struct wire_members *members) {
+    struct wire_field part;
+    if (!wire_encode_next(encoder, reader, &part))
+        return false;
+    const struct schema_field *field = wire_encode_field(message, &part);
+    return !field || wire_encode_member(encoder, message, field, &part, members);
+}
+
 bool wire_encode_members(struct wire_encoder *encoder, const struct schema_message *message,
                          struct slice bytes, struct wire_members *members) {
-    bool ordered;
-    struct wire_parts parts;
-    parts.count = 0;
-    parts.next = bytes.data;
-    if (!is_ordered(encoder, message, bytes, &parts, &ordered))
-        return false;
+    const struct wire_members before = *members;
+    size_t size = encoder->out->size, step_count = encoder->step_count;
+    struct wire_reader reader = wire_reader_of(bytes);
+    bool is_known = false, ordered = true; /* known: whether they come in order */
+    while (ordered) {
+        uint32_t last = 0;
+        if (!members->bare)
+            last = wire_encode_plain(encoder, message, &reader, members);
+        if (wire_at_end(&reader))
+            break;
+        if (!is_known && !is_ordered(encoder, message, reader, last, &ordered))
+            return false;
+        is_known = true;
+        if (ordered && !write_next(encoder, message, &reader, members))
+            return false;
+    }
     if (!ordered) {
+        buffer_truncate(encoder->out, size);
+        *members = before;
+        encoder->step_count = step_count;
         if (!wire_encode_unordered(encoder, message, bytes, members))
             return false;
-    } else {
-        struct wire_reader reader = {parts.next, slice_end(bytes)};
-        struct wire_field part;
-        for (size_t i = 0; i < parts.count; i++)
-            if (!wire_encode_member(encoder, message, parts.list[i].field, &parts.list[i].value,
-                                    members))
-                return false;
-        while (wire_encode_next(encoder, &reader, &part)) {
-            const struct schema_field *field = wire_encode_field(message, &part);
-            if (field && !wire_encode_member(encoder, message, field, &part, members))
-                return false;
-        }
     }
     if (members->open) {
         wire_members_close(encoder, members);

@@ -49,6 +49,25 @@ static void of_a_singular_field_the_last_counts(void **state) {
     expect_json("Everything", "72 01 61 08 01", "{\"i32\":1,\"s\":\"a\"}");
 }
 
+static void heads_may_be_longer_than_need_be(void **state) {
+    (void)state;
+    expect_json("Everything", "8800 01", "{\"i32\":1}");
+    expect_json("Everything", "88808000 8100", "{\"i32\":1}");
+    expect_json("Everything", "72 8100 61 72 81808000 62", "{\"s\":\"b\"}");
+    expect_json_refused("Everything", "888080808000 01", "", "malformed");
+    expect_json_refused("Everything", "72 818080808000 61", "", "malformed");
+}
+
+static void what_comes_late_undoes_what_is_written(void **state) {
+    (void)state;
+    expect_json("Everything", "72 0161 b201 0161 b201 0162 08 01",
+                "{\"i32\":1,\"s\":\"a\",\"words\":[\"a\",\"b\"]}");
+    expect_json("Everything", "72 0180 72 0161", "{\"s\":\"a\"}");
+    expect_json_refused("Everything", "b201 0161 b201 0180", "words[1]", "not UTF-8");
+    expect_json_refused("Everything", "b201 0161 b201 0162 ba04 0180", "other", "not UTF-8");
+    expect_json_refused("Everything", "72 0180 08", "", "malformed");
+}
+
 static void long_messages_are_read_whole_in_any_order(void **state) {
     (void)state;
     for (size_t count = 1; count < 40; count++) {
@@ -326,6 +345,8 @@ int main(void) {
         cmocka_unit_test(bytes_are_digits_where_the_schema_says_so),
         cmocka_unit_test(default_values_are_left_out_but_where_presence_counts),
         cmocka_unit_test(of_a_singular_field_the_last_counts),
+        cmocka_unit_test(heads_may_be_longer_than_need_be),
+        cmocka_unit_test(what_comes_late_undoes_what_is_written),
         cmocka_unit_test(long_messages_are_read_whole_in_any_order),
         cmocka_unit_test(split_messages_are_merged),
         cmocka_unit_test(of_a_oneof_the_last_member_counts),
