@@ -1,9 +1,9 @@
 /* What a device knew of a record: the base of its changes. */
 #include <assert.h>
 
-#include "base/limits.h"
 #include "service/core/change_work.h"
 #include "service/core/delta.h"
+#include "service/core/document_pass.h"
 
 void change_record_scan(const struct change_work *work, struct change_record *record) {
     const struct record_view *view = record->view;
@@ -65,63 +65,28 @@ static enum sync_status history_collect(const struct change_work *work,
     return SYNC_OK;
 }
 
-/* A document that is changed again and again: each state lies in one of two arenas, and the other
- * is emptied for the next. */
-struct pass {
-    struct arena arenas[2];
-    int current;
-    bool deleted;
-    struct slice document;
-};
-
-static void pass_init(struct pass *pass, bool deleted, struct slice document) {
-    *pass = (struct pass){.deleted = deleted, .document = document};
-    for (int i = 0; i < 2; i++)
-        arena_init(&pass->arenas[i], (size_t)64 * CHANGE_DATA_MAX);
-}
-
-static void pass_done(struct pass *pass) {
-    for (int i = 0; i < 2; i++)
-        arena_done(&pass->arenas[i]);
-}
-
-static enum sync_status pass_apply(struct pass *pass, struct slice delta,
-                                   struct slice *ret_document) {
-    struct arena *arena = &pass->arenas[!pass->current];
-    arena_reset(arena);
-    return delta_apply(pass->document, delta, arena, ret_document);
-}
-
-static void pass_step(struct pass *pass, bool deleted, struct slice document) {
-    /* A delta that says nothing gives the same document back, where it was. */
-    if (document.data != pass->document.data)
-        pass->current = !pass->current;
-    pass->deleted = deleted;
-    pass->document = document;
-}
-
 /* Goes back through all changes, and notes what the device's own did. */
 static enum sync_status history_undo(const struct change_work *work, struct history *history,
-                                     struct pass *pass) {
+                                     struct document_pass *pass) {
     for (size_t i = 0; i < history->count; i++) {
         const struct log_entry *entry = history->entries[i];
         struct slice before = SLICE_EMPTY;
         enum sync_status status = SYNC_OK;
         if (!entry->previous_deleted)
-            status = pass_apply(pass, entry->undo, &before);
+            status = document_pass_apply(pass, entry->undo, &before);
         bool own = i < history->own_count || change_is_own(work, entry);
         if (!status && own && !pass->deleted)
             status = delta_between(before, pass->document, work->arena, &history->redo[i]);
         if (status)
             return status;
-        pass_step(pass, entry->previous_deleted, before);
+        document_pass_step(pass, entry->previous_deleted, before);
     }
     return SYNC_OK;
 }
 
 /* Goes forward again through the device's own changes. */
 static enum sync_status history_redo(const struct change_work *work, const struct history *history,
-                                     struct pass *pass) {
+                                     struct document_pass *pass) {
     for (size_t i = history->count; i-- > 0;) {
         const struct log_entry *entry = history->entries[i];
         struct slice after = SLICE_EMPTY;
@@ -132,10 +97,10 @@ static enum sync_status history_redo(const struct change_work *work, const struc
         if (entry->previous_deleted)
             pass->document = SLICE_EMPTY; /* a new life begins from nothing */
         if (!deleted)
-            status = pass_apply(pass, history->redo[i], &after);
+            status = document_pass_apply(pass, history->redo[i], &after);
         if (status)
             return status;
-        pass_step(pass, deleted, after);
+        document_pass_step(pass, deleted, after);
     }
     return SYNC_OK;
 }
@@ -143,18 +108,18 @@ static enum sync_status history_redo(const struct change_work *work, const struc
 static enum sync_status base_rebuild(struct change_work *work, struct change_record *record,
                                      uint64_t base_sequence, struct base_image *base) {
     struct history history;
-    struct pass pass;
+    struct document_pass pass;
     enum sync_status status = history_collect(work, record, base_sequence, &history);
     if (status)
         return status;
-    pass_init(&pass, record->state.record.deleted, record->state.record.data);
+    document_pass_init(&pass, record->state.record.deleted, record->state.record.data);
     status = history_undo(work, &history, &pass);
     if (!status)
         status = history_redo(work, &history, &pass);
     *base = (struct base_image){.is_known = true, .deleted = pass.deleted};
     if (!status && !arena_copy(work->arena, pass.document, &base->document))
         status = SYNC_ERR_NO_MEMORY;
-    pass_done(&pass);
+    document_pass_done(&pass);
     return status;
 }
 
