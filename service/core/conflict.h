@@ -75,6 +75,20 @@ enum sync_status conflict_reduce(struct conflict *conflict, struct slice documen
 enum sync_status conflict_expand(struct conflict *conflict, struct slice document,
                                  struct arena *arena);
 
+/* The record as a resolution made it. */
+struct conflict_image {
+    bool is_known; /* false: the log does not reach back to it */
+    bool deleted;
+    bool has_ended;        /* it was deleted since; perhaps made anew */
+    struct slice document; /* unless deleted */
+};
+
+/* Goes back to it from the record as it is, by its history after the conflict's resolved_version.
+ * Memory from the arena. SYNC_ERR_CORRUPT, SYNC_ERR_NO_MEMORY. */
+enum sync_status conflict_image_find(const struct conflict *conflict,
+                                     const struct record_view *view, struct arena *arena,
+                                     struct conflict_image *ret_image);
+
 /* Gives a conflict that is about to be opened the deadline of its type: so long after now, or
  * before the record starts, but not within the first CONFLICT_NOTICE_US. */
 void conflict_set_deadline(struct conflict *conflict, const struct policy_set *policies,
@@ -97,9 +111,9 @@ enum sync_status conflict_hold_row(const struct conflict *conflict, struct arena
                                    bool *ret_holds, struct row *ret_row);
 
 /* What to load before a conflict is resolved, settled or a resolution taken back: its record, with
- * the history that what it holds back needs, and that row. `hold` is the row as loaded from the
- * same state of the store; NULL where conflict_hold_row answers none. Memory from the arena.
- * SYNC_ERR_CORRUPT, SYNC_ERR_NO_MEMORY. */
+ * the history that what it holds back needs, or that came after the resolution, and that row.
+ * `hold` is the row as loaded from the same state of the store; NULL where conflict_hold_row
+ * answers none. Memory from the arena. SYNC_ERR_CORRUPT, SYNC_ERR_NO_MEMORY. */
 enum sync_status conflict_touch(const struct conflict *conflict, const struct row *hold,
                                 struct arena *arena, struct touched *ret_touched);
 
@@ -144,9 +158,13 @@ enum sync_status conflict_settle(const struct user_view *view, const struct conf
                                  struct record *ret_record);
 
 /* Takes a resolution, the user's or an automatic one, back: the record becomes what it was before,
- * and the conflict is open, from now on without a deadline: a user has looked at it. An open one
- * changes nothing (`ret_set` empty). SYNC_ERR_PRECONDITION (VERSION_MISMATCH) when the record has
- * changed since, SYNC_ERR_EXHAUSTED when too many conflicts are open. */
+ * but for the fields that were changed since, and the conflict is open, from now on without a
+ * deadline: a user has looked at it. Its sides have what was changed since too, where they did not
+ * change it themselves. An open one changes nothing (`ret_set` empty). `view` is what
+ * conflict_touch asks for. SYNC_ERR_PRECONDITION: VERSION_MISMATCH when nothing of the resolution
+ * is left, or the record was deleted or made anew since, or was brought back by it and changed
+ * since; RESOLVED_LONG_AGO when the log does not reach back. SYNC_ERR_TOO_LARGE;
+ * SYNC_ERR_EXHAUSTED when too many conflicts are open. */
 enum sync_status conflict_undo(const struct user_view *view, const struct conflict *conflict,
                                int64_t now_us, struct arena *arena, struct sync_error *error,
                                struct write_set *ret_set, struct conflict *ret_conflict,

@@ -3,10 +3,7 @@
 
 #include "base/limits.h"
 #include "service/core/conflict_work.h"
-#include "service/core/merge.h"
 #include "service/core/pull.h"
-
-static const struct policy_set NO_POLICIES = {.count = 0};
 
 void conflict_set_deadline(struct conflict *conflict, const struct policy_set *policies,
                            int64_t now_us) {
@@ -39,9 +36,8 @@ static enum sync_status settle_merge(const struct conflict *conflict, struct sli
                                      enum conflict_strategy strategy, struct arena *arena,
                                      struct conflict_target *ret_target) {
     struct merge_result merged;
-    struct merge_input input = {
-        .type = conflict->key.type, .base = base, .ours = ours, .theirs = theirs};
-    enum sync_status status = conflict_merge(&input, &NO_POLICIES, strategy, arena, &merged);
+    struct merge_input sides = {.base = base, .ours = ours, .theirs = theirs};
+    enum sync_status status = conflict_combine(conflict, &sides, strategy, arena, &merged);
     if (!status)
         *ret_target = (struct conflict_target){.document = merged.document};
     return status;

@@ -37,6 +37,10 @@ enum sync_status conflict_touch(const struct conflict *conflict, const struct ro
     record->key = conflict->key;
     record->history = held.change_count > 0;
     record->history_after = change_release_base(&held);
+    if (conflict->resolved_us != 0) {
+        record->history = true;
+        record->history_after = conflict->resolved_version;
+    }
     if (hold)
         *row = (struct row){.table = TABLE_CONFLICT_HOLD, .key = hold->key};
     *ret_touched = (struct touched){.user = conflict->user,

@@ -81,6 +81,18 @@ enum sync_status conflict_write(struct conflict_work *work, const struct conflic
     return write_build_change(&work->build, state, &change);
 }
 
+enum sync_status conflict_combine(const struct conflict *conflict, const struct merge_input *sides,
+                                  enum conflict_strategy strategy, struct arena *arena,
+                                  struct merge_result *ret_merged) {
+    static const struct policy_set NO_POLICIES = {.count = 0};
+    assert(conflict && sides && arena);
+    struct merge_input input = {.type = conflict->key.type,
+                                .base = sides->base,
+                                .ours = sides->ours,
+                                .theirs = sides->theirs};
+    return conflict_merge(&input, &NO_POLICIES, strategy, arena, ret_merged);
+}
+
 void conflict_see(struct conflict *conflict, const struct record_state *state) {
     conflict->has_server = record_state_lives(state);
     conflict->server = conflict->has_server ? state->record.data : SLICE_EMPTY;

@@ -4,6 +4,7 @@
 #define SERVICE_CORE_CONFLICT_WORK_H
 
 #include "service/core/conflict_hold.h"
+#include "service/core/merge.h"
 #include "service/core/write_build.h"
 
 /* A conflict on its way to another state. */
@@ -40,6 +41,12 @@ struct conflict_target {
 /* Makes the record so, unless it is already, by a change without device. */
 enum sync_status conflict_write(struct conflict_work *work, const struct conflict *conflict,
                                 const struct conflict_target *target);
+
+/* Merges two documents that became of one, of fields that both changed by the strategy alone; of
+ * the input only the documents count. */
+enum sync_status conflict_combine(const struct conflict *conflict, const struct merge_input *sides,
+                                  enum conflict_strategy strategy, struct arena *arena,
+                                  struct merge_result *ret_merged);
 
 /* Makes the conflict show the record as it is. */
 void conflict_see(struct conflict *conflict, const struct record_state *state);

@@ -82,11 +82,24 @@ static enum sync_status applier_object(struct applier *applier, struct slice obj
     return status;
 }
 
+enum sync_status delta_items_apply(struct slice document, const struct delta_item *items,
+                                   size_t count, size_t room, struct arena *arena,
+                                   struct slice *ret_document) {
+    assert(arena);
+    assert(ret_document);
+    struct applier applier = {.arena = arena};
+    if (!document_writer_open(&applier.writer, arena, document.size + room))
+        return SYNC_ERR_NO_MEMORY;
+    enum sync_status status = applier_object(&applier, document, items, count, 0);
+    if (!status)
+        *ret_document = document_writer_since(&applier.writer, 0);
+    return status;
+}
+
 enum sync_status delta_apply(struct slice document, struct slice delta, struct arena *arena,
                              struct slice *ret_document) {
     assert(arena);
     assert(ret_document);
-    struct applier applier = {.arena = arena};
     struct delta_item *items;
     size_t count, room;
     if (delta.size == 0) {
@@ -94,14 +107,7 @@ enum sync_status delta_apply(struct slice document, struct slice delta, struct a
         return SYNC_OK;
     }
     enum sync_status status = delta_items(delta, arena, &items, &count, &room);
-    if (status)
-        return status;
-    if (!document_writer_open(&applier.writer, arena, document.size + room))
-        return SYNC_ERR_NO_MEMORY;
-    status = applier_object(&applier, document, items, count, 0);
-    if (!status)
-        *ret_document = document_writer_since(&applier.writer, 0);
-    return status;
+    return status ? status : delta_items_apply(document, items, count, room, arena, ret_document);
 }
 
 /* Tells whether a merge patch can set this value: no null in it, but inside lists. */

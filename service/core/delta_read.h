@@ -1,4 +1,4 @@
-/* Deltas taken apart, for the files of core/delta only. Pure. */
+/* Deltas taken apart, inside core. Pure. */
 #ifndef SERVICE_CORE_DELTA_READ_H
 #define SERVICE_CORE_DELTA_READ_H
 
@@ -17,6 +17,12 @@ struct delta_item {
  * document. SYNC_ERR_CORRUPT when malformed or out of order. */
 enum sync_status delta_items(struct slice delta, struct arena *arena, struct delta_item **ret_items,
                              size_t *ret_count, size_t *ret_room);
+
+/* Applies fields, in order and none inside another, to a canonical document; `room` is theirs, or
+ * more. SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
+enum sync_status delta_items_apply(struct slice document, const struct delta_item *items,
+                                   size_t count, size_t room, struct arena *arena,
+                                   struct slice *ret_document);
 
 /* Turns fields, in order and none inside another, into a merge patch, as delta_to_merge_patch does.
  */

@@ -1,7 +1,5 @@
 #include "service/rpc/conflict_view.h"
 
-#include "service/core/delta.h"
-
 /* Puts a document into a bytes field of a oneof when there is one. */
 #define PUT_DOCUMENT(message, has, member, document, CASE)                                         \
     do {                                                                                           \
@@ -134,9 +132,9 @@ PB(Conflict) *conflict_message(const struct conflict *conflict, const struct con
     return is_whole ? message : NULL;
 }
 
-/* The record as the resolution made it, by the log; `ret_known` is false where that is trimmed. */
-static enum sync_status resolved_document(struct rpc_call *call, const struct conflict *conflict,
-                                          struct slice *ret_document, bool *ret_known) {
+/* The record as the resolution made it, by the log. */
+static enum sync_status resolved_image(struct rpc_call *call, const struct conflict *conflict,
+                                       struct conflict_image *ret_image) {
     struct arena *arena = rpc_call_arena(call);
     struct record_want wanted = {
         .key = conflict->key, .history = true, .history_after = conflict->resolved_version};
@@ -145,30 +143,15 @@ static enum sync_status resolved_document(struct rpc_call *call, const struct co
     enum sync_status status = store_load(rpc_call_service(call)->store, NULL, &want, arena, &view);
     if (status != SYNC_OK)
         return status;
-    const struct record_view *record = &view.records[0];
-    struct slice document = record->found ? record->record.data : SLICE_EMPTY;
-    bool known =
-        record->found && !record->history_trimmed &&
-        (record->history_count > 0 || record->record.version == conflict->resolved_version);
-    for (size_t i = 0; known && status == SYNC_OK && i < record->history_count; i++) {
-        const struct log_entry *entry = &record->history[i];
-        if (entry->previous_deleted)
-            document = SLICE_EMPTY;
-        else
-            status = delta_apply(document, entry->undo, arena, &document);
-    }
-    *ret_document = document;
-    *ret_known = known;
-    return status;
+    return conflict_image_find(conflict, &view.records[0], arena, ret_image);
 }
 
 /* Gives a lean conflict its documents, or none where the log does not reach back. */
 static enum sync_status documents_find(struct rpc_call *call, struct conflict *conflict) {
-    struct slice document;
-    bool known;
-    enum sync_status status = resolved_document(call, conflict, &document, &known);
-    if (status == SYNC_OK && known)
-        return conflict_expand(conflict, document, rpc_call_arena(call));
+    struct conflict_image image;
+    enum sync_status status = resolved_image(call, conflict, &image);
+    if (status == SYNC_OK && image.is_known)
+        return conflict_expand(conflict, image.document, rpc_call_arena(call));
     conflict->has_base = conflict->has_client = conflict->has_server = false;
     return status;
 }

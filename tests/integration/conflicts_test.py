@@ -124,7 +124,7 @@ class Conflicts(Case):
         answer = self.expect(self.resolve(result["decisionId"], "client"), 200)
         self.assertEqual(answer["record"]["data"], dict(BASE, title="Rom", notes="theirs"))
 
-    def test_a_resolution_is_undone_until_the_record_changes_again(self):
+    def test_a_resolution_is_undone_until_what_it_changed_changes_again(self):
         conflict_id = self.conflict()
         self.expect(self.resolve(conflict_id, "client"), 200)
         answer = self.expect(self.undo(conflict_id), 200)
@@ -133,7 +133,18 @@ class Conflicts(Case):
         self.assertEqual(again["record"]["version"], answer["record"]["version"])
         self.expect(self.resolve(conflict_id, "client"), 200)
         self.patch(self.tablet, {"nights": 9}, number=7)
-        self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION", "VERSION_MISMATCH")
+        answer = self.expect(self.undo(conflict_id), 200)
+        self.assertEqual(answer["record"]["data"], dict(BASE, title="Roma", nights=9))
+        self.assertEqual(self.trip(), answer["record"]["data"])
+        self.assertEqual(answer["conflict"]["clientData"], dict(BASE, title="Rom", nights=9))
+        answer = self.expect(self.resolve(conflict_id, "client"), 200)
+        self.assertEqual(answer["record"]["data"], dict(BASE, title="Rom", nights=9))
+        self.upload([change(8, "update", {"title": "Roma aeterna"}, data_type="trip", dataId="t",
+                            baseVersion=answer["record"]["version"])], device=self.tablet)
+        error = self.expect_error(self.undo(conflict_id), 400, "FAILED_PRECONDITION",
+                                  "VERSION_MISMATCH")
+        self.assertIn('such as "title"', error["message"])
+        self.assertEqual(self.trip()["title"], "Roma aeterna")
 
     def test_what_waits_behind_a_conflict_goes_on_when_it_is_resolved(self):
         for resolution, title in (("client", "Rom"), ("server", "Roma")):

@@ -152,10 +152,22 @@ MUTANTS = {
         "a decision that is taken back leaves the client's side",
         ".document = conflict->server};",
         ".document = conflict->client};"),
+    "undoes_what_came_after": (
+        "a decision that is taken back takes later changes with it",
+        "enum sync_status status = undo_go(undo, &undo->target.document);",
+        "enum sync_status status = SYNC_OK;"),
+    "undoes_what_was_changed_back": (
+        "what was changed after a decision, and changed back, is taken back with it",
+        "marks[i] = marks[i] || order == 0;",
+        "(void)marks;"),
+    "undoes_a_wish": (
+        "what the client wanted is gone from the inbox when somebody changed it since",
+        "status = side_follow(undo, conflict->has_base ? conflict->base : conflict->server,",
+        "status = side_follow(undo, undo->made.document,"),
     "undoes_nothing": (
         "a decision that is taken back leaves the record as it was decided",
-        "status = conflict_write(work, conflict, &before);",
-        "(void)before;"),
+        "enum sync_status status = conflict_write(work, conflict, &undo->target);",
+        "enum sync_status status = SYNC_OK;"),
     "undoes_to_nothing": (
         "what a change replaced is not in the log",
         "change->deleted ? SLICE_EMPTY : change->document, state->record.data,",

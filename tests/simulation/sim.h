@@ -409,6 +409,12 @@ struct sim_copy sim_decided_copy(struct sim_world *world, const struct sim_job *
 void sim_settle_check(struct sim_world *world, const struct sim_job *job,
                       const struct conflict *before, const struct sim_copy *record);
 
+/* A decision that is taken back takes nothing newer with it, and leaves nothing behind; `before`:
+ * as they were; `error`: why it was refused, NULL when it was not. */
+void sim_undo_check(struct sim_world *world, const struct sim_job *job,
+                    const struct conflict *before, const struct sim_copy *record,
+                    const struct sync_error *error);
+
 /* Calls. */
 void sim_call_upload(struct sim_world *world, struct sim_device *device);
 void sim_call_pull(struct sim_world *world, struct sim_device *device);

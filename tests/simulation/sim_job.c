@@ -269,22 +269,6 @@ static void resolution_check(struct sim_world *world, const struct sim_job *job,
                   "a conflict was resolved and the record is not so");
 }
 
-/* A decision that is taken back leaves the record as it was before it, whatever had to be written
- * for that. */
-static void undo_check(struct sim_world *world, const struct sim_job *job,
-                       const struct conflict *before) {
-    uint32_t number = sim_record_number(world, &before->key);
-    SIM_HOLDS(world, job->resolved.resolved_us == 0, "a decision was taken back and stands");
-    if (before->resolved_us == 0)
-        return;
-    struct sim_copy was = sim_ledger_image(&world->ledger, number, before->server_version);
-    bool was_there = was.found && !was.deleted;
-    SIM_HOLDS(world,
-              was_there == !job->record.deleted &&
-                  (!was_there || slice_equal(was.document, job->record.data)),
-              "a decision was taken back and the record is not as before");
-}
-
 /* Loads what deciding the conflict needs, all of one moment. */
 static enum sync_status resolve_load(struct sim_world *world, struct sim_job *job,
                                      const struct conflict *conflict, struct user_view *view) {
@@ -352,8 +336,8 @@ static enum sync_status resolve_prepare_set(struct sim_world *world, struct sim_
                               view.records[0].record.version, view.records[0].record.data};
     if (status == SYNC_OK && job->is_settling)
         sim_settle_check(world, job, &conflict, &record);
-    else if (status == SYNC_OK && job->is_undo)
-        undo_check(world, job, &conflict);
+    else if (job->is_undo)
+        sim_undo_check(world, job, &conflict, &record, status == SYNC_OK ? NULL : &error);
     else if (status == SYNC_OK)
         resolution_check(world, job, &conflict);
     return status;

@@ -313,7 +313,7 @@ static void a_resolution_can_be_taken_back(void **state) {
     }
 }
 
-static void what_changed_since_is_not_undone(void **state) {
+static void what_changed_since_in_no_known_way_is_not_undone(void **state) {
     (void)state;
     struct conflict conflict = start(CONFLICT_UPDATE_UPDATE);
     struct answer resolved, undone;
@@ -322,7 +322,7 @@ static void what_changed_since_is_not_undone(void **state) {
         SYNC_OK);
     memory_user_find(&user, DATA_TYPE_TRIP, "t")->version = ++user.head.sequence;
     assert_int_equal(undo(&resolved.conflict, &undone), SYNC_ERR_PRECONDITION);
-    assert_string_equal(undone.error.reason, "VERSION_MISMATCH");
+    assert_string_equal(undone.error.reason, "RESOLVED_LONG_AGO");
     memory_user_find(&user, DATA_TYPE_TRIP, "t")->version = resolved.record.version;
     user.head.conflicts_open = USER_CONFLICTS_OPEN_MAX;
     assert_int_equal(undo(&resolved.conflict, &undone), SYNC_ERR_EXHAUSTED);
@@ -394,7 +394,7 @@ int main(void) {
         USER_TEST(a_record_that_moved_on_is_guarded),
         USER_TEST(a_record_that_moved_on_unseen_is_shown_and_not_overwritten),
         USER_TEST(a_resolution_can_be_taken_back),
-        USER_TEST(what_changed_since_is_not_undone),
+        USER_TEST(what_changed_since_in_no_known_way_is_not_undone),
         USER_TEST(refused_memory_is_told),
         USER_TEST(refused_memory_takes_nothing_back),
     };
