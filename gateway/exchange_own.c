@@ -168,21 +168,18 @@ static void serve_preflight(struct exchange *exchange) {
 }
 
 void exchange_answer_options(struct exchange *exchange) {
-    char *allow = arena_format(&exchange->arena, "%.*s, OPTIONS", (int)exchange->allowed.size,
-                               (const char *)exchange->allowed.data);
-    if (allow)
-        exchange_header(exchange, SLICE("allow"), slice_text(allow));
+    exchange_header(exchange, SLICE("allow"), exchange->allowed);
     exchange_answer_whole(exchange, 204, SLICE_EMPTY);
 }
 
 /* Answers a request for one of the gateway's own paths by a method that it does not serve. */
 static void serve_otherwise(struct exchange *exchange) {
-    exchange->allowed = SLICE("GET, HEAD");
+    exchange->allowed = SLICE("GET, HEAD, OPTIONS");
     if (slice_equal(exchange->method, SLICE("OPTIONS")))
         exchange_answer_options(exchange);
     else
         exchange_refuse_as(exchange, 405, GRPC_UNIMPLEMENTED, SLICE("METHOD_NOT_ALLOWED"),
-                           "this path takes GET, HEAD");
+                           "this path takes GET, HEAD, OPTIONS");
 }
 
 bool exchange_serve_own(struct exchange *exchange) {
@@ -205,7 +202,7 @@ bool exchange_serve_own(struct exchange *exchange) {
     }
     if (slice_equal(exchange->request.path, SLICE("*")) &&
         slice_equal(exchange->method, SLICE("OPTIONS"))) {
-        exchange->allowed = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE");
+        exchange->allowed = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         exchange_answer_options(exchange);
         return true;
     }

@@ -162,9 +162,12 @@ bool json_text_duration(struct json_decoder *decoder, struct slice text) {
     bool well = reader.next > digits;
     if (well && take(&reader, '.'))
         well = take_fraction(&reader, false, &nanos);
-    well = well && take(&reader, 's') && reader.next == reader.end && seconds <= DURATION_MAX;
+    well = well && take(&reader, 's') && reader.next == reader.end;
     if (!well)
         return json_fail(decoder, "INVALID_VALUE", "expected seconds such as \"1.5s\"");
+    if (seconds > DURATION_MAX)
+        return json_fail(decoder, "INVALID_VALUE", "expected from -%lld to %lld seconds",
+                         (long long)DURATION_MAX, (long long)DURATION_MAX);
     write_time(decoder, negative ? -seconds : seconds, negative ? -nanos : nanos);
     return true;
 }

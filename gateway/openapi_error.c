@@ -32,7 +32,7 @@ static const struct error_answer ANSWERS[] = {
     {404, ERROR_ALWAYS, "NOT_FOUND", "There is nothing of that name.",
      "There is nothing with this id.", "NOT_FOUND"},
     {405, ERROR_APART, "UNIMPLEMENTED", "The path takes other methods, which Allow lists.",
-     "this path takes GET, HEAD", "METHOD_NOT_ALLOWED"},
+     "this path takes GET, HEAD, OPTIONS", "METHOD_NOT_ALLOWED"},
     {408, ERROR_WITH_BODY, "DEADLINE_EXCEEDED", "The body came too slowly.",
      "the body came too slowly", "BODY_TOO_SLOW"},
     {409, ERROR_ALWAYS, "ABORTED", "It has changed meanwhile, or is there already.",

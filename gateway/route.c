@@ -290,7 +290,7 @@ static bool matches_find(const struct route_table *table, const struct route_pat
     return true;
 }
 
-/* The verbs of the first `count` templates that match, comma-separated. */
+/* The verbs of the first `count` templates that match, and OPTIONS, comma-separated. */
 static bool allowed_list(const struct route_table *table, const struct route_matches *matches,
                          size_t count, struct arena *arena, struct slice *ret_allowed) {
     struct buffer list;
@@ -304,6 +304,8 @@ static bool allowed_list(const struct route_table *table, const struct route_mat
                 list_add(&list, SLICE("HEAD"));
         }
     }
+    if (list.size > 0)
+        list_add(&list, SLICE("OPTIONS"));
     bool any = list.size > 0 && arena_copy(arena, buffer_slice(&list), ret_allowed);
     buffer_done(&list);
     return any;

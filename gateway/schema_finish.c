@@ -2,6 +2,7 @@
  * their methods. */
 #include <stdlib.h>
 
+#include "base/json_text.h"
 #include "gateway/schema_build.h"
 
 enum { DENSE_MAX = 1024 };
@@ -116,6 +117,28 @@ static void field_tag_make(struct schema_field *field) {
     field->tag_size = (uint8_t)(at - field->tag);
 }
 
+/* Fills the text that leads a member: a JSON name may hold what JSON escapes. */
+static bool field_label_make(struct schema_build *build, struct schema_field *field) {
+    if (!slice_is_utf8(field->json_name))
+        return schema_build_fail(build, SYNC_ERR_INVALID,
+                                 "the JSON name of the field \"%.*s\" is not UTF-8",
+                                 (int)field->name.size, field->name.data);
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    buffer_append_byte(&text, ',');
+    json_append_string(&text, field->json_name);
+    buffer_append_byte(&text, ':');
+    uint8_t *label = buffer_status(&text) == SYNC_OK
+                         ? schema_build_alloc(build, text.size + SCHEMA_LABEL_WIDE, 1)
+                         : NULL;
+    if (label) {
+        memcpy(label, text.data, text.size);
+        field->json_label = slice_of(label, text.size);
+    }
+    buffer_done(&text);
+    return label || schema_build_fail(build, SYNC_ERR_NO_MEMORY, "no memory for the descriptors");
+}
+
 /* Fills what follows from the type of a field of the message `of`, and its text and tag as written.
  */
 static bool field_finish(struct schema_build *build, const struct schema_message *of,
@@ -138,17 +161,7 @@ static bool field_finish(struct schema_build *build, const struct schema_message
     if (field->delimited && !field->map && !of->map_entry)
         field->type = SCHEMA_GROUP;
     field_tag_make(field);
-    size_t size = field->json_name.size + 4;
-    uint8_t *label = schema_build_alloc(build, size + SCHEMA_LABEL_WIDE, 1);
-    if (!label)
-        return false;
-    label[0] = ',';
-    label[1] = '"';
-    memcpy(label + 2, field->json_name.data, field->json_name.size);
-    label[size - 2] = '"';
-    label[size - 1] = ':';
-    field->json_label = slice_of(label, size);
-    return true;
+    return field_label_make(build, field);
 }
 
 static int field_order(const void *a, const void *b) {

@@ -115,8 +115,8 @@ struct route {
 /* Finds the route. A rule of the request's own verb comes before one of the kind "*"; HEAD has that
  * of GET where it has none of its own. SYNC_ERR_NOT_FOUND: no template matches the path.
  * SYNC_ERR_UNIMPLEMENTED: one does, but not for this verb; `ret_allowed` then lists the verbs it
- * has, comma-separated, in the arena. SYNC_ERR_INVALID: bad percent-encoding or a value that is not
- * UTF-8. */
+ * has, and OPTIONS, which asks for this list, comma-separated, in the arena. SYNC_ERR_INVALID: bad
+ * percent-encoding or a value that is not UTF-8. */
 enum sync_status route_match(const struct route_table *table,
                              const struct transcode_request *request, struct arena *arena,
                              struct route *ret_route, struct slice *ret_allowed,

@@ -73,9 +73,9 @@ static void a_request_finds_its_method(void **state) {
         {"GET", "", "NOT_FOUND"},
         {"GET", "v1/items/x", "NOT_FOUND"},
         {"GET", "/V1/items/x", "NOT_FOUND"},
-        {"DELETE", "/v1/items/x", "UNIMPLEMENTED GET, HEAD, PATCH"},
-        {"PUT", "/v1/items:batch", "UNIMPLEMENTED POST"},
-        {"POST", "/v1/items/x:unheard", "UNIMPLEMENTED GET, HEAD, PATCH"},
+        {"DELETE", "/v1/items/x", "UNIMPLEMENTED GET, HEAD, PATCH, OPTIONS"},
+        {"PUT", "/v1/items:batch", "UNIMPLEMENTED POST, OPTIONS"},
+        {"POST", "/v1/items/x:unheard", "UNIMPLEMENTED GET, HEAD, PATCH, OPTIONS"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
@@ -88,7 +88,8 @@ static void segments_are_decoded(void **state) {
     expect_route(table, "GET", "/v1/items/a%2Fb", "", "GetItem id=a/b");
     expect_route(table, "GET", "/v1/files/a%2fb/c%20d", "", "GetFile path=a%2fb/c d");
     expect_route(table, "GET", "/v1/%69tems/x+y", "", "GetItem id=x+y");
-    expect_route(table, "POST", "/v1/items/x%3Aundo", "", "UNIMPLEMENTED GET, HEAD, PATCH");
+    expect_route(table, "POST", "/v1/items/x%3Aundo", "",
+                 "UNIMPLEMENTED GET, HEAD, PATCH, OPTIONS");
     expect_route(table, "GET", "/v1/items/%", "", "INVALID");
     expect_route(table, "GET", "/v1/items/%4", "", "INVALID");
     expect_route(table, "GET", "/v1/items/%zz", "", "INVALID");
@@ -121,10 +122,13 @@ static void the_api_routes_as_documented(void **state) {
     expect_route(routes, "POST", "/api/offline/conflicts/c1:undo", "",
                  "UndoResolution conflict_id=c1");
     expect_route(routes, "POST", "/api/offline/sync/s:cancel", "", "CancelSyncOperation sync_id=s");
-    expect_route(routes, "GET", "/api/offline/conflicts/resolve", "", "UNIMPLEMENTED POST");
-    expect_route(routes, "GET", "/api/offline/conflicts/c1:undo", "", "UNIMPLEMENTED POST");
+    expect_route(routes, "GET", "/api/offline/conflicts/resolve", "",
+                 "UNIMPLEMENTED POST, OPTIONS");
+    expect_route(routes, "GET", "/api/offline/conflicts/c1:undo", "",
+                 "UNIMPLEMENTED POST, OPTIONS");
     expect_route(routes, "GET", "/api/offline/conflicts/c1", "", "GetConflict conflict_id=c1");
-    expect_route(routes, "PUT", "/api/offline/config", "", "UNIMPLEMENTED GET, HEAD, PATCH");
+    expect_route(routes, "PUT", "/api/offline/config", "",
+                 "UNIMPLEMENTED GET, HEAD, PATCH, OPTIONS");
     route_table_close(routes);
     schema_close(schema);
 }

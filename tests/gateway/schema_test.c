@@ -108,11 +108,12 @@ static void cut_sets_are_refused(void **state) {
     }
 }
 
-static void a_missing_type_is_named(void **state) {
+/* Of a set with one message, whose field `f` has the type and the JSON name; expects a refusal that
+ * names `part`. */
+static void expect_field_refused(struct slice type, struct slice json_name, const char *part) {
     struct buffer set;
     struct schema *schema = NULL;
     struct sync_error error = {0};
-    (void)state;
     buffer_init(&set, 1 << 16);
     size_t file = wire_begin(&set, 1);
     size_t message = wire_begin(&set, 4);
@@ -120,14 +121,25 @@ static void a_missing_type_is_named(void **state) {
     size_t field = wire_begin(&set, 2);
     wire_write_bytes(&set, 1, SLICE("f"));
     wire_write_uint(&set, 3, 1);
-    wire_write_uint(&set, 5, 11);
-    wire_write_bytes(&set, 6, SLICE(".no.Such"));
+    wire_write_uint(&set, 5, type.size > 0 ? SCHEMA_MESSAGE : SCHEMA_STRING);
+    wire_write_bytes(&set, 6, type);
+    wire_write_bytes(&set, 10, json_name);
     wire_end(&set, field);
     wire_end(&set, message);
     wire_end(&set, file);
     assert_int_equal(schema_open(buffer_slice(&set), &error, &schema), SYNC_ERR_INVALID);
-    assert_non_null(strstr(error.message, ".no.Such"));
+    assert_non_null(strstr(error.message, part));
     buffer_done(&set);
+}
+
+static void a_missing_type_is_named(void **state) {
+    (void)state;
+    expect_field_refused(SLICE(".no.Such"), SLICE("f"), ".no.Such");
+}
+
+static void a_json_name_that_is_no_utf8_is_refused(void **state) {
+    (void)state;
+    expect_field_refused(SLICE_EMPTY, SLICE("f\xff"), "JSON name of the field \"f\"");
 }
 
 /* Options that hold one feature of a FeatureSet. */
@@ -221,6 +233,7 @@ int main(void) {
         cmocka_unit_test(methods_are_found_by_path),
         cmocka_unit_test(cut_sets_are_refused),
         cmocka_unit_test(a_missing_type_is_named),
+        cmocka_unit_test(a_json_name_that_is_no_utf8_is_refused),
         cmocka_unit_test(features_of_an_edition_are_obeyed),
         cmocka_unit_test(no_allocation_is_taken_for_granted),
     };

@@ -43,6 +43,12 @@ static void default_values_are_left_out_but_where_presence_counts(void **state) 
                 "{\"color\":5,\"count\":0,\"tags\":[\"a\"],\"ready\":false}");
 }
 
+static void names_of_members_are_escaped(void **state) {
+    (void)state;
+    expect_json("Everything", "c204 0161 c204 0162", "{\"a \\\"quoted\\\"\\\\name\":\"b\"}");
+    expect_round("Everything", "{\"i32\":1,\"a \\\"quoted\\\"\\\\name\":\"b\"}", NULL);
+}
+
 static void of_a_singular_field_the_last_counts(void **state) {
     (void)state;
     expect_json("Everything", "08 01 08 02 72 01 61 08 03", "{\"i32\":3,\"s\":\"a\"}");
@@ -344,6 +350,7 @@ int main(void) {
         cmocka_unit_test(scalars_are_read_by_their_types),
         cmocka_unit_test(bytes_are_digits_where_the_schema_says_so),
         cmocka_unit_test(default_values_are_left_out_but_where_presence_counts),
+        cmocka_unit_test(names_of_members_are_escaped),
         cmocka_unit_test(of_a_singular_field_the_last_counts),
         cmocka_unit_test(heads_may_be_longer_than_need_be),
         cmocka_unit_test(what_comes_late_undoes_what_is_written),

@@ -155,13 +155,16 @@ class BadInput(Case):
                 self.assertTrue(answer.json["error"]["message"])
 
     def test_a_wrong_method(self):
-        for method, path in (("PUT", PATH), ("GET", PATH), ("DELETE", "/api/offline/config"),
-                             ("POST", "/api/offline/bundle"), ("PATCH", "/api/offline/sync")):
+        for method, path, allowed in (
+                ("PUT", PATH, "POST, OPTIONS"), ("GET", PATH, "POST, OPTIONS"),
+                ("DELETE", "/api/offline/config", "GET, HEAD, PATCH, OPTIONS"),
+                ("POST", "/api/offline/bundle", "GET, HEAD, OPTIONS"),
+                ("PATCH", "/api/offline/sync", "GET, HEAD, POST, OPTIONS")):
             with self.subTest(method=method, path=path):
                 answer = self.call(method, path)
                 self.assertEqual(answer.status, 405, answer)
-                self.assertTrue(answer.headers["Allow"])
-                self.assertTrue(answer.json["error"]["message"])
+                self.assertEqual(answer.headers["Allow"], allowed)
+                self.assertIn(allowed, answer.json["error"]["message"])
 
     def test_bytes_that_are_no_http(self):
         for bad in (b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"\x00" * 100 + b"\r\n\r\n",

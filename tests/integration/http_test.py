@@ -150,7 +150,8 @@ class Http(Case):
             self.assertEqual(part.status, 200)
             self.assertEqual(part.headers["Content-Type"], types[link.rsplit(".", 1)[1]])
             self.assertNotRegex(part.body.decode(), r"https?://|@import|\burl\(")
-        self.assertEqual(self.stack.call("POST", "/docs", b"").headers["Allow"], "GET, HEAD")
+        self.assertEqual(self.stack.call("POST", "/docs", b"").headers["Allow"],
+                         "GET, HEAD, OPTIONS")
 
     @unittest.skipUnless(NODE, "node is not installed")
     def test_the_documentation_page_words_what_values_may_be(self):
