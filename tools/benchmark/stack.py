@@ -2,12 +2,16 @@
 import http.client
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "tests",
+                             "integration"))
+from harness import free_port  # noqa: E402
 
 START_SECONDS = 60
 SOCKET_PATH_MAX = 100
@@ -17,19 +21,6 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 class BenchError(Exception):
     """Something without which there is nothing to measure, said in one line."""
-
-
-def free_port():
-    """A port that nobody listens on, below the range that clients take theirs from."""
-    for _ in range(1000):
-        port = random.randint(10000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise BenchError("no free port")
 
 
 def run_tool(command, timeout=600):
