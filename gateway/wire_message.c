@@ -333,8 +333,12 @@ bool wire_encode_members(struct wire_encoder *encoder, const struct schema_messa
             last = wire_encode_plain(encoder, message, &reader, members);
         if (wire_at_end(&reader))
             break;
+        /* What is malformed is so as a whole, not inside the list that is open. */
+        size_t inner = encoder->step_count;
+        encoder->step_count = step_count;
         if (!is_known && !is_ordered(encoder, message, reader, last, &ordered))
             return false;
+        encoder->step_count = inner;
         is_known = true;
         if (ordered && !write_next(encoder, message, &reader, members))
             return false;

@@ -72,6 +72,7 @@ static void what_comes_late_undoes_what_is_written(void **state) {
     expect_json_refused("Everything", "b201 0161 b201 0180", "words[1]", "not UTF-8");
     expect_json_refused("Everything", "b201 0161 b201 0162 ba04 0180", "other", "not UTF-8");
     expect_json_refused("Everything", "72 0180 08", "", "malformed");
+    expect_json_refused("Everything", "b201 0161 08", "", "malformed");
 }
 
 static void long_messages_are_read_whole_in_any_order(void **state) {
