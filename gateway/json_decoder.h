@@ -364,10 +364,11 @@ static inline void json_seen_set(struct json_seen *seen, size_t index) {
     seen->bits[index / 64] |= (uint64_t)1 << (index % 64);
 }
 
-/* Reads members for as long as they are plain and as guessed, each with the comma behind it. What
- * it reads is at most all but the last member. Returns the field that came last, or `before`. */
-const void *json_read_plain(struct json_decoder *decoder, const struct schema_message *message,
-                            struct json_seen *seen, const void *before);
+/* Reads members for as long as they are plain and as guessed, each with the comma behind it, and
+ * has `before` tell the field that came last. True where the last member was one of them: the
+ * bracket is next. */
+bool json_read_plain(struct json_decoder *decoder, const struct schema_message *message,
+                     struct json_seen *seen, const void **before);
 
 /* The params whose next field is `field`. */
 struct json_params json_params_below(const struct json_params *params,

@@ -305,7 +305,10 @@ bool json_read_fields(struct json_decoder *decoder, const struct schema_message 
     while (more) {
         struct slice name;
         const struct schema_field *field;
-        before = json_read_plain(decoder, message, &seen, before);
+        if (json_read_plain(decoder, message, &seen, &before)) {
+            json_more(decoder, '}');
+            break;
+        }
         if (!read_field_name(decoder, message, before, &name, &field))
             return false;
         json_mark_move(decoder, &mark);

@@ -81,32 +81,76 @@ static inline const uint8_t *plain_varint(const struct schema_field *field, cons
     }
 }
 
-const void *json_read_plain(struct json_decoder *decoder, const struct schema_message *message,
-                            struct json_seen *seen, const void *before) {
+/* Writes the list of strings at `at`; returns where it ends. NULL, and what is written is to be
+ * taken back, where it is anything else. */
+static const uint8_t *plain_strings(struct json_decoder *decoder, const struct schema_field *field,
+                                    const uint8_t *at, const uint8_t *end) {
+    struct slice text = SLICE_EMPTY;
+    if (at == end || *at != '[' || decoder->depth == JSON_DEPTH_MAX)
+        return NULL;
+    at++;
+    if (at < end && *at == ']')
+        return at + 1;
+    while ((at = plain_string(at, end, &text)) && at < end) {
+        json_write_string(decoder, field, text);
+        if (*at == ']')
+            return at + 1;
+        if (*at != ',')
+            return NULL;
+        at = json_scan_space(at + 1, end);
+    }
+    return NULL;
+}
+
+/* Writes a member's value where a comma or the object's end follows it; returns where it ends. NULL
+ * where it is anything else: then what is written is to be taken back. */
+static inline const uint8_t *plain_member(struct json_decoder *decoder,
+                                          const struct schema_field *field, const uint8_t *at,
+                                          const uint8_t *end) {
+    struct slice text = SLICE_EMPTY;
+    uint64_t bits = 0;
+    if (field->repeated)
+        at = plain_strings(decoder, field, at, end);
+    else if (field->type == SCHEMA_STRING)
+        at = plain_string(at, end, &text);
+    else
+        at = plain_varint(field, at, end, &bits);
+    if (!at || at == end || (*at != ',' && *at != '}'))
+        return NULL;
+    if (text.size > 0 || (field->presence && field->type == SCHEMA_STRING && !field->repeated))
+        json_write_string(decoder, field, text);
+    else if (bits > 0 || (field->presence && !field->repeated))
+        json_write_varint(decoder, field, bits);
+    return at;
+}
+
+bool json_read_plain(struct json_decoder *decoder, const struct schema_message *message,
+                     struct json_seen *seen, const void **before) {
     const uint8_t *at = decoder->next, *const end = decoder->end;
+    const void *last = *before;
     for (;;) {
-        const struct schema_field *field = json_guess(&decoder->guesses, message, before, at, end);
-        if (!field || field->repeated || field->oneof >= 0 || json_seen_test(seen, field->index))
+        const struct schema_field *field = json_guess(&decoder->guesses, message, last, at, end);
+        if (!field || (field->repeated && field->type != SCHEMA_STRING) || field->oneof >= 0 ||
+            json_seen_test(seen, field->index))
             break;
-        const uint8_t *value = at + field->json_label.size - 1, *after;
+        const uint8_t *value = at + field->json_label.size - 1;
         if (value < end && *value == ' ')
             value++;
-        struct slice text = SLICE_EMPTY;
-        uint64_t bits = 0;
-        if (field->type == SCHEMA_STRING)
-            after = plain_string(value, end, &text);
-        else
-            after = plain_varint(field, value, end, &bits);
-        if (!after || after == end || *after != ',')
+        size_t size = decoder->out->size;
+        const uint8_t *after = plain_member(decoder, field, value, end);
+        if (!after) {
+            buffer_truncate(decoder->out, size);
             break;
-        if (text.size > 0 || (field->presence && field->type == SCHEMA_STRING))
-            json_write_string(decoder, field, text);
-        else if (bits > 0 || field->presence)
-            json_write_varint(decoder, field, bits);
+        }
         json_seen_set(seen, field->index);
-        before = field;
+        if (*after == '}') {
+            decoder->next = after;
+            return true;
+        }
+        last = field;
         at = json_scan_space(after + 1, end);
     }
     decoder->next = at;
-    return before;
+    *before = last;
+    return false;
 }

@@ -74,6 +74,52 @@ static void names_come_in_both_forms_and_once(void **state) {
     expect_refused("Everything", "{\"nested\":{\"unheard\":1}}", "nested.unheard", "no such field");
 }
 
+/* Once a member came behind another, it is looked for there. */
+static void members_come_again_in_any_form(void **state) {
+    static const char *const WORDS[] = {
+        "[]",
+        "[\"a\"]",
+        "[\"a\",\"b\"]",
+        "[\"\"]",
+        "[\"é\"]",
+        "[\"a\",\"\\n\"]",
+        "[\"a long text of ascii\"]",
+        "[\"a\",\"ééééééééé\"]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        const char *out = i == 0 ? "" : ",\"words\":";
+        char json[512], back[512];
+        snprintf(json, sizeof json,
+                 "{\"list\":[{\"s\":\"x\",\"words\":[\"y\"]},{\"s\":\"x\",\"words\":%s},"
+                 "{\"s\":\"x\", \"words\": %s , \"other\":\"z\"}]}",
+                 WORDS[i], WORDS[i]);
+        const char *words = i == 0 ? "" : WORDS[i];
+        snprintf(back, sizeof back,
+                 "{\"list\":[{\"s\":\"x\",\"words\":[\"y\"]},{\"s\":\"x\"%s%s},"
+                 "{\"s\":\"x\"%s%s,\"other\":\"z\"}]}",
+                 out, words, out, words);
+        expect_round("Everything", json, back);
+    }
+    static const struct {
+        const char *object, *path, *part;
+    } REFUSED[] = {
+        {"{\"s\":\"x\",\"words\":[\"a\",1]}", "list[1].words[1]", "string"},
+        {"{\"s\":\"x\",\"words\":[\"a\",null]}", "list[1].words[1]", "null"},
+        {"{\"s\":\"x\",\"words\":[\"a\",\"\xff\"]}", "list[1].words[1]", "not JSON"},
+        {"{\"s\":\"x\",\"words\":[\"a\",]}", "list[1].words[1]", "not JSON"},
+        {"{\"s\":\"x\",\"words\":[\"a\"],\"words\":[\"a\"]}", "list[1].words", "twice"},
+        {"{\"s\":\"x\",\"words\":\"a\"}", "list[1].words", "list"},
+        {"{\"s\":\"x\",\"words\":[\"a\"]]", "list[1]", "not JSON"},
+    };
+    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
+        char json[512];
+        snprintf(json, sizeof json, "{\"list\":[{\"s\":\"x\",\"words\":[\"y\"]},%s]}",
+                 REFUSED[i].object);
+        expect_refused("Everything", json, REFUSED[i].path, REFUSED[i].part);
+    }
+}
+
 static void the_same_name_in_other_objects_is_well(void **state) {
     (void)state;
     expect_round("Everything", "{\"object\":{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":2}]}}",
@@ -258,6 +304,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(broken_json_is_refused),
         cmocka_unit_test(names_come_in_both_forms_and_once),
+        cmocka_unit_test(members_come_again_in_any_form),
         cmocka_unit_test(the_same_name_in_other_objects_is_well),
         cmocka_unit_test(many_names_are_told_apart),
         cmocka_unit_test(unknown_things_are_ignored_when_asked),
