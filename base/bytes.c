@@ -34,16 +34,22 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Odd constants with about as many ones as zeros: digits of pi and of the golden ratio. */
-static const uint64_t HASH_A = 0x243f6a8885a308d3, HASH_B = 0x9e3779b97f4a7c15,
-                      HASH_C = 0xa4093822299f31d1;
+/* Until they are replaced, odd numbers with about as many ones as zeros: digits of pi and of the
+ * golden ratio. A block that is the second one makes its product 0, whatever stands beside it. */
+static uint64_t hash_key[SLICE_HASH_KEY_WORDS] = {0x243f6a8885a308d3, 0x9e3779b97f4a7c15,
+                                                  0xa4093822299f31d1};
+
+void slice_hash_set_key(const uint64_t key[SLICE_HASH_KEY_WORDS]) {
+    memcpy(hash_key, key, sizeof hash_key);
+}
 
 uint64_t slice_hash(struct slice bytes, uint64_t seed) {
     const uint8_t *at = bytes.data;
     size_t left = bytes.size;
-    uint64_t hash = seed ^ hash_mix(seed ^ HASH_A, HASH_B ^ bytes.size);
+    uint64_t block_key = hash_key[1];
+    uint64_t hash = seed ^ hash_mix(seed ^ hash_key[0], block_key ^ bytes.size);
     for (; left > 16; at += 16, left -= 16)
-        hash = hash_mix(load64(at) ^ HASH_B, load64(at + 8) ^ hash);
+        hash = hash_mix(load64(at) ^ block_key, load64(at + 8) ^ hash);
     uint64_t low = 0, high = 0;
     if (left >= 8) {
         low = load64(at);
@@ -54,7 +60,7 @@ uint64_t slice_hash(struct slice bytes, uint64_t seed) {
     } else if (left > 0) {
         low = (uint64_t)at[0] << 16 | (uint64_t)at[left / 2] << 8 | at[left - 1];
     }
-    return hash_mix(HASH_C ^ bytes.size, hash_mix(low ^ HASH_B, high ^ hash));
+    return hash_mix(hash_key[2] ^ bytes.size, hash_mix(low ^ block_key, high ^ hash));
 }
 
 /* The size of the UTF-8 sequence that begins at `at`, or 0 when it is none. The lead byte is not

@@ -76,9 +76,17 @@ static inline char *hex_put(char *at, struct slice bytes) {
     return at;
 }
 
-/* A 64-bit hash for tables in memory (not for storage, not against an adversary who sees the seed).
- * The same seed and bytes give the same value within one build. */
+/* A 64-bit hash for tables in memory (not for storage, nor for anything that another process or a
+ * caller would see). The same seed and bytes give the same value in one process. */
 uint64_t slice_hash(struct slice bytes, uint64_t seed);
+
+enum { SLICE_HASH_KEY_WORDS = 3 };
+
+/* Replaces the key of slice_hash, which is the same in every process until then: whoever knows it
+ * can make any number of texts of one hash, whatever the seed. A program that serves others gives
+ * it random words (hash_key_draw) before there is a table or a second thread; simulations and tests
+ * stay as they are. */
+void slice_hash_set_key(const uint64_t key[SLICE_HASH_KEY_WORDS]);
 
 /* Tells whether the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool slice_is_utf8(struct slice bytes);

@@ -27,6 +27,12 @@ const struct random_source *random_system(void) {
     return &SYSTEM;
 }
 
+void hash_key_draw(const struct random_source *random) {
+    uint64_t key[SLICE_HASH_KEY_WORDS];
+    random->fill(random->context, (uint8_t *)key, sizeof key);
+    slice_hash_set_key(key);
+}
+
 void uuid_v7(uint64_t now_us, const struct random_source *random,
              char ret_text[UUID_TEXT_SIZE + 1]) {
     /* How the bytes are grouped: 8-4-4-4-12 characters. */

@@ -19,6 +19,9 @@ struct random_source {
  * randomness. */
 const struct random_source *random_system(void);
 
+/* Keys slice_hash with words from the source, which nobody else knows: slice_hash_set_key. */
+void hash_key_draw(const struct random_source *random);
+
 /* A UUIDv7 for the time `now_us`: 48 bits of milliseconds, 12 bits of sub-millisecond fraction (RFC
  * 9562 section 6.2 method 3), 62 random bits. Writes 36 characters in lower case and a NUL. */
 void uuid_v7(uint64_t now_us, const struct random_source *random,

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "base/memory.h"
 #include "gateway/file_mark.h"
 #include "gateway/gateway_config.h"
@@ -293,6 +294,7 @@ int main(int argc, char **argv) {
     const struct config_program *options = gateway_program();
     struct sync_error error = {.status = SYNC_OK};
     struct config *config = NULL;
+    hash_key_draw(random_system());
     if (config_open(options, argc, argv, environ, &error, &config) != SYNC_OK) {
         fail(&error);
         return EXIT_FAILURE;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "service/parts.h"
 
 enum { EXIT_USAGE = 2, HEALTH_EVERY_MS = 500 };
@@ -100,6 +101,7 @@ int main(int argc, char **argv) {
     struct config *config = NULL;
     const struct config_program *program = settings_program();
     signals_block(&waited);
+    hash_key_draw(random_system());
     if (config_open(program, argc, argv, environ, &error, &config) != SYNC_OK) {
         fprintf(stderr, "%s: %s\n", program->name, error.message);
         return EXIT_USAGE;
