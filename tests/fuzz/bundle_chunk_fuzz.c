@@ -10,6 +10,7 @@
 #include "service/codec/chunk_codec.h"
 #include "service/core/bundle_container.h"
 #include "service/core/bundle_fields.h"
+#include "tests/fuzz/bundle_entry_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -95,18 +96,7 @@ static void container_make(const struct content *content, uint32_t record_count,
 
 static bool visit(void *context, const struct bundle_entry *entry) {
     uint32_t *count = context;
-    assert(entry->key.id.size > 0 && entry->key.id.size <= DATA_ID_MAX);
-    assert(entry->key.type >= DATA_TYPE_FIRST && entry->key.type <= DATA_TYPE_LAST);
-    assert(entry->version > 0);
-    assert(entry->deleted + (entry->json.size > 0) + (entry->patch_json.size > 0) +
-               (entry->operation_count > 0) ==
-           1);
-    struct slice operation;
-    size_t position = 0, operations = 0;
-    while (bundle_entry_operation_next(entry, &position, &operation))
-        operations++;
-    assert(operations == entry->operation_count);
-    assert(slice_is_utf8(entry->json) && slice_is_utf8(entry->patch_json));
+    bundle_entry_check(entry);
     ++*count;
     return true;
 }
