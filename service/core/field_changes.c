@@ -192,6 +192,19 @@ static struct changed_field *finding_at(const struct finding *finding,
     return NULL;
 }
 
+/* Takes the first field that held these bytes before, is gone, and is not taken; NULL: none. */
+static const struct delta_item *take_origin(struct slice after, const struct delta_item *items,
+                                            size_t count, struct slice bytes, bool *is_taken) {
+    struct value other;
+    for (size_t i = 0; i < count; i++)
+        if (!is_taken[i] && !items[i].removed && slice_equal(items[i].value, bytes) &&
+            !member_find(after, &items[i], &other)) {
+            is_taken[i] = true;
+            return &items[i];
+        }
+    return NULL;
+}
+
 /* Tells of the fields that are new where else their value stood before. */
 static void find_moves(struct finding *finding, struct slice after, const struct delta_item *items,
                        size_t count) {
@@ -199,20 +212,16 @@ static void find_moves(struct finding *finding, struct slice after, const struct
         return;
     bool is_taken[FIELD_CHANGES_MOVES_MAX] = {false};
     for (size_t i = 0; i < count; i++) {
-        struct value new, other;
+        struct value new;
         if (!items[i].removed || !member_find(after, &items[i], &new) ||
             new.bytes.size < FIELD_CHANGES_MOVE_MIN)
             continue;
-        for (size_t j = 0; j < count; j++) {
-            if (is_taken[j] || items[j].removed || !slice_equal(items[j].value, new.bytes) ||
-                member_find(after, &items[j], &other))
-                continue;
-            is_taken[j] = true;
-            struct changed_field *field = finding_at(finding, &items[i]);
-            assert(field);
-            field->from = (struct record_path){items[j].path, items[j].path_size};
-            break;
-        }
+        const struct delta_item *origin = take_origin(after, items, count, new.bytes, is_taken);
+        if (!origin)
+            continue;
+        struct changed_field *field = finding_at(finding, &items[i]);
+        assert(field);
+        field->from = (struct record_path){origin->path, origin->path_size};
     }
 }
 
