@@ -9,16 +9,17 @@
 
 enum { SECOND_US = 1000000 };
 
-/* The best codec that the client has; what is not known here is passed over. */
-static enum bundle_codec_number codec_choose(const struct bundle_fields *fields) {
-    if (fields->codec_count == 0)
-        return BUNDLE_CODEC_SNAPPY;
-    enum bundle_codec_number best = BUNDLE_CODEC_IDENTITY;
-    for (size_t i = 0; i < fields->codec_count; i++) {
-        int codec = (int)fields->codecs[i];
+enum bundle_codec_number bundle_codec_choose(const PB(BundleCodec) *codecs, size_t count,
+                                             int32_t dictionary_id, uint32_t *ret_dictionary_id) {
+    enum bundle_codec_number best = count == 0 ? BUNDLE_CODEC_SNAPPY : BUNDLE_CODEC_IDENTITY;
+    for (size_t i = 0; i < count; i++) {
+        int codec = (int)codecs[i];
         if (codec > (int)best && codec <= BUNDLE_CODEC_ZSTD)
             best = (enum bundle_codec_number)codec;
     }
+    bool is_of_use =
+        best == BUNDLE_CODEC_ZSTD && chunk_dictionary((uint32_t)dictionary_id).size > 0;
+    *ret_dictionary_id = is_of_use ? (uint32_t)dictionary_id : 0;
     return best;
 }
 
@@ -32,10 +33,8 @@ void bundle_params_check(const struct bundle_fields *fields, struct rpc_call *ca
         .received_us = rpc_call_received_us(call),
     };
     if (params.compress)
-        params.codec = codec_choose(fields);
-    if (params.codec == BUNDLE_CODEC_ZSTD &&
-        chunk_dictionary((uint32_t)fields->dictionary_id).size > 0)
-        params.dictionary_id = (uint32_t)fields->dictionary_id;
+        params.codec = bundle_codec_choose(fields->codecs, fields->codec_count,
+                                           fields->dictionary_id, &params.dictionary_id);
     for (size_t i = 0; i < fields->data_type_count; i++)
         violations_check_type(violations, i, (int)fields->data_types[i]);
     if (fields->data_type_count > 0)

@@ -15,6 +15,11 @@ enum { BUNDLE_ID_SIZE = 16 }; /* characters of base64url: 96 bits */
 /* Tells whether the text has the form of a bundle's id. */
 bool bundle_id_is_valid(struct slice text);
 
+/* The best of the codecs that a client names, or snappy where it names none; what is not known here
+ * is passed over. `ret_dictionary_id` is the one it names, if that is of use; else 0. */
+enum bundle_codec_number bundle_codec_choose(const PB(BundleCodec) *codecs, size_t count,
+                                             int32_t dictionary_id, uint32_t *ret_dictionary_id);
+
 /* The parameters as both messages carry them. */
 struct bundle_fields {
     const PB(DataType) *data_types;

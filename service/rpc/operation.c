@@ -13,6 +13,8 @@ PB(SyncOperation) *operation_make(const struct operation_draft *draft, struct ar
     operation->status = (PB(SyncStatus))draft->status;
     operation->sync_type = (PB(SyncType))draft->sync_type;
     operation->phase = (char *)draft->phase;
+    operation->codec = (PB(BundleCodec))draft->codec;
+    operation->dictionary_id = (int32_t)draft->dictionary_id;
     operation->created_at = message_time(arena, draft->created_us);
     operation->updated_at = operation->created_at;
     bool has_types =

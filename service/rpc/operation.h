@@ -14,6 +14,8 @@ struct operation_draft {
     enum operation_status status;
     const char *phase; /* lives as long as the operation */
     int64_t created_us;
+    enum bundle_codec_number codec; /* of its bundle; 0: it has none */
+    uint32_t dictionary_id;
 };
 
 /* Makes an operation in the arena, or NULL. */

@@ -69,6 +69,8 @@ static enum sync_status step_take(struct step_write *update, int64_t now_us) {
         operation->bytes_done = (int64_t)step->bytes_done;
     if (step->bundle) {
         operation->bundle_id = arena_copy_text(&update->arena, step->bundle->id);
+        operation->codec = (PB(BundleCodec))step->bundle->codec;
+        operation->dictionary_id = (int32_t)step->bundle->dictionary_id;
         operation->changes_processed = (int32_t)step->bundle->record_count;
         operation->conflicts_detected = (int32_t)step->conflicts;
         operation->bytes_done = (int64_t)step->bundle->size;
@@ -177,14 +179,17 @@ static enum sync_status job_choose_bundle(struct sync_job *job, struct sync_erro
     enum sync_status status = job_load_device(job, &device);
     if (status != SYNC_OK)
         return status;
+    const PB(BundleCodec) codec = job->operation->codec;
     struct bundle_params params = {
         .types = message_type_set(job->operation->data_types, job->operation->n_data_types),
-        .codec = BUNDLE_CODEC_SNAPPY, /* what every reader has */
         .device = slice_text(job->operation->device_id),
         .sync_type = (int)job->operation->sync_type,
         .patches =
             (int)job->operation->sync_type == SYNC_DELTA ? PATCH_FORM_MERGE : PATCH_FORM_NONE,
     };
+    /* Of an earlier version none; of another one perhaps what is not known here. */
+    params.codec = bundle_codec_choose(&codec, codec != 0, job->operation->dictionary_id,
+                                       &params.dictionary_id);
     struct bundle_want want = bundle_params_want(&params, user, &device);
     struct bundle_source source;
     status = bundle_source_init(&source, job->service->store, &want, error);

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "service/rpc/bundle_params.h"
 #include "service/rpc/device_binding.h"
 #include "service/rpc/handlers.h"
 #include "service/rpc/lane_write.h"
@@ -16,6 +17,8 @@ struct sync_request {
     struct slice user, device;
     data_type_set types;
     enum sync_type sync_type;
+    enum bundle_codec_number codec;
+    uint32_t dictionary_id;
     char sync_id[UUID_TEXT_SIZE + 1];
     bool too_many;
     struct row_write rows[OPERATION_ROWS_MAX + 1];
@@ -43,6 +46,8 @@ static enum sync_status request_apply(struct lane_write *write, struct write_set
         .status = OPERATION_PENDING,
         .phase = "queued",
         .created_us = rpc_call_received_us(request->call),
+        .codec = request->codec,
+        .dictionary_id = request->dictionary_id,
     };
     PB(SyncOperation) *operation = operation_make(&draft, arena);
     if (!operation)
@@ -117,6 +122,8 @@ static bool request_check(struct sync_request *request, const PB(RequestSyncRequ
     request->device = device_check(request->call, &violations, message->device_id, true);
     request->types = message_type_set(message->data_types, message->n_data_types);
     request->sync_type = (enum sync_type)sync_type;
+    request->codec = bundle_codec_choose(message->codecs, message->n_codecs, message->dictionary_id,
+                                         &request->dictionary_id);
     return !violations_end(&violations, request->call);
 }
 

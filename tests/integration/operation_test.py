@@ -2,6 +2,7 @@
 """POST /api/offline/sync and what follows from it."""
 import uuid
 
+import container
 import harness
 from harness import Case, change
 
@@ -9,9 +10,9 @@ PATH = "/api/offline/sync"
 
 
 class Operation(Case):
-    def request(self, sync_type="full", data_types=("trips", "bookings"), device=None):
+    def request(self, sync_type="full", data_types=("trips", "bookings"), device=None, **more):
         return self.post(PATH, {"dataTypes": list(data_types), "syncType": sync_type,
-                                "deviceId": device or self.phone})
+                                "deviceId": device or self.phone, **more})
 
     def accepted(self, **more):
         answer = self.expect(self.request(**more), 202)
@@ -40,6 +41,31 @@ class Operation(Case):
                               "trip", "profile", "preference", "booking"):
                 sync_id = self.accepted(sync_type=sync_type, data_types=[data_type])
                 self.assertEqual(self.finished(sync_id)["syncType"], sync_type)
+
+    def test_its_bundle_is_packed_as_the_client_can_unpack_it(self):
+        dictionary = self.call("GET", "/api/offline/dictionaries").body
+        known = int.from_bytes(dictionary[4:8], "little")
+        self.upload([change(name, data={"@type": "Flight", "airplaneSeat": "%dC" % name})
+                     for name in range(30)])
+        wholes = set()
+        for asked, codec, codecs, used in (
+                ({}, "snappy", {1, 2}, 0),
+                ({"codecs": ["snappy"], "dictionaryId": known}, "snappy", {1, 2}, 0),
+                ({"codecs": ["zstd"]}, "zstd", {1, 3}, 0),
+                ({"codecs": ["snappy", "zstd"], "dictionaryId": known}, "zstd", {1, 3}, known),
+                ({"codecs": ["zstd"], "dictionaryId": 5}, "zstd", {1, 3}, 0),
+                ({"codecs": ["identity"]}, "identity", {1}, 0)):
+            with self.subTest(asked):
+                operation = self.finished(self.accepted(**asked))
+                self.assertEqual((operation["codec"], operation.get("dictionaryId", 0)),
+                                 (codec, used))
+                body = self.call("GET", "/api/offline/bundle/" + operation["bundleId"]).body
+                header, entries = container.read(body, dictionary)
+                self.assertEqual(header.get(11, 0), used)
+                self.assertLessEqual(container.codecs(body), codecs)
+                self.assertEqual(len(entries), 30)
+                wholes.add(repr(entries))
+        self.assertEqual(len(wholes), 1)
 
     def test_the_requests_are_listed_newest_first_by_pages(self):
         made = [self.accepted() for _ in range(5)]
