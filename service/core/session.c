@@ -171,6 +171,9 @@ static void take_event(struct session *session, const struct session_event *even
     case SESSION_COMMITTED:
         take_commit(session, event->head);
         break;
+    case SESSION_CONFLICTS:
+        session_conflicts_changed(session, event->conflicts_open);
+        break;
     case SESSION_CANCELLED:
         session_end(session, SYNC_ERR_CANCELLED, "CANCELLED", NULL, "the device went away");
         break;
@@ -225,6 +228,7 @@ static void settle(struct session *session) {
     session_refuse_batches(session);
     session_catch_up(session);
     session_tell_progress(session);
+    session_tell_conflicts(session);
     watch_end(session);
 }
 

@@ -157,6 +157,7 @@ enum session_event_kind {
     SESSION_SENT,        /* the transport has taken the last message */
     SESSION_ANSWERED,    /* `answer` */
     SESSION_COMMITTED,   /* the user's data moved, to `head` */
+    SESSION_CONFLICTS,   /* the user's conflicts changed: `conflicts_open` wait */
     SESSION_CANCELLED,   /* the stream is gone: nothing more can be sent or received */
     SESSION_REVOKED,     /* the device may no longer synchronize */
     SESSION_SUPERSEDED,  /* the device has opened another session */
@@ -171,6 +172,7 @@ struct session_event {
     struct slice bytes, text;
     const struct session_answer *answer;
     uint64_t head;
+    uint32_t conflicts_open;
     uint64_t retry_after_us;
 };
 

@@ -1,4 +1,6 @@
-/* Conflicts that a batch has made, and the user has to decide: fetched and sent one by one. */
+/* Conflicts that a batch has made, and the user has to decide: fetched and sent one by one. Of what
+ * becomes of them, and of those of other devices, a live device is only told that it came to pass.
+ */
 #include <assert.h>
 
 #include "service/core/session_private.h"
@@ -53,4 +55,23 @@ void session_conflict_answered(struct session *session, const struct session_ans
     response.message_case = TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_CONFLICT;
     response.conflict = (PB(Conflict) *)answer->conflict;
     session_queue(session, &response, NULL);
+}
+
+void session_conflicts_changed(struct session *session, uint32_t open) {
+    session->conflicts_open = open;
+    session->has_conflicts_changed = true;
+}
+
+void session_tell_conflicts(struct session *session) {
+    /* Complete tells a device that catches up. */
+    if (!session->has_conflicts_changed || session->phase != SESSION_LIVE ||
+        session->out_count >= OUT_COUNT_EASY)
+        return;
+    session->has_conflicts_changed = false;
+    session_notify(
+        session,
+        &(struct session_notice){
+            .kind = TRAVELSENSE__SYNC__V1__SYNC_NOTICE_KIND__SYNC_NOTICE_KIND_CONFLICTS_CHANGED,
+            .message = "the conflicts that wait have changed: list them again",
+            .conflicts_open = session->conflicts_open});
 }

@@ -26,6 +26,7 @@ void session_notify(struct session *session, const struct session_notice *notice
     message.kind = notice->kind;
     message.message = (char *)(notice->message ? notice->message : "");
     message.resume_cursor = (char *)(notice->resume_cursor ? notice->resume_cursor : "");
+    message.conflicts_open = (int32_t)notice->conflicts_open;
     message.retry_after = notice->retry_after_us > 0 ? &retry_after : NULL;
     PB(SyncResponse) response = PB_INIT(SYNC_RESPONSE);
     response.message_case = TRAVELSENSE__SYNC__V1__SYNC_RESPONSE__MESSAGE_NOTICE;

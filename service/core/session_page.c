@@ -181,6 +181,7 @@ static void say_complete(struct session *session) {
     PB(SyncComplete) complete = PB_INIT(SYNC_COMPLETE);
     complete.cursor = cursor;
     complete.conflicts_open = (int32_t)session->conflicts_open;
+    session->has_conflicts_changed = false;
     if (session->has_checksum)
         complete.checksum = (ProtobufCBinaryData){CHECKSUM_SIZE, checksum};
     PB(SyncResponse) response = PB_INIT(SYNC_RESPONSE);

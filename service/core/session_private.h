@@ -103,6 +103,7 @@ struct session {
     struct buffer conflicts; /* ids to send, each with a NUL */
     size_t conflicts_at;     /* where the first one begins */
     uint32_t conflicts_waiting, conflicts_open;
+    bool has_conflicts_changed; /* since the device was told how many wait */
 
     /* where the device is */
     uint64_t epoch, head;
@@ -214,6 +215,10 @@ void session_note_conflicts(struct session *session, PB(ChangeResult) *const *re
                             size_t count);
 struct session_request *session_ask_conflict(struct session *session);
 void session_conflict_answered(struct session *session, const struct session_answer *answer);
+/* The user's conflicts changed: `open` wait. */
+void session_conflicts_changed(struct session *session, uint32_t open);
+/* Says so to a live device, when there is room. */
+void session_tell_conflicts(struct session *session);
 
 /* ---- session_page.c */
 
@@ -282,6 +287,7 @@ struct session_notice {
     PB(SyncNoticeKind) kind;
     const char *message, *resume_cursor;
     uint64_t retry_after_us; /* 0: not said */
+    uint32_t conflicts_open;
 };
 void session_notify(struct session *session, const struct session_notice *notice);
 /* The notice that the service stops, with where the device can resume. */

@@ -39,6 +39,12 @@ static void stream_rang(struct timer *timer) {
     wake_up(&STREAM_OF(timer, timer)->wake, STREAM_RANG);
 }
 
+/* Whether other conflicts wait than before, or other changes behind them. */
+static bool stream_conflicts_changed(struct sync_stream *stream, const struct user_head *head) {
+    uint64_t mark = stream_conflicts_mark(head);
+    return atomic_exchange(&stream->conflicts, mark) != mark;
+}
+
 static void stream_changed(struct store_watch *watch, const struct store_event *event) {
     struct sync_stream *stream = STREAM_OF(watch, watch);
     unsigned causes = event->tables & (UINT32_C(1) << TABLE_DEVICE) ? STREAM_DEVICE : 0;
@@ -49,6 +55,8 @@ static void stream_changed(struct store_watch *watch, const struct store_event *
                                        clock_monotonic_us(stream->service->clock));
         causes |= STREAM_COMMITTED;
     }
+    if (event->head && stream_conflicts_changed(stream, event->head))
+        causes |= STREAM_CONFLICTS;
     if (causes)
         wake_up(&stream->wake, causes);
 }
@@ -170,6 +178,10 @@ static void stream_take_news(struct sync_stream *stream, unsigned causes) {
         stream_tell(stream,
                     &(struct session_event){.kind = SESSION_COMMITTED, .head = stream->heard});
     }
+    if (causes & STREAM_CONFLICTS)
+        stream_tell(stream, &(struct session_event){.kind = SESSION_CONFLICTS,
+                                                    .conflicts_open =
+                                                        (uint32_t)atomic_load(&stream->conflicts)});
     if (causes & STREAM_DRAIN)
         stream_drain(stream);
     if (causes & STREAM_RANG) {
@@ -418,6 +430,7 @@ static enum sync_status stream_make(struct rpc_call *call, struct sync_streams *
     stream->service = streams->service;
     stream->call = call;
     atomic_init(&stream->references, 1);
+    atomic_init(&stream->conflicts, STREAM_CONFLICTS_UNKNOWN);
     stream->timer.expired = stream_rang;
     stream->timer_due_us = stream->renew_us = UINT64_MAX;
     stream->watch = (struct store_watch){.user = stream_user(stream), .changed = stream_changed};

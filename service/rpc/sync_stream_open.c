@@ -169,6 +169,9 @@ void stream_open_done(struct sync_stream *stream) {
         return;
     }
     struct session_answer answer = {.kind = SESSION_OPEN};
+    uint64_t unknown = STREAM_CONFLICTS_UNKNOWN;
+    atomic_compare_exchange_strong(&stream->conflicts, &unknown,
+                                   stream_conflicts_mark(&work->head));
     answer.open.sync_id = slice_text(stream->sync_id);
     answer.open.epoch = store_epoch(stream->service->store);
     answer.open.head = work->head.sequence;

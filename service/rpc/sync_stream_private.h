@@ -32,6 +32,7 @@ enum {
     STREAM_NOTED = STREAM_RECEIVED << 14, /* the acknowledgement */
     STREAM_REPORTED = STREAM_RECEIVED << 15,
     STREAM_RENEWED = STREAM_RECEIVED << 16, /* the operation */
+    STREAM_CONFLICTS = STREAM_RECEIVED << 17,
 };
 
 enum {
@@ -45,6 +46,7 @@ enum {
 static const uint64_t STREAM_LAP_KEPT_US = 1000000;  /* without use */
 static const uint64_t STREAM_NOTE_STEP_US = 1000000; /* between acknowledgements stored */
 static const uint64_t STREAM_MEMORY_RETRY_US = 10000000;
+static const uint64_t STREAM_CONFLICTS_UNKNOWN = UINT64_MAX;
 
 /* What all streams share. */
 struct sync_streams {
@@ -81,6 +83,7 @@ struct sync_stream {
     struct stream_entry entry;
     _Atomic uint64_t head;         /* any thread: the user's sequence as last told */
     _Atomic uint64_t committed_us; /* any thread: monotonic, of the first commit not yet sent; 0 */
+    _Atomic uint64_t conflicts;    /* any thread: stream_conflicts_mark as last told */
     uint64_t heard;                /* `head`, as the session was told */
     bool is_watching, is_registered;
 
@@ -121,6 +124,12 @@ static inline struct session_time stream_now(const struct sync_stream *stream) {
     const struct clock *clock = stream->service->clock;
     return (struct session_time){.wall_us = (int64_t)clock_now_us(clock),
                                  .monotonic_us = clock_monotonic_us(clock)};
+}
+
+/* What tells which conflicts wait, and which changes behind them: how many, above 32 bits the bytes
+ * held. */
+static inline uint64_t stream_conflicts_mark(const struct user_head *head) {
+    return head->held_bytes << 32 | head->conflicts_open;
 }
 
 /* Tells the session an answer. */

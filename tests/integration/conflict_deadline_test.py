@@ -6,22 +6,21 @@ import time
 
 import harness
 from harness import Case, change
+from stream_device import Device
 
 PATH = "/api/offline/conflicts"
-POLICIES = """
-deadline trip client 2s
-deadline booking suggested 9d before 1d
-deadline preference latest 3d
-"""
 SETTLED_SECONDS = 30
 
 
-class Deadlines(Case):
+class Deadline(Case):
+    """A service whose policies the class tells."""
+    policies = ""
+
     @classmethod
     def setUpClass(cls):
         cls.file = os.path.join(tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")), "policies")
         with open(cls.file, "w", encoding="utf-8") as file:
-            file.write(POLICIES)
+            file.write(cls.policies)
         cls.service_flags = ("--no-limits", "--policies", cls.file)
         super().setUpClass()
 
@@ -56,6 +55,14 @@ class Deadlines(Case):
                 return conflict
             time.sleep(0.1)
         self.fail("the conflict is not settled")
+
+
+class Deadlines(Deadline):
+    policies = """
+deadline trip client 2s
+deadline booking suggested 9d before 1d
+deadline preference latest 3d
+"""
 
     def test_a_conflict_is_settled_at_its_deadline_and_can_be_taken_back(self):
         cursor = self.bundle()["cursor"]
@@ -104,6 +111,40 @@ class Deadlines(Case):
     def test_orders_that_are_none_are_named(self):
         self.expect_error(self.get(PATH, order="name"), 400, "INVALID_ARGUMENT", "order")
         self.assertEqual(self.listed(order="deadline", includeResolved="true"), [])
+
+
+class Live(Deadline):
+    policies = "deadline profile server 2s\n"
+
+    def test_a_live_device_hears_at_once_of_what_becomes_of_conflicts(self):
+        tablet = Device(self.tablet, self.bearer)
+        tablet.connect("127.0.0.1:%d" % self.stack.grpc_port)
+        self.addCleanup(tablet.disconnect)
+        self.assertTrue(tablet.run(lambda: tablet.is_complete), tablet)
+
+        def told(count):
+            """The tablet hears so often of conflicts; how many wait then, as it was told."""
+            changed = [notice.get("conflictsOpen", 0) for notice in tablet.notices
+                       if notice["kind"] == "conflicts-changed"]
+            return changed if len(changed) >= count else None
+
+        conflict_id = self.conflict("profile", "p", {"seat": "1A"}, {"seat": "1B"},
+                                    {"seat": "1C"})
+        version = self.bundle()["records"][0]["version"]
+        self.assertTrue(tablet.run(lambda: told(1)))
+        self.assertEqual(told(1), [1])
+        # Nothing of the record changes, so that no record tells.
+        self.assertTrue(tablet.run(lambda: told(2)))
+        self.assertEqual(told(2), [1, 0])
+        conflict = self.show(conflict_id)
+        self.assertEqual(conflict["decisions"][0]["reason"], "deadline server")
+        self.assertEqual(self.bundle()["records"][0]["version"], version)
+        self.expect(self.post(PATH + "/%s:undo" % conflict_id, {}), 200)
+        self.assertTrue(tablet.run(lambda: told(3)))
+        self.expect(self.post(PATH + "/resolve", {"conflictId": conflict_id,
+                                                  "resolution": "server"}), 200)
+        self.assertTrue(tablet.run(lambda: told(4)))
+        self.assertEqual(told(4), [1, 0, 1, 0])
 
 
 if __name__ == "__main__":

@@ -183,6 +183,57 @@ static void pause_stops_records_alone(void **state) {
     talk_take(&talk, TALK_MESSAGE(RECORDS));
 }
 
+static void conflicts_changed(uint32_t open) {
+    talk_tell(&talk, &(struct session_event){.kind = SESSION_CONFLICTS, .conflicts_open = open});
+}
+
+static void a_live_device_hears_that_conflicts_have_changed(void **state) {
+    (void)state;
+    talk_open(&talk, NULL, 0);
+    talk_begin(&talk, true, 0, 9);
+    conflicts_changed(2); /* complete tells */
+    talk_expect_silence(&talk);
+    talk_page(&talk, 0, 9, true);
+    talk_take(&talk, TALK_MESSAGE(RECORDS));
+    talk_take(&talk, TALK_MESSAGE(COMPLETE));
+    talk_expect_silence(&talk);
+    conflicts_changed(1);
+    const PB(SyncNotice) *notice = talk_take(&talk, TALK_MESSAGE(NOTICE))->notice;
+    assert_int_equal(notice->kind, TALK_NOTICE(CONFLICTS_CHANGED));
+    assert_int_equal(notice->conflicts_open, 1);
+    talk_expect_silence(&talk);
+    talk_pause(&talk);
+    conflicts_changed(1); /* another one, or what waits behind it */
+    assert_int_equal(talk_take(&talk, TALK_MESSAGE(NOTICE))->notice->conflicts_open, 1);
+}
+
+static void changes_of_conflicts_are_told_once_a_slow_reader_can_take_it(void **state) {
+    (void)state;
+    enum { CHANGES = 100 };
+    talk_open(&talk, NULL, 0);
+    talk_begin_complete(&talk, true, 9);
+    talk.holds = true;
+    for (uint32_t i = 1; i <= CHANGES; i++)
+        conflicts_changed(i);
+    assert_true(talk_view(&talk).memory_bytes <= 4096);
+    talk.holds = false;
+    talk_tell(&talk, &(struct session_event){.kind = SESSION_SENT});
+    uint32_t told = 1, last = 0;
+    while (last < CHANGES) {
+        last = (uint32_t)talk_take(&talk, TALK_MESSAGE(NOTICE))->notice->conflicts_open;
+        assert_true(told++ < CHANGES / 2);
+    }
+    talk_expect_silence(&talk);
+}
+
+static void a_device_that_is_not_live_hears_no_changes_of_conflicts(void **state) {
+    (void)state;
+    talk_open(&talk, NULL, 0);
+    talk_begin_complete(&talk, false, 9);
+    conflicts_changed(1);
+    talk_expect_silence(&talk);
+}
+
 static void records_read_before_a_pause_wait_for_its_end(void **state) {
     (void)state;
     talk_open(&talk, NULL, 0);
@@ -285,6 +336,9 @@ int main(void) {
         TALK_TEST(the_credit_is_kept_over_many_small_messages),
         TALK_TEST(an_idle_live_session_is_small),
         TALK_TEST(pause_stops_records_alone),
+        TALK_TEST(a_live_device_hears_that_conflicts_have_changed),
+        TALK_TEST(changes_of_conflicts_are_told_once_a_slow_reader_can_take_it),
+        TALK_TEST(a_device_that_is_not_live_hears_no_changes_of_conflicts),
         TALK_TEST(records_read_before_a_pause_wait_for_its_end),
         TALK_TEST(the_rate_is_kept_to_the_byte),
         TALK_TEST(outcomes_count_for_the_rate_too),

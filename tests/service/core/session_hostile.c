@@ -267,11 +267,13 @@ static void answer(struct hostile *hostile) {
 }
 
 static void happen(struct hostile *hostile) {
-    static const enum session_event_kind KINDS[] = {SESSION_HALF_CLOSED, SESSION_CANCELLED,
-                                                    SESSION_REVOKED,     SESSION_SUPERSEDED,
-                                                    SESSION_DRAINED,     SESSION_QUOTA_NEAR};
-    struct session_event event = {
-        .kind = KINDS[next_byte(hostile) % 6], .text = SLICE("soon"), .retry_after_us = 1000};
+    static const enum session_event_kind KINDS[] = {
+        SESSION_HALF_CLOSED, SESSION_CANCELLED,  SESSION_REVOKED,  SESSION_SUPERSEDED,
+        SESSION_DRAINED,     SESSION_QUOTA_NEAR, SESSION_CONFLICTS};
+    struct session_event event = {.kind = KINDS[next_byte(hostile) % 7],
+                                  .text = SLICE("soon"),
+                                  .conflicts_open = 3,
+                                  .retry_after_us = 1000};
     if (event.kind == SESSION_HALF_CLOSED) {
         if (!hostile->wants_message || hostile->is_closed)
             return;

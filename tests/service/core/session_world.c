@@ -212,6 +212,8 @@ static void step_world(struct world *world) {
         tell(world, &(struct session_event){.kind = SESSION_QUOTA_NEAR, .text = SLICE("soon")});
     } else if (choice == 350) {
         world->was_cut = true;
+    } else if (choice < 353) {
+        tell(world, &(struct session_event){.kind = SESSION_CONFLICTS, .conflicts_open = 1});
     }
 }
 
