@@ -369,12 +369,14 @@ enum sync_status conflict_merge(const struct merge_input *input, const struct po
     if (status)
         return status;
     decisions_reverse(&walk);
+    struct slice document = document_writer_since(&walk.writer, 0);
+    /* The order of a list's elements is the server's, too. */
     *ret_result = (struct merge_result){
-        .document = document_writer_since(&walk.writer, 0),
+        .document = document,
         .decisions = walk.decisions,
         .decision_count = walk.decision_count,
         .undecided_count = walk.undecided_count,
-        .took_ours = walk.took_ours,
+        .took_ours = walk.took_ours || !slice_equal(document, input->theirs),
         .took_theirs = walk.took_theirs,
     };
     return SYNC_OK;

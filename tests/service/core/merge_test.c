@@ -256,6 +256,15 @@ static void a_text_merges_by_words(void **state) {
     assert_document(result.document, "{\"text\":1}");
 }
 
+static void an_order_that_stays_is_the_servers(void **state) {
+    (void)state;
+    struct merge_result result =
+        merge("{\"l\":[{\"id\":1},{\"id\":2}]}", "{\"l\":[{\"id\":2},{\"id\":1}]}",
+              "{\"l\":[{\"id\":1,\"v\":1},{\"id\":2,\"v\":2}]}");
+    assert_document(result.document, "{\"l\":[{\"id\":2,\"v\":2},{\"id\":1,\"v\":1}]}");
+    assert_true(result.took_ours && result.took_theirs);
+}
+
 static void a_union_of_objects_with_ids_and_keyed_lists_merge_inside(void **state) {
     (void)state;
     static const char *const NAMES[] = {"union", "keyed"};
@@ -274,6 +283,7 @@ static void a_union_of_objects_with_ids_and_keyed_lists_merge_inside(void **stat
 int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(a_text_merges_by_words),
+        ARENA_TEST(an_order_that_stays_is_the_servers),
         ARENA_TEST(a_union_of_objects_with_ids_and_keyed_lists_merge_inside),
         ARENA_TEST(what_one_side_changed_is_taken),
         ARENA_TEST(equal_sides_need_no_decision),
