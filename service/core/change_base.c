@@ -4,16 +4,23 @@
 #include "service/core/change_work.h"
 #include "service/core/delta.h"
 #include "service/core/document_pass.h"
+#include "service/core/hybrid_clock.h"
 
 void change_record_scan(const struct change_work *work, struct change_record *record) {
     const struct record_view *view = record->view;
     for (size_t i = 0; i < view->history_count; i++) {
         const struct log_entry *entry = &view->history[i];
         bool is_own = change_is_own(work, entry);
-        if (!is_own && !record->others_entry)
+        if (is_own) {
+            if (entry->as_sent && record->own_known == 0)
+                record->own_known = entry->sequence;
+            continue;
+        }
+        int64_t made_us = hybrid_clock_believe(entry->corrected_us, work->context->now_us);
+        if (!record->others_entry)
             record->others_entry = entry;
-        if (is_own && entry->as_sent && record->own_known == 0)
-            record->own_known = entry->sequence;
+        if (made_us > record->others_us)
+            record->others_us = made_us;
     }
     if (record->others_entry)
         record->others_last = record->others_entry->sequence;

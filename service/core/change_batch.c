@@ -47,7 +47,10 @@ static void fill_wants(const struct change_batch *batch, const size_t *record_of
                        struct record_want **first_of, struct record_want *wants) {
     for (size_t i = 0; i < batch->count; i++) {
         const struct change *change = &batch->changes[i];
-        uint64_t base = change->base_version > 0 ? change->base_version : batch->acknowledged;
+        bool is_old = change->device_us < batch->forgotten_device_us;
+        uint64_t base = change->base_version > 0 ? change->base_version
+                        : is_old                 ? 0
+                                                 : batch->acknowledged;
         struct record_want *first = first_of[record_of[i]];
         wants[i] = (struct record_want){.key = {change->type, change->data_id}};
         if (!first) {

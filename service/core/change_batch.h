@@ -30,6 +30,9 @@ struct change_batch {
     const struct change *changes;
     size_t count;
     uint64_t acknowledged; /* sequence up to which the device holds the data */
+    /* By the device's clock: what was made before is judged by all that the log has of its record,
+     * whatever the device acknowledged since; 0: nothing is. */
+    int64_t forgotten_device_us;
 };
 
 /* Time, ids and settings as arguments. */

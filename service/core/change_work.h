@@ -20,8 +20,9 @@ struct change_record {
     const struct record_view *view;       /* as loaded, with the history */
     uint64_t others_last;                 /* the latest stored change by others; 0: none is known */
     const struct log_entry *others_entry; /* that change */
-    uint64_t own_known;        /* the device's latest stored change that is as_sent; 0: none */
-    size_t own_last;           /* 1 + the log index of this batch's latest change; 0: none */
+    int64_t others_us;  /* when the last of those known was made, as far as can be believed */
+    uint64_t own_known; /* the device's latest stored change that is as_sent; 0: none */
+    size_t own_last;    /* 1 + the log index of this batch's latest change; 0: none */
     struct conflict_hold hold; /* of the device's; a service has none */
     struct slice blocked_by;   /* the change that later ones wait behind; empty: none */
     bool is_unmade;            /* that one was to make the record, and never will */

@@ -63,31 +63,6 @@ static enum sync_status undo_check(const struct undo *undo) {
 
 /* ---- What is left */
 
-/* Where a field of a delta lies to another's: <0 before it, 0 at it, in it or around it. */
-static int field_order(const struct delta_item *item, const struct delta_field *field) {
-    size_t common = item->path_size < field->path_size ? item->path_size : field->path_size;
-    int order = 0;
-    for (size_t i = 0; i < common && order == 0; i++)
-        order = document_name_compare(item->path[i], field->path[i]);
-    return order;
-}
-
-/* Marks the fields that a change touched; both are in order. */
-static void fields_mark(const struct delta_item *items, size_t count, struct slice undo,
-                        bool *marks) {
-    struct delta_field field;
-    size_t position = 0, i = 0;
-    bool is_at_field = delta_next(undo, &position, &field);
-    while (is_at_field && i < count) {
-        int order = field_order(&items[i], &field);
-        marks[i] = marks[i] || order == 0;
-        if (order < 0 || (order == 0 && field.path_size <= items[i].path_size))
-            i++;
-        else
-            is_at_field = delta_next(undo, &position, &field);
-    }
-}
-
 /* Lists are merged by their elements, whatever else was changed in them. */
 static bool field_is_list(const struct delta_item *item) {
     struct value value;
@@ -112,7 +87,7 @@ static enum sync_status undo_pick(const struct undo *undo, struct slice *documen
         return SYNC_ERR_NO_MEMORY;
     for (size_t i = 0; i < record->history_count; i++)
         if (record->history[i].sequence > undo->conflict.resolved_version)
-            fields_mark(items, count, record->history[i].undo, marks);
+            delta_items_mark(items, count, record->history[i].undo, marks);
     for (size_t i = 0; i < count; i++) {
         if (!marks[i] || field_is_list(&items[i])) {
             items[kept++] = items[i];

@@ -226,6 +226,31 @@ enum sync_status delta_items(struct slice delta, struct arena *arena, struct del
     return SYNC_OK;
 }
 
+/* Where a field lies to another: <0 before it, 0 at it, in it or around it. */
+static int delta_item_compare(const struct delta_item *item, const struct delta_field *field) {
+    size_t common = item->path_size < field->path_size ? item->path_size : field->path_size;
+    int order = 0;
+    for (size_t i = 0; i < common && order == 0; i++)
+        order = document_name_compare(item->path[i], field->path[i]);
+    return order;
+}
+
+void delta_items_mark(const struct delta_item *items, size_t count, struct slice delta,
+                      bool *marks) {
+    assert(items && marks);
+    struct delta_field field;
+    size_t position = 0, i = 0;
+    bool is_at_field = delta_next(delta, &position, &field);
+    while (is_at_field && i < count) {
+        int order = delta_item_compare(&items[i], &field);
+        marks[i] = marks[i] || order == 0;
+        if (order < 0 || (order == 0 && field.path_size <= items[i].path_size))
+            i++;
+        else
+            is_at_field = delta_next(delta, &position, &field);
+    }
+}
+
 struct slice delta_path_text(const struct delta_field *field, struct arena *arena) {
     assert(field);
     return delta_path_join(field->path, field->path_size, arena);

@@ -18,6 +18,11 @@ struct delta_item {
 enum sync_status delta_items(struct slice delta, struct arena *arena, struct delta_item **ret_items,
                              size_t *ret_count, size_t *ret_room);
 
+/* Marks the fields at which, or in or around which, another delta changes something; `marks` is
+ * parallel, and what is marked stays so. */
+void delta_items_mark(const struct delta_item *items, size_t count, struct slice delta,
+                      bool *marks);
+
 /* Applies fields, in order and none inside another, to a canonical document; `room` is theirs, or
  * more. SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
 enum sync_status delta_items_apply(struct slice document, const struct delta_item *items,

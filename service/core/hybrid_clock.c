@@ -12,6 +12,13 @@ int64_t hybrid_clock_correct(int64_t device_us, int64_t offset_us, int64_t now_u
     return corrected < now_us ? corrected : now_us;
 }
 
+int64_t hybrid_clock_at_device(int64_t time_us, int64_t offset_us) {
+    int64_t device;
+    if (__builtin_add_overflow(time_us, offset_us, &device))
+        device = offset_us > 0 ? INT64_MAX : INT64_MIN;
+    return device;
+}
+
 /* Tells whether a time of ours can be right. */
 static bool hybrid_clock_is_sound(int64_t time_us, int64_t now_us) {
     return time_us <= HYBRID_CLOCK_AHEAD_MAX_US || time_us - HYBRID_CLOCK_AHEAD_MAX_US <= now_us;

@@ -14,6 +14,9 @@
  * `now_us`. */
 int64_t hybrid_clock_correct(int64_t device_us, int64_t offset_us, int64_t now_us);
 
+/* The device's time at a time of ours, by its measured offset. */
+int64_t hybrid_clock_at_device(int64_t time_us, int64_t offset_us);
+
 /* The next commit time after `last_us`: now, or one microsecond more than the last. When the last
  * lies ahead by more than HYBRID_CLOCK_AHEAD_MAX_US, it is now all the same: the clock is right
  * again. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "service/core/conflict.h"
+#include "service/core/hybrid_clock.h"
 #include "service/rpc/device_binding.h"
 #include "service/rpc/operation.h"
 #include "service/rpc/sync_metrics.h"
@@ -33,6 +34,12 @@ static bool turn_want(const struct upload_turn *turn, enum table table, struct s
                       struct row *rows, size_t *count) {
     rows[*count].table = table;
     return key_of_user(turn->arena, turn->upload->user, rest, &rows[(*count)++].key);
+}
+
+/* What was made before it may be forgotten. */
+static int64_t upload_forgotten_us(const struct upload *upload) {
+    return (int64_t)clock_now_us(upload->service->clock) -
+           (int64_t)upload->service->retention.log_us;
 }
 
 /* Loads the records and changes of the turn's batch, then the settings, what is parked and the
@@ -174,7 +181,7 @@ enum sync_status upload_turn_run(struct upload_turn *turn) {
     struct batch_context context = {
         .now_us = (int64_t)clock_now_us(service->clock),
         .clock_offset_us = upload->content.clock_offset_us,
-        .forgotten_us = (int64_t)clock_now_us(service->clock) - (int64_t)service->retention.log_us,
+        .forgotten_us = upload_forgotten_us(upload),
         .random = service->random,
         .policies = service->policies,
         .strategy = user_config_strategy(turn->config, turn->arena),
@@ -194,7 +201,9 @@ static enum sync_status upload_decide(struct upload *upload, struct upload_turn 
                   .device = upload->device,
                   .changes = upload->content.changes,
                   .count = upload->content.count,
-                  .acknowledged = upload->acknowledged},
+                  .acknowledged = upload->acknowledged,
+                  .forgotten_device_us = hybrid_clock_at_device(upload_forgotten_us(upload),
+                                                                upload->content.clock_offset_us)},
     };
     enum sync_status status = upload_turn_run(turn);
     if (upload->retry_of.size > 0)

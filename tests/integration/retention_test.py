@@ -65,7 +65,8 @@ class Retention(Case):
         results = self.upload([self.created, self.edited, unsent])["results"]
         self.assertEqual([result["outcome"] for result in results], ["merged", "merged", "merged"])
         self.assertTrue(results[0]["decisionId"] and results[1]["decisionId"])
-        self.assertNotIn("decisionId", results[2])
+        overwritten = self.get("/api/offline/conflicts/" + results[2]["decisionId"])
+        self.assertEqual(self.expect(overwritten, 200)["serverData"], {"title": "record 3"})
         records = self.records()
         self.assertEqual(set(records), {("booking", "r2"), ("booking", "r3")})
         self.assertEqual(records[("booking", "r2")]["seat"], "9Z")

@@ -52,6 +52,22 @@ MUTANTS = {
         "what waits for longer than its outcome is kept, sent again, is another change",
         "else if (!change_recall_open(record, change, result) &&",
         "else if ("),
+    "takes_old_changes_for_new": (
+        "a change from before what is remembered is merged as if it had never been sent",
+        "change_time(work, change) < work->context->forgotten_us && view->found &&",
+        "false && view->found &&"),
+    "takes_old_changes_over_newer": (
+        "a change from before what is remembered overwrites what others changed after it was made",
+        "bool is_past = record->others_entry && made_us <= record->others_us;",
+        "bool is_past = false;"),
+    "trusts_what_the_log_has_lost": (
+        "a change from before what is remembered overwrites what nobody knows the age of",
+        "is_known = is_own || oldest->previous_version <= change->base_version;",
+        "is_known = true;"),
+    "keeps_nothing_of_what_is_old": (
+        "what a change from before what is remembered overwrites is nowhere to be seen",
+        "return lives && count == 0 ? stale_write(work, record, change, draft, result)",
+        "return true ? stale_write(work, record, change, draft, result)"),
     "holds_back_for_ever": (
         "what waits behind a conflict still waits when it is resolved",
         "hold->id_count = kept;",
@@ -158,7 +174,7 @@ MUTANTS = {
         "enum sync_status status = SYNC_OK;"),
     "undoes_what_was_changed_back": (
         "what was changed after a decision, and changed back, is taken back with it",
-        "marks[i] = marks[i] || order == 0;",
+        "delta_items_mark(items, count, record->history[i].undo, marks);",
         "(void)marks;"),
     "undoes_a_wish": (
         "what the client wanted is gone from the inbox when somebody changed it since",

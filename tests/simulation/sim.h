@@ -135,6 +135,7 @@ struct sim_job {
     struct change_result *results;
     uint64_t acknowledged; /* that counted */
     struct user_head before;
+    int64_t read_us, forgotten_us; /* when it read; changes from before that may be forgotten */
     /* a put */
     struct record_put_batch puts;
     char request_id[16];
@@ -280,6 +281,7 @@ struct sim_nature {
     uint32_t document_percent;
     uint32_t delete_in; /* one change of so many deletes */
     bool damages;       /* disks of devices lie */
+    uint32_t kept_s;    /* what is older is removed, and judged as such; 0: by chance, and is not */
 };
 
 struct sim_world {
@@ -385,6 +387,20 @@ uint64_t sim_oracle_base(const struct sim_world *world, const struct sim_job *jo
 /* One change against what became of it; `before` is the record before it. */
 void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
                       const struct sim_copy *before);
+
+/* A change from before what is remembered: the record before and after it, and what was kept of it;
+ * NULL: nothing was. */
+struct sim_old {
+    const struct sim_copy *before, *after;
+    const struct conflict *kept;
+};
+/* Whether a change of the job is one, whether its device has seen the record as it was before it,
+ * and what must become of it. */
+bool sim_old_is(const struct sim_world *world, const struct sim_job *job, size_t index);
+bool sim_old_is_seen(const struct sim_world *world, const struct sim_job *job,
+                     const struct sim_change *change);
+void sim_old_check(struct sim_world *world, const struct sim_job *job, size_t index,
+                   const struct sim_old *old);
 
 /* Chooses the operator's policies: those that ship, or others by chance; with deadlines that come
  * while devices are still at it. */

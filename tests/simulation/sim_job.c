@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "service/core/hybrid_clock.h"
 #include "service/rpc/upload_validate.h"
 #include "tests/simulation/sim.h"
 
@@ -102,6 +103,12 @@ static enum sync_status upload_prepare_set(struct sim_world *world, struct sim_j
     enum sync_status status = upload_read(world, job);
     batch.changes = job->changes;
     batch.acknowledged = job->upload.has_acknowledged ? job->upload.acknowledged : 0;
+    job->read_us = world->now_us;
+    job->forgotten_us =
+        world->nature.kept_s > 0 ? world->now_us - (int64_t)world->nature.kept_s * 1000000 : 0;
+    if (job->forgotten_us > 0)
+        batch.forgotten_device_us =
+            hybrid_clock_at_device(job->forgotten_us, job->upload.clock_offset_us);
     if (status == SYNC_OK)
         status = change_batch_touch(&batch, &job->arena, &want);
     if (status != SYNC_OK)
@@ -123,6 +130,7 @@ static enum sync_status upload_prepare_set(struct sim_world *world, struct sim_j
     job->before = view.head;
     struct batch_context context = {.now_us = world->now_us,
                                     .clock_offset_us = job->upload.clock_offset_us,
+                                    .forgotten_us = job->forgotten_us,
                                     .random = &world->ids,
                                     .policies = &world->policies,
                                     .strategy = world->nature.strategy};

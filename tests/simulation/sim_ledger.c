@@ -112,19 +112,24 @@ static void conflict_origin(struct sim_world *world, const struct conflict *conf
         noted->change = SIM_CHANGES_MAX;
 }
 
-static void conflict_written(struct sim_world *world, const struct row_write *row) {
+/* The place of a conflict in the ledger; behind the others: it is new. */
+static uint32_t conflict_place(const struct sim_ledger *ledger, struct slice id) {
+    uint32_t i = 0;
+    while (i < ledger->conflict_count && !slice_equal(slice_text(ledger->conflicts[i].id), id))
+        i++;
+    return i;
+}
+
+/* Takes a row of a conflict that was known before, or of a new one. */
+static void conflict_written(struct sim_world *world, const struct row_write *row, bool is_new) {
     struct sim_ledger *ledger = &world->ledger;
     struct conflict conflict;
-    if (row->table != TABLE_CONFLICT || row->remove)
+    uint32_t i = conflict_place(ledger, row->key);
+    if (row->table != TABLE_CONFLICT || row->remove || is_new != (i == ledger->conflict_count))
         return;
     SIM_HOLDS(world, conflict_unpack(row->value, &world->arena, &conflict) == SYNC_OK,
               "a conflict does not unpack");
-    uint32_t i = 0;
-    while (i < ledger->conflict_count &&
-           !slice_equal(slice_text(ledger->conflicts[i].id), conflict.id))
-        i++;
     struct sim_conflict *noted = &ledger->conflicts[i];
-    bool is_new = i == ledger->conflict_count;
     if (is_new) {
         SIM_HOLDS(world, i < SIM_CONFLICTS_MAX, "no room for a conflict");
         ledger->conflict_count++;
@@ -137,6 +142,13 @@ static void conflict_written(struct sim_world *world, const struct row_write *ro
     noted->is_gone = false;
     if (!is_new && noted->change < SIM_CHANGES_MAX)
         sim_ledger_forget(ledger, ledger->changes[noted->change]);
+}
+
+/* Those that are known first: what is known of a change is told by them, and not by what comes of
+ * it now. */
+static void conflicts_written(struct sim_world *world, const struct write_set *set) {
+    for (size_t i = 0; i < 2 * set->row_count; i++)
+        conflict_written(world, &set->rows[i % set->row_count], i >= set->row_count);
 }
 
 static uint32_t conflicts_open(const struct sim_ledger *ledger) {
@@ -235,6 +247,7 @@ static void outcomes_written(struct sim_world *world, struct sim_job *job,
         }
         if (result->outcome == OUTCOME_HELD)
             sim_held_note(world, job, change, result);
+        change->is_released = false;
         sim_ledger_settle(world, change, result, entry);
         struct sim_copy before =
             sim_ledger_image(&world->ledger, change->record, entry > 0 ? entry - 1 : sequence);
@@ -271,8 +284,7 @@ void sim_ledger_written(void *context, const struct write_set *set, const struct
     head_check(world, head);
     if (world->at && world->at->kind == JOB_UPLOAD)
         held_find(ledger, world->at->device, held);
-    for (size_t i = 0; i < set->row_count; i++)
-        conflict_written(world, &set->rows[i]);
+    conflicts_written(world, set);
     SIM_HOLDS(world, conflicts_open(ledger) == head->conflicts_open,
               "the head counts %u open conflicts, there are %u", head->conflicts_open,
               conflicts_open(ledger));

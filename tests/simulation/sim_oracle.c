@@ -15,6 +15,7 @@ struct oracle {
     struct slice data; /* what the change says */
     uint64_t base, until;
     bool is_known;   /* the log has all since the base */
+    bool is_old;     /* from before what the service remembers: sim_old.c */
     uint32_t others; /* changes by others since the base */
     bool is_kept;    /* `conflict` is what waits, or was decided without the user */
     struct conflict conflict;
@@ -329,7 +330,7 @@ static void check_update(struct oracle *oracle) {
     if (change->outcome == OUTCOME_CONFLICT && oracle->is_known)
         SIM_HOLDS(world, is_overlap(oracle, change->data),
                   "%s waits, though nobody changed the same", change->id);
-    SIM_HOLDS(world, oracle->is_known || change->outcome != OUTCOME_APPLIED,
+    SIM_HOLDS(world, oracle->is_known || oracle->is_old || change->outcome != OUTCOME_APPLIED,
               "%s is called applied, and nobody knows on what", change->id);
     check_patch(oracle, change->data);
     /* Who takes the client's side, takes nothing away that the change does not speak of. */
@@ -453,33 +454,20 @@ static uint32_t others_since(const struct oracle *oracle) {
     return count;
 }
 
-uint64_t sim_oracle_base(const struct sim_world *world, const struct sim_job *job,
-                         const struct sim_change *change) {
-    const struct sim_version *versions = world->ledger.versions;
-    struct slice device = slice_text(world->devices[change->device].id);
-    uint64_t acknowledged = job->acknowledged, floor = job->before.log_floor;
-    if (change->base_version > 0)
-        return change->base_version;
-    if (floor < acknowledged)
-        floor = acknowledged;
-    uint64_t at = change->kind == CHANGE_CREATE ? 0 : world->ledger.latest[change->record];
-    while (at > floor && (at > job->before.sequence || !versions[at].is_whole ||
-                          !slice_equal(versions[at].device, device)))
-        at = versions[at].previous;
-    return at > floor ? at : acknowledged;
-}
-
 void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t index,
                       const struct sim_copy *before) {
     const struct sim_change *change = world->ledger.changes[job->upload.changes[index]];
     struct oracle oracle = {.world = world, .change = change, .before = *before};
     oracle.base = change->is_released ? change->held_base : sim_oracle_base(world, job, change);
     oracle.is_known = base_is_known(&oracle, job->before.log_floor);
+    oracle.is_old = sim_old_is(world, job, index);
+    oracle.is_known = oracle.is_known && !oracle.is_old;
     oracle.data = change->data;
     oracle.others = others_since(&oracle);
-    world->ledger.versions[change->entry].is_whole = change->outcome == OUTCOME_APPLIED &&
-                                                     change->entry > 0 && oracle.is_known &&
-                                                     oracle.others == 0 && !change->is_released;
+    bool is_whole = oracle.is_old ? sim_old_is_seen(world, job, change)
+                                  : change->outcome == OUTCOME_APPLIED && oracle.is_known &&
+                                        oracle.others == 0 && !change->is_released;
+    world->ledger.versions[change->entry].is_whole = is_whole && change->entry > 0;
     oracle.after = change->entry > 0
                        ? sim_ledger_image(&world->ledger, change->record, change->entry)
                        : *before;
@@ -490,6 +478,10 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
         return;
     }
     check_inbox(&oracle, job, index);
+    if (oracle.is_old)
+        sim_old_check(world, job, index,
+                      &(struct sim_old){&oracle.before, &oracle.after,
+                                        oracle.is_kept ? &oracle.conflict : NULL});
     if (change->kind == CHANGE_UPDATE)
         check_update(&oracle);
     else if (change->kind == CHANGE_CREATE)

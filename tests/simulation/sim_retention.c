@@ -48,8 +48,8 @@ static void conflicts_expire(struct sim_world *world, int64_t before_us) {
 }
 
 void sim_retention_step(struct sim_world *world) {
-    int64_t before_us =
-        retention_time(world, world->now_us - (int64_t)world_pick(world, SPAN_S) * SECOND_US);
+    uint32_t kept_s = world->nature.kept_s > 0 ? world->nature.kept_s : world_pick(world, SPAN_S);
+    int64_t before_us = retention_time(world, world->now_us - (int64_t)kept_s * SECOND_US);
     struct store_trim trim = {
         .user = SIM_USER, .log_before_us = before_us, .settled_before_us = before_us};
     struct touched want = {.user = SIM_USER};

@@ -134,13 +134,13 @@ static void check_done(struct undoing *undoing, const struct sim_job *job,
 }
 
 /* What is left of a decision can be taken back, as far as the log is there. */
-static void check_refused(struct undoing *undoing, const struct conflict *before,
-                          const struct sync_error *error) {
+static void check_refused(struct undoing *undoing, const struct sim_job *job,
+                          const struct conflict *before, const struct sync_error *error) {
     struct sim_world *world = undoing->world;
     SIM_HOLDS(world, undoing->version != undoing->resolved_version,
               "a decision is not taken back, though nothing came after it");
     if (strcmp(error->reason, "RESOLVED_LONG_AGO") == 0) {
-        SIM_HOLDS(world, world->ledger.head.log_floor > undoing->resolved_version,
+        SIM_HOLDS(world, job->before.log_floor > undoing->resolved_version,
                   "a decision is not taken back, though the log has it all");
         return;
     }
@@ -172,7 +172,7 @@ void sim_undo_check(struct sim_world *world, const struct sim_job *job,
         .now = record->document,
     };
     if (error) {
-        check_refused(&undoing, before, error);
+        check_refused(&undoing, job, before, error);
         return;
     }
     SIM_HOLDS(world, job->resolved.resolved_us == 0, "a decision was taken back and stands");

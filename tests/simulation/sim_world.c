@@ -182,6 +182,17 @@ static void nature_choose(struct sim_world *world, struct sim_random *random) {
     };
 }
 
+/* In some worlds what is kept is kept for a time, so that devices come back from before it. A draw
+ * of its own: the other worlds are as they were. */
+static void retention_choose(struct sim_world *world) {
+    static const uint32_t SPANS_S[] = {1800, 7200, 43200};
+    struct sim_random random = sim_random_of(world->options->seed, UINT32_MAX - 2);
+    if (sim_once_in(&random, 2))
+        return;
+    world->nature.kept_s = SPANS_S[sim_pick(&random, 3)];
+    world->nature.trims = 5 + sim_pick(&random, 20);
+}
+
 /* Minutes for most, hours for some; years only by a leap. */
 static int64_t skew_choose(struct sim_random *random, uint32_t skewed) {
     int64_t span_s = skewed == 0 ? 1 : sim_once_in(random, 4) ? 360 * MINUTE_S : 10 * MINUTE_S;
@@ -197,6 +208,7 @@ static void world_init(struct sim_world *world) {
     world->monotonic_us = 1;
     world->random = &random;
     nature_choose(world, &random);
+    retention_choose(world);
     SIM_HOLDS(world, world_store_open(world) == SYNC_OK, "the store does not open");
     for (uint32_t i = 0; i < SIM_RECORDS; i++)
         world->shapes[i] = record_shape_pick(&random, sim_record_type(i));

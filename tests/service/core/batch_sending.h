@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "service/core/change_batch.h"
 #include "service/core/conflict.h"
+#include "service/core/hybrid_clock.h"
 #include "tests/service/core/memory_user.h"
 #include "tests/service/core/test_arena.h"
 
@@ -58,11 +59,16 @@ struct sending {
 /* Applies a batch, commits it unless nothing is to be written, and returns the results. */
 static inline struct change_result *send(struct sending sending, const struct change *changes,
                                          size_t count, struct write_set *ret_set) {
-    struct change_batch batch = {.user = SLICE("u"),
-                                 .device = slice_text(sending.device),
-                                 .changes = changes,
-                                 .count = count,
-                                 .acknowledged = sending.acknowledged};
+    struct change_batch batch = {
+        .user = SLICE("u"),
+        .device = slice_text(sending.device),
+        .changes = changes,
+        .count = count,
+        .acknowledged = sending.acknowledged,
+        .forgotten_device_us =
+            sending.forgotten_us == 0
+                ? 0
+                : hybrid_clock_at_device(sending.forgotten_us, sending.clock_offset_us)};
     struct batch_context context = {
         .now_us = sending.now_us ? sending.now_us : NOW,
         .clock_offset_us = sending.clock_offset_us,

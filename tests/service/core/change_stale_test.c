@@ -33,6 +33,17 @@ static const struct change *replayed(enum change_kind kind, const char *json) {
     return &change;
 }
 
+/* What was kept of a change that was decided, with its sides. */
+static struct conflict kept(struct slice decision_id) {
+    struct conflict decided;
+    struct row *row = memory_user_row(&user, TABLE_CONFLICT, decision_id);
+    struct record *record = memory_user_find(&user, DATA_TYPE_TRIP, "t");
+    assert_non_null(row);
+    assert_int_equal(conflict_unpack(row->value, &arena, &decided), SYNC_OK);
+    assert_int_equal(conflict_expand(&decided, record->data, &arena), SYNC_OK);
+    return decided;
+}
+
 static void a_replayed_create_of_what_was_deleted_brings_nothing_back(void **state) {
     (void)state;
     send_one(PHONE, *replayed(CHANGE_CREATE, "{\"a\":1}"), OUTCOME_APPLIED);
@@ -69,10 +80,14 @@ static void a_replay_of_what_still_stands_changes_nothing(void **state) {
     start("{\"a\":0}");
     send_one(PHONE, *replayed(CHANGE_UPDATE, "{\"a\":1}"), OUTCOME_APPLIED);
     forget();
+    /* The device need not have all of the record: it is told to take it. */
     struct change_result *result =
-        send_one(back(), *replayed(CHANGE_UPDATE, "{\"a\":1}"), OUTCOME_APPLIED);
+        send_one(back(), *replayed(CHANGE_UPDATE, "{\"a\":1}"), OUTCOME_MERGED);
     expect_trip("{\"a\":1}", 2);
     assert_int_equal(result->decision_id.size, 0);
+    user.settled_count = 0;
+    send_one(back(), *replayed(CHANGE_CREATE, "{\"a\":1}"), OUTCOME_APPLIED);
+    expect_trip("{\"a\":1}", 2);
     send_one((struct sending){.device = "phone", .acknowledged = 2},
              change_of("d", CHANGE_DELETE, NULL), OUTCOME_APPLIED);
     forget();
@@ -88,8 +103,75 @@ static void a_deletion_that_is_the_last_word_counts(void **state) {
     forget();
     struct change deletion = *replayed(CHANGE_DELETE, NULL);
     deletion.device_us = NOW + DAY; /* after all that is known, and before what is forgotten */
-    send_one(back(), deletion, OUTCOME_MERGED);
+    struct slice id = send_one(back(), deletion, OUTCOME_MERGED)->decision_id;
     expect_trip(NULL, 2);
+    assert_document(kept(id).server, "{\"a\":0}");
+}
+
+static void what_the_last_word_overwrites_is_kept(void **state) {
+    (void)state;
+    start("{\"a\":0}");
+    forget();
+    struct change change = change_of("1", CHANGE_UPDATE, "{\"b\":1}");
+    change.device_us = NOW + DAY;
+    assert_int_equal(send_one(back(), change, OUTCOME_MERGED)->decision_id.size, 0);
+    change = change_of("2", CHANGE_UPDATE, "{\"a\":1,\"c\":1}");
+    change.device_us = NOW + DAY + 1;
+    struct slice id = send_one(back(), change, OUTCOME_MERGED)->decision_id;
+    expect_trip("{\"a\":1,\"b\":1,\"c\":1}", 3);
+    struct conflict decided = kept(id);
+    assert_int_equal(decided.resolution, RESOLUTION_CLIENT);
+    assert_document(decided.server, "{\"a\":0,\"b\":1}");
+    assert_document(decided.client, "{\"a\":1,\"b\":1,\"c\":1}");
+    assert_int_equal(decided.decision_count, 1);
+    assert_true(slice_equal(decided.decisions[0].reason, SLICE("older than the log")));
+    assert_int_equal(decided.decisions[0].taken, RESOLUTION_CLIENT);
+}
+
+/* The device's change of what the tablet has changed, which reaches the service as the last. */
+static void merge_from_phone(int64_t at_us, const char *json) {
+    struct change change = change_of("m", CHANGE_UPDATE, json);
+    change.device_us = at_us;
+    send_one((struct sending){.device = "phone", .acknowledged = 1, .now_us = NOW + 3 * DAY},
+             change, OUTCOME_MERGED);
+}
+
+static void the_last_of_others_is_not_the_last_that_came(void **state) {
+    (void)state;
+    start("{\"a\":0}");
+    by_tablet(change_of("t", CHANGE_UPDATE, "{\"a\":2}"), NOW + 2 * DAY);
+    merge_from_phone(NOW + HOUR, "{\"b\":1}");
+    memory_user_trim(&user, 1);
+    struct change change = change_of("1", CHANGE_UPDATE, "{\"a\":1}");
+    change.device_us = NOW + DAY;
+    struct sending watch = back();
+    watch.device = "watch";
+    watch.acknowledged = 1;
+    send_one(watch, change, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":1}", 3);
+}
+
+static void what_the_log_has_lost_may_be_newer(void **state) {
+    (void)state;
+    start("{\"a\":0}");
+    by_tablet(change_of("t", CHANGE_UPDATE, "{\"a\":2}"), NOW + 2 * DAY);
+    merge_from_phone(NOW + HOUR, "{\"b\":1}");
+    memory_user_trim(&user, 2);
+    struct sending phone = back();
+    phone.acknowledged = 0;
+    struct change change = change_of("1", CHANGE_UPDATE, "{\"a\":1}");
+    change.device_us = NOW + DAY;
+    send_one(phone, change, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":1}", 3);
+    change = change_of("2", CHANGE_DELETE, NULL);
+    change.device_us = NOW + DAY + 1;
+    send_one(phone, change, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":1}", 3);
+    /* Of what it changed itself the log still has all. */
+    change = change_of("3", CHANGE_UPDATE, "{\"b\":2,\"c\":2}");
+    change.device_us = NOW + DAY + 2;
+    send_one(phone, change, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":2,\"c\":2}", 4);
 }
 
 /* Changes never sent before: they count where nobody came after them, one after the other. */
@@ -106,7 +188,7 @@ static void unsent_changes_of_a_device_that_was_away_count_in_their_order(void *
     struct sending sending = back();
     send(sending, (struct change[]){first, second}, 2, NULL);
     expect_trip("{\"a\":1,\"b\":2}", 3);
-    send_one(sending, third, OUTCOME_MERGED);
+    send_one(back(), third, OUTCOME_MERGED); /* it has acknowledged the first two meanwhile */
     expect_trip("{\"a\":3,\"b\":2}", 4);
 }
 
@@ -150,6 +232,42 @@ static void while_all_is_remembered_nothing_is_stale(void **state) {
     expect_trip("{\"a\":5}", 4);
 }
 
+static void refused_memory_is_told(void **state) {
+    (void)state;
+    start("{\"a\":0}");
+    by_tablet(change_of("t", CHANGE_UPDATE, "{\"b\":2}"), NOW + HOUR);
+    merge_from_phone(NOW + 2 * HOUR, "{\"c\":1}");
+    memory_user_trim(&user, 2);
+    struct change change = change_of("1", CHANGE_UPDATE, "{\"c\":2}");
+    change.device_us = NOW + DAY;
+    struct change_batch batch = {.user = SLICE("u"),
+                                 .device = SLICE("phone"),
+                                 .changes = &change,
+                                 .count = 1,
+                                 .forgotten_device_us = BACK - 30 * DAY};
+    struct batch_context context = {.now_us = BACK,
+                                    .forgotten_us = BACK - 30 * DAY,
+                                    .random = &RANDOM,
+                                    .policies = policy_set_default(),
+                                    .strategy = STRATEGY_CLIENT};
+    struct touched want;
+    struct user_view view;
+    enum sync_status status = SYNC_ERR_NO_MEMORY;
+    assert_int_equal(change_batch_touch(&batch, &arena, &want), SYNC_OK);
+    memory_user_load(&user, &want, &arena, &view);
+    for (size_t size = 0; status != SYNC_OK; size += 64) {
+        struct arena small;
+        struct write_set set;
+        struct change_result *results;
+        arena_init(&small, size);
+        status = change_batch_apply(&view, &batch, &context, &small, &set, &results);
+        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+        if (!status)
+            assert_int_equal(results->outcome, OUTCOME_MERGED);
+        arena_done(&small);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(a_replayed_create_of_what_was_deleted_brings_nothing_back),
@@ -157,6 +275,10 @@ int main(void) {
         USER_TEST(a_replayed_deletion_does_not_delete_a_new_life),
         USER_TEST(a_replay_of_what_still_stands_changes_nothing),
         USER_TEST(a_deletion_that_is_the_last_word_counts),
+        USER_TEST(what_the_last_word_overwrites_is_kept),
+        USER_TEST(the_last_of_others_is_not_the_last_that_came),
+        USER_TEST(what_the_log_has_lost_may_be_newer),
+        USER_TEST(refused_memory_is_told),
         USER_TEST(unsent_changes_of_a_device_that_was_away_count_in_their_order),
         USER_TEST(a_device_that_has_seen_the_record_as_it_is_is_taken_at_its_word),
         USER_TEST(who_wants_to_be_asked_is_asked),
