@@ -160,6 +160,20 @@ static enum sync_status unpack_zstd(struct compressor *compressor, struct slice 
     return in.pos == in.size ? SYNC_OK : SYNC_ERR_INVALID;
 }
 
+bool compressor_replace(struct compressor *compressor, enum content_coding coding, bool must,
+                        struct buffer *body) {
+    struct buffer packed;
+    buffer_init(&packed, body->size_max);
+    enum sync_status status = compressor_pack(compressor, coding, buffer_slice(body), &packed);
+    if (status != SYNC_OK || (packed.size >= body->size && !must)) {
+        buffer_done(&packed);
+        return false;
+    }
+    buffer_done(body);
+    *body = packed;
+    return true;
+}
+
 enum sync_status compressor_unpack(struct compressor *compressor, enum content_coding coding,
                                    struct slice body, struct buffer *out) {
     assert(coding == CODING_GZIP || coding == CODING_ZSTD);

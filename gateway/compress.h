@@ -41,6 +41,11 @@ struct compressor *compressor_close(struct compressor *compressor);
 enum sync_status compressor_pack(struct compressor *compressor, enum content_coding coding,
                                  struct slice body, struct buffer *out);
 
+/* Packs what is in `body`, in its place, where that makes it smaller or `must` says so; true when
+ * that is done. */
+bool compressor_replace(struct compressor *compressor, enum content_coding coding, bool must,
+                        struct buffer *body);
+
 /* Appends what `body` holds, up to the buffer's bound and to a hundredfold of its size.
  * SYNC_ERR_INVALID when it is not whole and well-formed, SYNC_ERR_TOO_LARGE past a bound. */
 enum sync_status compressor_unpack(struct compressor *compressor, enum content_coding coding,

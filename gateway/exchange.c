@@ -126,6 +126,8 @@ void exchange_discard(struct exchange *exchange) {
         exchange_upload_close(exchange);
     if (exchange->job)
         exchange_transcode_close(exchange);
+    if (exchange->long_answer)
+        exchange_long_answer_close(exchange);
     upstream_call_cancel(&exchange->call);
     loop_timer_clear(&exchange->timer);
     loop_timer_clear(&exchange->heartbeat);
@@ -181,7 +183,7 @@ static void exchange_timer_fired(struct loop_timer *timer) {
         loop_timer_set(exchange->worker->loop, timer, BODY_PACE_LOOK_US);
         return;
     }
-    if (!upstream_call_is_active(&exchange->call))
+    if (exchange_long_answer_is_late(exchange) || !upstream_call_is_active(&exchange->call))
         return;
     upstream_call_cancel(&exchange->call);
     struct slice message = SLICE("the service did not answer in time");
@@ -214,7 +216,8 @@ static uint64_t exchange_arena_bytes(const struct exchange *exchange) {
 bool exchange_count(struct exchange *exchange) {
     uint64_t now = EXCHANGE_BYTES + exchange_arena_bytes(exchange) + exchange->body.size +
                    exchange->wire.size + exchange_ready(exchange).size +
-                   upstream_call_queued(&exchange->call) + upstream_call_partial(&exchange->call);
+                   exchange_long_answer_held(exchange) + upstream_call_queued(&exchange->call) +
+                   upstream_call_partial(&exchange->call);
     return gateway_count_buffered(exchange->worker->gateway, &exchange->buffered_bytes, now);
 }
 

@@ -137,25 +137,20 @@ static void exchange_weaken_tag(struct exchange *exchange) {
     }
 }
 
+/* Tells that `out` is packed. */
+static void exchange_note_packed(struct exchange *exchange, enum content_coding coding) {
+    exchange_weaken_tag(exchange);
+    exchange_header(exchange, SLICE("content-encoding"), coding_name(coding));
+}
+
 /* Packs `out` in the coding the client likes best, where that makes it smaller or must be. */
 static void exchange_compress(struct exchange *exchange) {
     enum content_coding coding = coding_negotiate(exchange->known.accept_encoding);
     if (coding == CODING_IDENTITY)
         return;
-    struct buffer packed;
-    buffer_init(&packed, exchange->out.size_max);
-    enum sync_status status = compressor_pack(exchange->worker->compressor, coding,
-                                              buffer_slice(&exchange->out), &packed);
-    bool smaller = packed.size < exchange->out.size ||
-                   coding_refuses_identity(exchange->known.accept_encoding);
-    if (status != SYNC_OK || !smaller) {
-        buffer_done(&packed);
-        return;
-    }
-    buffer_done(&exchange->out);
-    exchange->out = packed;
-    exchange_weaken_tag(exchange);
-    exchange_header(exchange, SLICE("content-encoding"), coding_name(coding));
+    bool must = coding_refuses_identity(exchange->known.accept_encoding);
+    if (compressor_replace(exchange->worker->compressor, coding, must, &exchange->out))
+        exchange_note_packed(exchange, coding);
 }
 
 static bool text_has(struct slice text, const char *word) {
@@ -195,14 +190,38 @@ void exchange_answer_json(struct exchange *exchange, int status) {
     exchange_answer_text(exchange, status, SLICE("application/json"));
 }
 
+enum content_coding exchange_answer_coding(const struct exchange *exchange) {
+    return exchange_declines_compression(exchange)
+               ? CODING_IDENTITY
+               : coding_negotiate(exchange->known.accept_encoding);
+}
+
+/* Answers that the client has what it asks for, of which it was told the tag in that coding. */
+static void exchange_answer_unchanged(struct exchange *exchange, enum content_coding coding) {
+    if (coding != CODING_IDENTITY)
+        exchange_weaken_tag(exchange);
+    buffer_clear(&exchange->out);
+    exchange_header(exchange, SLICE("vary"), SLICE("accept-encoding"));
+    exchange_answer_whole(exchange, 304, SLICE_EMPTY);
+}
+
+void exchange_answer_packed(struct exchange *exchange, int status, enum content_coding coding,
+                            bool is_packed) {
+    if (exchange_client_has_it(exchange, status)) {
+        exchange_answer_unchanged(exchange, coding);
+        return;
+    }
+    exchange_header(exchange, SLICE("vary"), SLICE("accept-encoding"));
+    if (is_packed)
+        exchange_note_packed(exchange, coding);
+    exchange_answer_whole(exchange, status, SLICE("application/json"));
+}
+
 void exchange_answer_text(struct exchange *exchange, int status, struct slice type) {
     if (exchange_client_has_it(exchange, status)) {
-        if (exchange->out.size >= COMPRESS_BYTES_MIN && !exchange_declines_compression(exchange) &&
-            coding_negotiate(exchange->known.accept_encoding) != CODING_IDENTITY)
-            exchange_weaken_tag(exchange);
-        buffer_clear(&exchange->out);
-        exchange_header(exchange, SLICE("vary"), SLICE("accept-encoding"));
-        exchange_answer_whole(exchange, 304, SLICE_EMPTY);
+        bool is_short = exchange->out.size < COMPRESS_BYTES_MIN;
+        exchange_answer_unchanged(exchange,
+                                  is_short ? CODING_IDENTITY : exchange_answer_coding(exchange));
         return;
     }
     if (!exchange->out.failed && (exchange->out.size >= COMPRESS_BYTES_MIN ||

@@ -9,7 +9,6 @@ enum {
     /* What gRPC counts for pseudo-headers and those that every call has. */
     METADATA_FIXED_BYTES = 680,
     DEADLINE_GRACE_US = 1000000, /* the service sees its own deadline first */
-    RESPONSE_HEADERS_MAX = 24,
 };
 
 static struct exchange *exchange_of(struct upstream_call *call) {
@@ -136,6 +135,8 @@ static void exchange_on_unary_message(struct exchange *exchange, struct slice me
         buffer_append(&exchange->out, message);
         return;
     }
+    if (exchange_long_answer_keep(exchange, message))
+        return;
     struct transcode_header *headers = exchange->headers + exchange->header_count;
     size_t count = 0;
     enum sync_status status = transcode_response_to_json(
@@ -187,6 +188,8 @@ static void exchange_on_success(struct exchange *exchange) {
     } else if (!exchange->has_message) {
         exchange_fail(exchange, GRPC_INTERNAL, SLICE("the service answered without a message"),
                       SLICE_EMPTY);
+    } else if (exchange->long_answer) {
+        exchange_long_answer_begin(exchange);
     } else {
         exchange_answer_json(exchange, exchange->route.method->success_status);
     }

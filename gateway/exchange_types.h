@@ -14,6 +14,7 @@ enum {
     EXCHANGE_HEADERS_MAX = 48, /* of an answer */
     EXCHANGE_TRAILERS_MAX = 2,
     EXCHANGE_METADATA_MAX = 12, /* of a call */
+    RESPONSE_HEADERS_MAX = 24,  /* that are fields of an answer's message */
     EXCHANGE_ARENA_MAX = 24 << 20,
     EXCHANGE_REQUEST_ID_MAX = 128,
 };
@@ -87,6 +88,7 @@ struct exchange {
     struct exchange_upload *upload; /* a streamed request; NULL: none */
 
     /* the answer */
+    struct exchange_long_answer *long_answer; /* NULL: none */
     struct exchange_answer answer;
     int code; /* the gRPC status that the answer came of; -1: none */
     size_t header_count;
@@ -125,6 +127,24 @@ void exchange_transcode_late(struct exchange *exchange);
 
 /* Ends the transcoding at any moment. */
 void exchange_transcode_close(struct exchange *exchange);
+
+/* exchange_long_answer.c */
+
+/* Keeps the message of a unary answer that takes long to write, to begin with once the service has
+ * ended the call well; false where it is to be written at once. */
+bool exchange_long_answer_keep(struct exchange *exchange, struct slice message);
+
+/* The bytes kept. */
+size_t exchange_long_answer_held(const struct exchange *exchange);
+
+/* Has what is kept written by the worker's offload; the answer follows then. */
+void exchange_long_answer_begin(struct exchange *exchange);
+
+/* The exchange's time is over: answers so where the answer was being written; else false. */
+bool exchange_long_answer_is_late(struct exchange *exchange);
+
+/* Ends it at any moment. */
+void exchange_long_answer_close(struct exchange *exchange);
 
 /* exchange_edge.c */
 
@@ -222,6 +242,14 @@ void exchange_answer_text(struct exchange *exchange, int status, struct slice ty
 
 /* The same with JSON. */
 void exchange_answer_json(struct exchange *exchange, int status);
+
+/* The coding that a long text would be packed in. */
+enum content_coding exchange_answer_coding(const struct exchange *exchange);
+
+/* Answers with JSON in `out`, a long text, that was to be packed in that coding, and was or was
+ * not; 304 where the client has it already. */
+void exchange_answer_packed(struct exchange *exchange, int status, enum content_coding coding,
+                            bool is_packed);
 
 /* Answers with a head; the body follows by exchange_grow and exchange_finish. */
 void exchange_answer_stream(struct exchange *exchange, int status, struct slice type);

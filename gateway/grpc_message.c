@@ -74,6 +74,19 @@ bool grpc_reader_at_boundary(const struct grpc_reader *reader) {
     return reader->prefix_size == 0;
 }
 
+bool grpc_reader_keep(struct grpc_reader *reader, struct slice message, struct buffer *out) {
+    assert(!out->data);
+    if (!reader->given) {
+        buffer_append(out, message);
+        return !out->failed;
+    }
+    size_t message_max = reader->held.size_max;
+    *out = reader->held;
+    buffer_init(&reader->held, message_max);
+    reader->given = false;
+    return true;
+}
+
 size_t grpc_reader_partial(const struct grpc_reader *reader) {
     return reader->given ? 0 : reader->held.size;
 }

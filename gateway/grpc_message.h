@@ -41,6 +41,10 @@ enum grpc_read grpc_reader_feed(struct grpc_reader *reader, struct slice *input,
 /* Tells whether the stream may end here: no message is begun. */
 bool grpc_reader_at_boundary(const struct grpc_reader *reader);
 
+/* Keeps the message that was given last, and is yet borrowed: in `out`, an empty buffer, which
+ * takes its memory over where it is the reader's own. False without memory. */
+bool grpc_reader_keep(struct grpc_reader *reader, struct slice message, struct buffer *out);
+
 /* The bytes held of a message that is not yet whole. */
 size_t grpc_reader_partial(const struct grpc_reader *reader);
 

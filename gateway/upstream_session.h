@@ -184,6 +184,12 @@ static inline size_t upstream_call_partial(const struct upstream_call *call) {
     return upstream_call_is_active(call) ? grpc_reader_partial(&call->reader) : 0;
 }
 
+/* Keeps the message that the event has just told, as grpc_reader_keep does. */
+static inline bool upstream_call_keep(struct upstream_call *call, struct slice message,
+                                      struct buffer *out) {
+    return grpc_reader_keep(&call->reader, message, out);
+}
+
 /* Queues bytes of a streamed request, in the framing of messages; an active call whose request has
  * not ended. The queue is the owner's to bound, by what `taken` tells. SYNC_ERR_NO_MEMORY: cancel
  * the call. */
