@@ -1,6 +1,6 @@
 /* Changes behind a conflict of their device: what waits, and how it goes on. */
-#include "base/memory.h"
 #include "service/core/change_result.h"
+#include "tests/base/memory_walk.h"
 #include "tests/service/core/batch_sending.h"
 #include "tests/service/core/conflict_deciding.h"
 
@@ -252,27 +252,20 @@ static void refused_memory_lets_nothing_go(void **state) {
     struct row *row = memory_user_row(&user, TABLE_CONFLICT, conflict_id);
     assert_int_equal(conflict_unpack(row->value, &arena, &conflict), SYNC_OK);
     deciding_load(&user, &conflict, &view);
-    enum sync_status status = SYNC_ERR_NO_MEMORY;
-    for (uint64_t n = 1; status != SYNC_OK; n++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct arena small;
         arena_init(&small, 1 << 20);
-        memory_fail_after(n);
-        status = conflict_resolve(&view, &conflict, &request, &context, &small, &error, &set,
-                                  &after, &record);
-        bool walked = memory_count() < n;
-        memory_fail_after(0);
-        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        memory_walk_begin(&walk);
+        enum sync_status status = conflict_resolve(&view, &conflict, &request, &context, &small,
+                                                   &error, &set, &after, &record);
+        assert_int_equal(status, memory_walk_end(&walk) ? SYNC_ERR_NO_MEMORY : SYNC_OK);
         arena_done(&small);
     }
     /* Every place that takes memory of an arena. */
-    status = SYNC_ERR_NO_MEMORY;
-    for (size_t size = 0; status != SYNC_OK; size += 64) {
-        struct arena small;
-        arena_init(&small, size);
-        status = conflict_resolve(&view, &conflict, &request, &context, &small, &error, &set,
-                                  &after, &record);
-        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
-        arena_done(&small);
+    for (struct arena_walk walk = {0}; arena_walk_next(&walk);) {
+        enum sync_status status = conflict_resolve(&view, &conflict, &request, &context,
+                                                   &walk.arena, &error, &set, &after, &record);
+        arena_walk_end(&walk, status);
     }
 }
 

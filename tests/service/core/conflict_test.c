@@ -1,8 +1,8 @@
 #include "service/core/conflict.h"
 
 #include "base/limits.h"
-#include "base/memory.h"
 #include "service/core/checksum.h"
+#include "tests/base/memory_walk.h"
 #include "tests/service/core/conflict_deciding.h"
 #include "tests/service/core/test_arena.h"
 
@@ -335,22 +335,17 @@ static void refused_memory_is_told(void **state) {
     struct batch_context context = deciding_at(NOW);
     struct user_view view;
     deciding_load(&user, &conflict, &view);
-    for (uint64_t n = 1; n < 100; n++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct arena small;
         struct answer answer;
         arena_init(&small, 1 << 20);
-        memory_fail_after(n);
+        memory_walk_begin(&walk);
         enum sync_status status =
             conflict_resolve(&view, &conflict, &request, &context, &small, &answer.error,
                              &answer.set, &answer.conflict, &answer.record);
-        bool walked = memory_count() < n;
-        memory_fail_after(0);
-        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        assert_int_equal(status, memory_walk_end(&walk) ? SYNC_ERR_NO_MEMORY : SYNC_OK);
         arena_done(&small);
-        if (walked)
-            return;
     }
-    fail();
 }
 
 static void refused_memory_takes_nothing_back(void **state) {
@@ -362,26 +357,22 @@ static void refused_memory_takes_nothing_back(void **state) {
         resolve(&conflict, (struct resolution_request){.resolution = RESOLUTION_CLIENT}, &resolved),
         SYNC_OK);
     deciding_load(&user, &resolved.conflict, &view);
-    enum sync_status status = SYNC_ERR_NO_MEMORY;
-    for (uint64_t n = 1; status != SYNC_OK; n++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct arena small;
         arena_init(&small, 1 << 20);
-        memory_fail_after(n);
-        status = conflict_undo(&view, &resolved.conflict, NOW + 9, &small, &answer.error,
-                               &answer.set, &answer.conflict, &answer.record);
-        bool walked = memory_count() < n;
-        memory_fail_after(0);
-        assert_int_equal(status, walked ? SYNC_OK : SYNC_ERR_NO_MEMORY);
+        memory_walk_begin(&walk);
+        enum sync_status status =
+            conflict_undo(&view, &resolved.conflict, NOW + 9, &small, &answer.error, &answer.set,
+                          &answer.conflict, &answer.record);
+        assert_int_equal(status, memory_walk_end(&walk) ? SYNC_ERR_NO_MEMORY : SYNC_OK);
         arena_done(&small);
     }
-    status = SYNC_ERR_NO_MEMORY;
-    for (size_t size = 0; status != SYNC_OK; size += 64) { /* each place that asks the arena */
-        struct arena small;
-        arena_init(&small, size);
-        status = conflict_undo(&view, &resolved.conflict, NOW + 9, &small, &answer.error,
-                               &answer.set, &answer.conflict, &answer.record);
-        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
-        arena_done(&small);
+    for (struct arena_walk walk = {0};
+         arena_walk_next(&walk);) { /* each place that asks the arena */
+        enum sync_status status =
+            conflict_undo(&view, &resolved.conflict, NOW + 9, &walk.arena, &answer.error,
+                          &answer.set, &answer.conflict, &answer.record);
+        arena_walk_end(&walk, status);
     }
 }
 

@@ -1,4 +1,5 @@
 /* Resolutions taken back after the record has moved on. */
+#include "tests/base/memory_walk.h"
 #include "tests/service/core/batch_sending.h"
 #include "tests/service/core/conflict_deciding.h"
 
@@ -246,32 +247,30 @@ static void refused_memory_is_told(void **state) {
     (void)state;
     struct slice id = decide_name();
     struct user_view view;
-    enum sync_status status = SYNC_ERR_NO_MEMORY;
     later("1", CHANGE_UPDATE, "{\"more\":7}");
     struct conflict conflict = stored(id), opened;
     deciding_load(&user, &conflict, &view);
-    for (uint64_t n = 1; status != SYNC_OK; n++) { /* each block, those of the pass too */
+    for (struct memory_walk walk = {0};
+         memory_walk_next(&walk);) { /* each block, those of the pass too */
         struct arena small;
         struct sync_error error;
         struct write_set set;
         struct record record;
         arena_init(&small, 1 << 20);
-        memory_fail_after(n);
-        status = conflict_undo(&view, &conflict, NOW, &small, &error, &set, &opened, &record);
-        memory_fail_after(0);
-        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
+        memory_walk_begin(&walk);
+        enum sync_status status =
+            conflict_undo(&view, &conflict, NOW, &small, &error, &set, &opened, &record);
+        assert_int_equal(status, memory_walk_end(&walk) ? SYNC_ERR_NO_MEMORY : SYNC_OK);
         arena_done(&small);
     }
-    status = SYNC_ERR_NO_MEMORY;
-    for (size_t size = 0; status != SYNC_OK; size += 64) { /* each place that asks the arena */
-        struct arena small;
+    for (struct arena_walk walk = {0};
+         arena_walk_next(&walk);) { /* each place that asks the arena */
         struct sync_error error;
         struct write_set set;
         struct record record;
-        arena_init(&small, size);
-        status = conflict_undo(&view, &conflict, NOW, &small, &error, &set, &opened, &record);
-        assert_true(status == SYNC_OK || status == SYNC_ERR_NO_MEMORY);
-        arena_done(&small);
+        enum sync_status status =
+            conflict_undo(&view, &conflict, NOW, &walk.arena, &error, &set, &opened, &record);
+        arena_walk_end(&walk, status);
     }
 }
 

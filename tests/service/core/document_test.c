@@ -1,9 +1,9 @@
 #include <math.h>
 
 #include "base/limits.h"
-#include "base/memory.h"
 #include "base/wire.h"
 #include "service/core/document.h"
+#include "tests/base/memory_walk.h"
 #include "tests/service/core/test_arena.h"
 
 /* Normalizes, expecting it to be refused for the reason at the path. */
@@ -250,23 +250,18 @@ static void refused_memory_is_told(void **state) {
     struct slice input = json_struct("{\"b\":{\"d\":1,\"c\":2},\"a\":[{\"y\":1,\"x\":2}]}", &arena);
     struct slice patch = json_document("{\"b\":{\"c\":null}}", &arena);
     struct slice document, patched;
-    for (uint64_t n = 1;; n++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct arena small;
         arena_init(&small, 1 << 20);
-        memory_fail_after(n);
+        memory_walk_begin(&walk);
         enum sync_status status = document_normalize(input, &small, NULL, &document);
         if (!status)
             status = document_merge_patch(document, patch, &small, &patched);
-        bool walked = memory_count() < n;
-        memory_fail_after(0);
-        if (walked) {
-            assert_int_equal(status, SYNC_OK);
+        bool has_failed = memory_walk_end(&walk);
+        assert_int_equal(status, has_failed ? SYNC_ERR_NO_MEMORY : SYNC_OK);
+        if (!has_failed)
             assert_string_equal(json_text(patched, &arena),
                                 "{\"a\":[{\"x\":2,\"y\":1}],\"b\":{\"d\":1}}");
-            arena_done(&small);
-            return;
-        }
-        assert_int_equal(status, SYNC_ERR_NO_MEMORY);
         arena_done(&small);
     }
 }

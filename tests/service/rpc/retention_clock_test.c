@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "service/rpc/retention_clock.h"
+#include "tests/base/memory_walk.h"
 
 static const int64_t NOW = 1764000000000000;
 static const int64_t SECOND = 1000000, HOUR = 3600000000, DAY = 86400000000, YEAR = 31556952000000;
@@ -65,6 +66,32 @@ static void what_is_stored_is_read_back(void **state) {
     arena_done(&arena);
 }
 
+static void without_memory_nothing_is_packed(void **state) {
+    (void)state;
+    struct retention_clock clock = {.last_us = NOW + YEAR, .held_us = NOW}, read;
+    unsigned failures = 0;
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
+        struct arena arena;
+        struct slice value = SLICE_EMPTY;
+        arena_init(&arena, 1 << 16);
+        memory_walk_begin(&walk);
+        bool is_packed = retention_clock_pack(&clock, &arena, &value);
+        bool has_failed = memory_walk_end(&walk);
+        failures += has_failed;
+        assert_int_equal(is_packed, !has_failed);
+        assert_int_equal(value.size > 0, is_packed); /* untouched on failure */
+        if (is_packed)
+            assert_true(retention_clock_unpack(value, &read) && read.held_us == NOW);
+        arena_done(&arena);
+    }
+    assert_true(failures >= 2); /* the buffer and the arena */
+    struct arena full;
+    struct slice value;
+    arena_init(&full, 0);
+    assert_false(retention_clock_pack(&clock, &full, &value));
+    arena_done(&full);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clock_that_goes_on_is_believed),
@@ -72,6 +99,7 @@ int main(void) {
         cmocka_unit_test(a_leap_that_is_taken_back_is_forgotten),
         cmocka_unit_test(a_clock_that_goes_back_is_believed),
         cmocka_unit_test(what_is_stored_is_read_back),
+        cmocka_unit_test(without_memory_nothing_is_packed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "service/core/expiry_key.h"
 #include "service/core/write_build.h"
 #include "service/rpc/retention.h"
+#include "tests/base/memory_walk.h"
 #include "tests/service/core/json_document.h"
 #include "tests/service/rpc/retention_rows.h"
 
@@ -141,15 +142,13 @@ static void damage_that_is_due_holds_nothing_up(void **state) {
 /* Every allocation fails once: the conflict is settled whole or waits for the next run. */
 static void without_memory_a_conflict_is_settled_later(void **state) {
     struct service_fixture *fixture = *state;
-    bool has_failed = true;
     service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
-    for (uint64_t at = 1; has_failed; at++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct retention_counts counts = {0};
         struct slice id = put_due_conflict(fixture, (int64_t)fixture->now_us);
-        memory_fail_after(at);
+        memory_walk_begin(&walk);
         enum sync_status status = retention_work_off_due(&fixture->service, &counts);
-        has_failed = memory_count() >= at;
-        memory_fail_after(0);
+        bool has_failed = memory_walk_end(&walk);
         assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
         assert_int_equal(get_conflict(fixture, id).resolved_us != 0, counts.settled);
         assert_int_equal(retention_work_off_due(&fixture->service, &counts), SYNC_OK);
@@ -194,16 +193,14 @@ static void only_the_newest_decisions_of_a_user_are_kept(void **state) {
 
 static void without_memory_the_bound_is_kept_later(void **state) {
     struct service_fixture *fixture = *state;
-    bool has_failed = true;
     fixture->service.retention.decisions_max = 1;
     put_decision(fixture, ANNA);
-    for (uint64_t at = 1; has_failed; at++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         struct retention_counts counts = {0};
         put_decision(fixture, ANNA);
-        memory_fail_after(at);
+        memory_walk_begin(&walk);
         enum sync_status status = retention_bound_conflicts(&fixture->service, &counts);
-        has_failed = memory_count() >= at;
-        memory_fail_after(0);
+        bool has_failed = memory_walk_end(&walk);
         assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
         assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY),
                          2 - counts.dropped);

@@ -6,12 +6,14 @@
 #include <cmocka.h>
 // clang-format on
 #include "base/memory.h"
+#include "service/queue/job_row.h"
 #include "service/rpc/bundle_params.h"
 #include "service/rpc/bundle_store.h"
 #include "service/rpc/lane_write.h"
 #include "service/rpc/operation.h"
 #include "service/rpc/retention.h"
 #include "service/rpc/sync_job.h"
+#include "tests/base/memory_walk.h"
 #include "tests/service/rpc/retention_rows.h"
 
 /* Makes an operation that begins now; its id lives in the fixture's arena. */
@@ -274,18 +276,16 @@ static enum sync_status retain(struct service *service, struct retention_counts 
  */
 static void without_memory_nothing_is_removed_in_part(void **state) {
     struct service_fixture *fixture = *state;
-    bool has_failed = true;
-    for (uint64_t at = 1; has_failed; at++) {
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
         service_fixture_change(fixture, "anna", CHANGE_CREATE, "b1", "{\"n\":1}");
         put_conflict(fixture, (int64_t)fixture->now_us);
         put_operation(fixture, SYNC_UPLOAD, OPERATION_COMPLETED);
         build(fixture);
         fixture->now_us += fixture->service.retention.log_us + 1000000;
         struct retention_counts counts = {0};
-        memory_fail_after(at);
+        memory_walk_begin(&walk);
         enum sync_status status = retain(&fixture->service, &counts);
-        has_failed = memory_count() >= at;
-        memory_fail_after(0);
+        bool has_failed = memory_walk_end(&walk);
         assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
         assert_int_equal(service_fixture_count(fixture, TABLE_CONFLICT, SLICE_EMPTY),
                          service_fixture_count(fixture, TABLE_CONFLICT_BY_USER, SLICE_EMPTY));
@@ -333,6 +333,47 @@ static void a_write_whose_head_moved_loads_again(void **state) {
     assert_int_equal(service_fixture_head(fixture, "anna").sequence, 2);
 }
 
+/* Stores a synchronization that was given up when it was due at `due_us`. */
+static void put_given_up(struct service_fixture *fixture, const char *id, uint64_t due_us) {
+    struct job job = {.id = slice_text(id),
+                      .kind = SLICE(SYNC_JOB_KIND),
+                      .user = ANNA,
+                      .payload = SLICE("x"),
+                      .due_us = due_us};
+    struct sync_error error;
+    struct row_write row = {.table = TABLE_QUARANTINE, .key = job.id};
+    sync_error_set(&error, SYNC_ERR_IO, "TESTED", NULL, "as the test wants");
+    assert_true(job_row_value(&job, &error, &fixture->arena, &row.value));
+    commit_rows(fixture, &row, 1);
+}
+
+/* Every allocation fails once: the old ones go together or stay for the next run. */
+static void without_memory_the_quarantine_is_tended_later(void **state) {
+    struct service_fixture *fixture = *state;
+    enum { OLD = 3 };
+    static const char *const ids[OLD] = {"old-1", "old-2", "old-3"};
+    uint64_t old_us = fixture->now_us - fixture->service.retention.operation_us - 1;
+    unsigned failures = 0;
+    put_given_up(fixture, "new", fixture->now_us);
+    for (struct memory_walk walk = {0}; memory_walk_next(&walk);) {
+        struct retention_counts counts = {0};
+        for (size_t i = 0; i < OLD; i++)
+            put_given_up(fixture, ids[i], old_us);
+        memory_walk_begin(&walk);
+        enum sync_status status = retention_tend_quarantine(&fixture->service, &counts);
+        bool has_failed = memory_walk_end(&walk);
+        failures += status != SYNC_OK;
+        assert_true(status == SYNC_OK || (has_failed && status == SYNC_ERR_NO_MEMORY));
+        assert_int_equal(counts.jobs, status == SYNC_OK ? OLD : 0);
+        assert_int_equal(service_fixture_count(fixture, TABLE_QUARANTINE, SLICE_EMPTY),
+                         1 + OLD - counts.jobs);
+        assert_int_equal(retention_tend_quarantine(&fixture->service, &counts), SYNC_OK);
+        assert_int_equal(counts.jobs, OLD);
+    }
+    assert_true(failures > 0);
+    assert_int_equal(service_fixture_count(fixture, TABLE_QUARANTINE, SLICE_EMPTY), 1);
+}
+
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, service_fixture_setup, service_fixture_teardown)
 
@@ -350,6 +391,7 @@ int main(void) {
         TEST(operations_go_when_their_end_is_long_ago),
         TEST(old_log_entries_are_trimmed),
         TEST(without_memory_nothing_is_removed_in_part),
+        TEST(without_memory_the_quarantine_is_tended_later),
         TEST(a_write_whose_head_moved_loads_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

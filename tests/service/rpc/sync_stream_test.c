@@ -26,7 +26,9 @@
 #define SYNC SYNC_SERVICE "Sync"
 #define RECORDS "/travelsense.sync.v1.RecordService/"
 
-enum { TOKEN_TEXT_MAX = 512, MESSAGE_TEXT_MAX = 512, ALLOCATIONS_MAX = 5000 };
+#define HEALTH_WATCH "/grpc.health.v1.Health/Watch"
+
+enum { METHODS_MAX = 64, TOKEN_TEXT_MAX = 512, MESSAGE_TEXT_MAX = 512, ALLOCATIONS_MAX = 5000 };
 
 /* A server with one worker, so that all that a stream does is done on its thread. */
 struct stream_service {
@@ -74,6 +76,20 @@ static void gates_open(struct stream_service *self) {
     service->health = &self->health;
 }
 
+/* The service's methods, but that a watch of the health begins on the worker as well. */
+static const struct rpc_method *methods_of_worker(size_t *ret_count) {
+    static const struct rpc_policy by_worker = {.is_public = true, .is_long_lived = true};
+    static struct rpc_method methods[METHODS_MAX];
+    const struct rpc_method *all = service_methods(ret_count);
+    assert_true(*ret_count <= METHODS_MAX);
+    for (size_t i = 0; i < *ret_count; i++) {
+        methods[i] = all[i];
+        if (strcmp(methods[i].path, HEALTH_WATCH) == 0)
+            methods[i].policy = &by_worker;
+    }
+    return methods;
+}
+
 static int set_up(void **state) {
     static struct stream_service self;
     void *fixture;
@@ -92,7 +108,7 @@ static int set_up(void **state) {
     size_t count;
     struct sync_error error;
     struct rpc_server_options options = {.service = &self.fixture->service,
-                                         .methods = service_methods(&count),
+                                         .methods = methods_of_worker(&count),
                                          .threads = 1,
                                          .unix_path = self.socket,
                                          .close_grace_ms = 500};
@@ -231,6 +247,34 @@ static void each_allocation_of_a_stream_may_fail(void **state) {
     assert_int_equal(head.record_count, 1);
 }
 
+/* ---- A watch of the health */
+
+/* Each allocation of a watch fails once: it ends with its cause, or goes on, and is counted no more
+ * when it has ended. */
+static void each_allocation_of_a_health_watch_may_fail(void **state) {
+    struct stream_service *self = *state;
+    unsigned failed = 0;
+    uint64_t n = 0, count;
+    do {
+        struct grpc_client_answer answer;
+        n++;
+        assert_true(n < ALLOCATIONS_MAX);
+        worker_arm(self, n);
+        grpc_client_call(self->client,
+                         &(struct grpc_client_request){.path = HEALTH_WATCH, .deadline_ms = 300},
+                         &answer);
+        count = worker_arm(self, 0);
+        /* UNAVAILABLE; or DEADLINE_EXCEEDED: it was watching. */
+        if (answer.code != 4 && answer.code != 14)
+            fail_msg("with allocation %u failing: code %d", (unsigned)n, answer.code);
+        failed += answer.code != 4;
+        grpc_client_answer_done(&answer);
+        while (atomic_load(&self->health.watches) > 0)
+            usleep(1000);
+    } while (count >= n);
+    assert_true(failed > 0);
+}
+
 /* ---- Streams that follow, and batches of services */
 
 /* Packs a request. */
@@ -342,6 +386,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(each_allocation_of_applied_changes_may_fail, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(each_allocation_of_a_stream_may_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_allocation_of_a_health_watch_may_fail, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
