@@ -1,4 +1,5 @@
 """The gateway's open side, for tests that speak to it below HTTP: certificates, raw sockets."""
+import select
 import socket
 import ssl
 import subprocess
@@ -39,6 +40,30 @@ def talk(port, data, source="127.0.0.1", end=False, secure=None):
         if end:
             client.shutdown(socket.SHUT_WR)
         return read_all(client)
+
+
+def pump(client, data):
+    """Sends more than both sides hold at once, taking what comes meanwhile until the other closes.
+
+    On one thread: Python's TLS takes another thread's write for the end of a read now and then.
+    """
+    parts, left = [], memoryview(data)
+    waits = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+    client.setblocking(False)
+    while True:
+        try:
+            while left:
+                left = left[client.send(left[:65536]):]
+        except waits:
+            pass
+        try:
+            while part := client.recv(65536):
+                parts.append(part)
+            return b"".join(parts)
+        except waits:
+            pass
+        if not any(select.select([client], [client] if left else [], [], SOCKET_SECONDS)):
+            raise TimeoutError("nothing comes, with %d bytes to send" % len(left))
 
 
 def read_all(client):

@@ -7,9 +7,9 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import unittest
 
+import edge
 import harness
 from harness import Case, change
 from raw_http2 import HEADERS, RawClient
@@ -191,12 +191,7 @@ class Http(Case):
             with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
                 if secure:
                     client = secure.wrap_socket(client, server_hostname="localhost")
-                sender = threading.Thread(target=client.sendall, args=(data,))
-                sender.start()
-                answer = b""
-                while part := client.recv(65536):
-                    answer += part
-                sender.join()
+                answer = edge.pump(client, data)
                 client.close()
             self.assertEqual(answer.count(b"HTTP/1.1 200 OK\r\n"), count)
 
