@@ -172,8 +172,8 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
     if (status)
         return status;
     /* Whether the record is now as the device has it: not where nobody knows what that was. */
-    bool is_as_sent =
-        !merged.took_ours && (change->kind == CHANGE_CREATE || (base->is_known && !base->deleted));
+    bool has_base = base->is_known && !base->deleted;
+    bool is_as_sent = !merged.took_ours && (change->kind == CHANGE_CREATE || has_base);
     if (merged.decision_count == 0)
         return change_put_document(work, record, change, merged.document,
                                    is_as_sent ? OUTCOME_APPLIED : OUTCOME_MERGED, result);
@@ -181,6 +181,7 @@ static enum sync_status merge_document(struct change_work *work, struct change_r
         .type = CONFLICT_UPDATE_UPDATE,
         .base = base,
         .has_client = true,
+        .is_on_server = change->kind == CHANGE_UPDATE && !has_base,
         .client = theirs,
         .suggested = merged.document,
     };

@@ -56,6 +56,7 @@ static enum sync_status conflict_begin(struct change_work *work, const struct ch
         .base = draft->base->document,
         .has_client = draft->has_client,
         .client = draft->client,
+        .is_on_server = draft->is_on_server,
         .has_server = record_state_lives(state),
         .server = state->record.data,
         .suggested = draft->suggested,

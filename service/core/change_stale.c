@@ -194,6 +194,7 @@ static enum sync_status stale_put(struct change_work *work, struct change_record
         .type = lives ? CONFLICT_UPDATE_UPDATE : CONFLICT_UPDATE_DELETE,
         .base = &unknown,
         .has_client = true,
+        .is_on_server = lives,
         .client = client,
         .suggested = lives ? ours : client,
     };

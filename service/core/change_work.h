@@ -132,7 +132,7 @@ enum sync_status change_apply(struct change_work *work, struct change_record *re
 struct conflict_draft {
     enum conflict_type type;
     const struct base_image *base;
-    bool has_client;
+    bool has_client, is_on_server; /* as a conflict's */
     struct slice client, suggested;
     struct slice *fields;
     size_t field_count;

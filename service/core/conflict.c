@@ -35,6 +35,7 @@ enum {
     CONFLICT_CLIENT_IS_LATER = 25,
     CONFLICT_HELD = 26,
     CONFLICT_PAYLOAD_HASH = 27,
+    CONFLICT_IS_ON_SERVER = 28,
 };
 enum { HELD_ID = 1, HELD_KIND = 2, HELD_OUTCOME = 3, HELD_DATA = 4 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
@@ -104,6 +105,7 @@ static void conflict_write(const struct conflict *conflict, struct buffer *out) 
     wire_write_uint(out, CONFLICT_SERVER_VERSION, conflict->server_version);
     wire_write_uint(out, CONFLICT_DETECTED_US, (uint64_t)conflict->detected_us);
     wire_write_uint(out, CONFLICT_CLIENT_IS_LATER, conflict->client_is_later);
+    wire_write_uint(out, CONFLICT_IS_ON_SERVER, conflict->is_on_server);
     held_write(conflict, out);
     if (conflict->resolved_us == 0) {
         wire_write_uint(out, CONFLICT_RESOLVE_BY_US, (uint64_t)conflict->resolve_by_us);
@@ -164,6 +166,9 @@ static void conflict_take_number(const struct wire_field *field, struct conflict
         break;
     case CONFLICT_CLIENT_IS_LATER:
         conflict->client_is_later = field->bits != 0;
+        break;
+    case CONFLICT_IS_ON_SERVER:
+        conflict->is_on_server = field->bits != 0;
         break;
     default:
         break;

@@ -39,6 +39,9 @@ struct conflict {
     struct record_key key;
     enum conflict_type type;
     bool has_base, has_client, has_server;
+    /* Nobody knows what the client's change was made on: its side is the server's with the change.
+     */
+    bool is_on_server;
     struct slice base, client, server, suggested;
     struct slice *fields; /* dotted paths in dispute */
     size_t field_count;

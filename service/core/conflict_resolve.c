@@ -51,11 +51,13 @@ static bool resolution_is_blind(const struct record_state *state, const struct c
 static enum sync_status resolution_do(struct conflict_work *work, const void *of,
                                       struct conflict *conflict) {
     const struct resolution_request *request = of;
-    conflict_see(conflict, &work->state);
+    enum sync_status status = conflict_see(conflict, &work->state, work->build.arena);
+    if (status)
+        return status;
     if (resolution_is_blind(&work->state, work->before, request))
         return conflict_put(&work->build, conflict);
     struct conflict_target target = resolution_target(conflict, request);
-    enum sync_status status = conflict_write(work, conflict, &target);
+    status = conflict_write(work, conflict, &target);
     conflict->resolution = request->resolution;
     conflict->resolved_us = work->context->now_us;
     conflict->merged = request->resolution == RESOLUTION_MERGE ? request->merged : SLICE_EMPTY;

@@ -58,8 +58,8 @@ static enum sync_status settle_target(const struct conflict *conflict, struct ar
     if (is_clients) {
         *ret_taken = RESOLUTION_CLIENT;
         if (!is_whole)
-            return settle_merge(conflict, conflict->base, conflict->server, conflict->client,
-                                STRATEGY_CLIENT, arena, ret_target);
+            return settle_merge(conflict, conflict_client_base(conflict), conflict->server,
+                                conflict->client, STRATEGY_CLIENT, arena, ret_target);
         *ret_target = (struct conflict_target){.deleted = !conflict->has_client,
                                                .document = conflict->client};
     } else if (is_suggested) {
@@ -119,7 +119,8 @@ static enum sync_status settle_do(struct conflict_work *work, const void *reques
     if (target.is_kept)
         taken = RESOLUTION_SERVER;
     status = settle_explain(conflict, taken, arena);
-    conflict_see(conflict, &work->state);
+    if (!status)
+        status = conflict_see(conflict, &work->state, arena);
     if (!status)
         status = conflict_write(work, conflict, &target);
     const struct record *after = &work->state.record;

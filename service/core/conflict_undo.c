@@ -142,13 +142,12 @@ static enum sync_status undo_aim(struct undo *undo) {
 
 /* ---- The conflict, open again */
 
-/* Brings a side, which was made of `base`, onto the record: what it does not want otherwise is as
- * it is there. */
-static enum sync_status side_follow(const struct undo *undo, struct slice base,
+/* Brings a side, which was made of `base`, onto another document: what it does not want otherwise
+ * is as it is there. */
+static enum sync_status side_follow(const struct undo *undo, struct slice base, struct slice ours,
                                     struct slice *document) {
     struct merge_result merged;
-    struct merge_input sides = {
-        .base = base, .ours = undo->state->record.data, .theirs = *document};
+    struct merge_input sides = {.base = base, .ours = ours, .theirs = *document};
     enum sync_status status =
         conflict_combine(&undo->conflict, &sides, STRATEGY_CLIENT, undo->arena, &merged);
     if (!status)
@@ -161,14 +160,15 @@ static enum sync_status undo_open(struct undo *undo) {
     struct conflict *conflict = &undo->conflict;
     enum sync_status status = SYNC_OK;
     bool has_moved = undo->state->record.version != conflict->resolved_version;
+    struct slice now = undo->state->record.data;
+    struct slice after = undo->target.is_kept ? now : undo->target.document;
     /* What was put together from both sides would be in the log alone. */
     if (conflict->resolution == RESOLUTION_MERGE && !undo->made.deleted)
         conflict->suggested = undo->made.document;
     if (has_moved && conflict->has_client)
-        status = side_follow(undo, conflict->has_base ? conflict->base : conflict->server,
-                             &conflict->client);
+        status = side_follow(undo, conflict_client_base(conflict), after, &conflict->client);
     if (has_moved && !status && conflict->suggested.size > 0)
-        status = side_follow(undo, undo->made.document, &conflict->suggested);
+        status = side_follow(undo, undo->made.document, now, &conflict->suggested);
     conflict->resolved_us = 0;
     conflict->resolution = (enum resolution)0;
     conflict->merged = SLICE_EMPTY;
@@ -198,7 +198,8 @@ static enum sync_status undo_do(struct conflict_work *work, const void *of,
     memcpy(cause.payload_hash, conflict->payload_hash, PAYLOAD_HASH_SIZE);
     *conflict = undo->conflict;
     enum sync_status status = conflict_write(work, conflict, &undo->target);
-    conflict_see(conflict, &work->state);
+    if (!status)
+        status = conflict_see(conflict, &work->state, work->build.arena);
     if (!status)
         status = conflict_move(&work->build, conflict);
     if (!status)

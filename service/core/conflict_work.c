@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/limits.h"
 #include "service/core/change_release.h"
 #include "service/core/change_result.h"
 
@@ -93,10 +94,33 @@ enum sync_status conflict_combine(const struct conflict *conflict, const struct 
     return conflict_merge(&input, &NO_POLICIES, strategy, arena, ret_merged);
 }
 
-void conflict_see(struct conflict *conflict, const struct record_state *state) {
-    conflict->has_server = record_state_lives(state);
-    conflict->server = conflict->has_server ? state->record.data : SLICE_EMPTY;
+struct slice conflict_client_base(const struct conflict *conflict) {
+    assert(conflict);
+    if (conflict->has_base)
+        return conflict->base;
+    return conflict->is_on_server ? conflict->server : SLICE_EMPTY;
+}
+
+enum sync_status conflict_see(struct conflict *conflict, const struct record_state *state,
+                              struct arena *arena) {
+    assert(conflict && state && arena);
+    bool lives = record_state_lives(state);
+    if (conflict->is_on_server && conflict->has_server && lives &&
+        state->record.version != conflict->server_version) {
+        struct merge_result merged;
+        struct merge_input sides = {
+            .base = conflict->server, .ours = state->record.data, .theirs = conflict->client};
+        enum sync_status status =
+            conflict_combine(conflict, &sides, STRATEGY_CLIENT, arena, &merged);
+        if (status)
+            return status;
+        if (merged.document.size <= CHANGE_DATA_MAX)
+            conflict->client = merged.document;
+    }
+    conflict->has_server = lives;
+    conflict->server = lives ? state->record.data : SLICE_EMPTY;
     conflict->server_version = state->record.version;
+    return SYNC_OK;
 }
 
 /* Keeps what became of the changes that were held, and the data of those that were rejected. */

@@ -48,8 +48,13 @@ enum sync_status conflict_combine(const struct conflict *conflict, const struct 
                                   enum conflict_strategy strategy, struct arena *arena,
                                   struct merge_result *ret_merged);
 
-/* Makes the conflict show the record as it is. */
-void conflict_see(struct conflict *conflict, const struct record_state *state);
+/* What the client's side was made of, as far as anybody knows. */
+struct slice conflict_client_base(const struct conflict *conflict);
+
+/* Makes the conflict show the record as it is. The client's side follows where it is the server's
+ * with the change. SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
+enum sync_status conflict_see(struct conflict *conflict, const struct record_state *state,
+                              struct arena *arena);
 
 /* Stores a conflict that has just been resolved: it moves, has no deadline any more, and lets go of
  * what it held, which is applied. */

@@ -178,8 +178,8 @@ MUTANTS = {
         "(void)marks;"),
     "undoes_a_wish": (
         "what the client wanted is gone from the inbox when somebody changed it since",
-        "status = side_follow(undo, conflict->has_base ? conflict->base : conflict->server,",
-        "status = side_follow(undo, undo->made.document,"),
+        "status = side_follow(undo, conflict_client_base(conflict), after, &conflict->client);",
+        "status = side_follow(undo, undo->made.document, after, &conflict->client);"),
     "undoes_nothing": (
         "a decision that is taken back leaves the record as it was decided",
         "enum sync_status status = conflict_write(work, conflict, &undo->target);",

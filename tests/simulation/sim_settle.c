@@ -30,6 +30,47 @@ static void check_newer(struct settling *settling, struct slice object) {
     }
 }
 
+/* What the client's side has otherwise than what it was made of. */
+struct wish {
+    struct sim_world *world;
+    struct slice base, client, decided;
+    struct document_path path;
+};
+
+/* Every value of `object` that the two sides of the wish have otherwise is decided as the client's.
+ */
+static void check_wished(struct wish *wish, struct slice object) {
+    struct member member;
+    size_t position = 0;
+    while (document_next(object, &position, &member)) {
+        struct document_path *path = &wish->path;
+        path->names[path->depth++] = member.name;
+        struct slice client = document_value_at(wish->client, path, path->depth);
+        if (member.value.kind == VALUE_OBJECT)
+            check_wished(wish, member.value.object);
+        else if (member.value.kind != VALUE_LIST &&
+                 !slice_equal(document_value_at(wish->base, path, path->depth), client))
+            SIM_HOLDS(wish->world,
+                      slice_equal(document_value_at(wish->decided, path, path->depth), client),
+                      "a deadline takes the client's side, and %.*s is not so",
+                      (int)member.name.size, (const char *)member.name.data);
+        path->depth--;
+    }
+}
+
+/* Where the client's side wins, it has what it set and lacks what it removed. */
+static void check_wish(struct sim_world *world, const struct sim_copy *decided,
+                       const struct conflict *before) {
+    struct wish wish = {.world = world,
+                        .base = before->has_base       ? before->base
+                                : before->is_on_server ? before->server
+                                                       : SLICE_EMPTY,
+                        .client = before->client,
+                        .decided = decided->document};
+    check_wished(&wish, wish.base);
+    check_wished(&wish, wish.client);
+}
+
 /* The record is the side's that the action names, where nobody else changed it since. */
 static void check_action(struct sim_world *world, const struct sim_copy *decided, bool is_changed,
                          const struct conflict *before) {
@@ -40,6 +81,8 @@ static void check_action(struct sim_world *world, const struct sim_copy *decided
     if (action == DEADLINE_CLIENT && is_whole)
         SIM_HOLDS(world, decided->deleted == !before->has_client,
                   "a deadline takes the client's side, and does not do it");
+    if (action == DEADLINE_CLIENT && !is_whole)
+        check_wish(world, decided, before);
     if (action == DEADLINE_SUGGESTED)
         SIM_HOLDS(world, slice_equal(decided->document, before->suggested),
                   "a deadline takes the suggestion, and the record is another");

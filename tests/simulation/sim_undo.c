@@ -129,7 +129,10 @@ static void check_done(struct undoing *undoing, const struct sim_job *job,
     check_fields(undoing, undoing->now);
     check_fields(undoing, undoing->was);
     if (decided.has_client)
-        check_wish(undoing, decided.client, decided.has_base ? decided.base : undoing->was,
+        check_wish(undoing, decided.client,
+                   decided.has_base       ? decided.base
+                   : decided.is_on_server ? undoing->was
+                                          : SLICE_EMPTY,
                    job->resolved.client);
 }
 

@@ -45,6 +45,24 @@ static struct settling settle_at(const struct conflict *conflict, int64_t now_us
     return settling;
 }
 
+/* A user who takes the client's side of a record that moved on is shown it as it is now. */
+static struct conflict look_again(const struct conflict *conflict) {
+    struct batch_context context = deciding_at(NOW);
+    struct resolution_request request = {.resolution = RESOLUTION_CLIENT};
+    struct user_view view;
+    struct sync_error error;
+    struct write_set set;
+    struct conflict shown;
+    struct record record;
+    deciding_load(&user, conflict, &view);
+    assert_int_equal(conflict_resolve(&view, conflict, &request, &context, &arena, &error, &set,
+                                      &shown, &record),
+                     SYNC_OK);
+    assert_int_equal(shown.resolved_us, 0);
+    memory_user_commit(&user, &set);
+    return shown;
+}
+
 /* Whether the rows of when it is due are there. */
 static bool is_listed_due(const struct conflict *conflict, int64_t resolve_by_us) {
     struct slice due, place;
@@ -107,6 +125,38 @@ static void each_action_does_what_it_says(void **state) {
         struct settling again = settle_at(&done.conflict, NOW + 2 * HOUR_US);
         assert_int_equal(again.set.row_count + again.set.log_count, 0);
     }
+}
+
+/* A conflict about an update whose base the log has lost. */
+static struct conflict conflict_without_base(const char *json, const struct policy_set *policies) {
+    start("{\"a\":1,\"b\":1,\"c\":1}");
+    struct sending by = {.device = "tablet", .acknowledged = 1, .policies = policies};
+    send_one(by, change_of("t1", CHANGE_UPDATE, "{\"a\":2,\"b\":2}"), OUTCOME_APPLIED);
+    memory_user_trim(&user, 2);
+    by = (struct sending){.device = "laptop", .acknowledged = 1, .policies = policies};
+    struct conflict open =
+        the_conflict(send_one(by, change_of("l1", CHANGE_UPDATE, json), OUTCOME_CONFLICT));
+    assert_false(open.has_base);
+    return open;
+}
+
+static void what_the_client_removed_without_a_base_is_removed(void **state) {
+    (void)state;
+    struct policy_set policies = deadline_of(DEADLINE_CLIENT, HOUR_US, 0);
+    struct conflict open = conflict_without_base("{\"a\":null}", &policies);
+    settle_at(&open, NOW + HOUR_US);
+    expect_trip("{\"b\":2,\"c\":1}", 3);
+    /* The same of a record that moved on: what is newer stays. */
+    memory_user_done(&user);
+    memory_user_init(&user);
+    open = conflict_without_base("{\"a\":null,\"c\":null}", &policies);
+    struct sending by = {.device = "tablet", .acknowledged = 2, .policies = &policies};
+    send_one(by, change_of("t2", CHANGE_UPDATE, "{\"c\":4,\"d\":4}"), OUTCOME_APPLIED);
+    struct conflict shown = look_again(&open);
+    assert_document(shown.server, "{\"a\":2,\"b\":2,\"c\":4,\"d\":4}");
+    assert_document(shown.client, "{\"b\":2,\"d\":4}");
+    settle_at(&shown, NOW + HOUR_US);
+    expect_trip("{\"b\":2,\"d\":4}", 4);
 }
 
 /* Makes both sides' changes at times of their own, and settles by the later. */
@@ -295,6 +345,7 @@ static void a_used_up_arena_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(each_action_does_what_it_says),
+        USER_TEST(what_the_client_removed_without_a_base_is_removed),
         USER_TEST(the_latest_is_whose_change_was_the_later),
         USER_TEST(what_others_changed_since_is_not_overwritten),
         USER_TEST(a_settled_conflict_is_taken_back_and_then_waits_for_ever),
