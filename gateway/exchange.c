@@ -304,6 +304,8 @@ static struct slice reason_of_http(int http_status) {
         return SLICE("TARGET_TOO_LONG");
     case 417:
         return SLICE("EXPECTATION_UNKNOWN");
+    case 429:
+        return SLICE("CLIENT_DENIED");
     case 431:
         return SLICE("HEADERS_TOO_LARGE");
     case 501:
@@ -324,6 +326,7 @@ void exchange_refuse(struct exchange *exchange, int http_status, const char *mes
         exchange_give_id(exchange);
     int code = http_status == 503   ? GRPC_UNAVAILABLE
                : http_status == 413 ? GRPC_RESOURCE_EXHAUSTED
+               : http_status == 429 ? GRPC_RESOURCE_EXHAUSTED
                : http_status >= 500 ? GRPC_UNIMPLEMENTED
                                     : GRPC_INVALID_ARGUMENT;
     exchange_refuse_as(exchange, http_status, code, reason_of_http(http_status), "%s", message);

@@ -97,7 +97,8 @@ bool exchange_streams_body(const struct exchange *exchange);
 /* The request is complete. */
 void exchange_end(struct exchange *exchange);
 
-/* Answers a request that is malformed as HTTP, instead of beginning it or in the middle of it. */
+/* Answers a request that is malformed as HTTP, or one too many, instead of beginning it or in the
+ * middle of it. */
 void exchange_refuse(struct exchange *exchange, int http_status, const char *message);
 
 /* Tells whether the answer stands, that is `answered` was called. */

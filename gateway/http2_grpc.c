@@ -103,6 +103,8 @@ static const char *admit(struct http2_grpc *grpc, const struct ip *client_ip) {
     const struct gateway_series *series = gateway_metrics_series(gateway->metrics);
     if (stream->too_large)
         return "the metadata is larger than the gateway takes";
+    if (http2_doubt_refuses(stream->server))
+        return HTTP2_DOUBT_MESSAGE;
     switch (client_request(gateway->clients, client_ip, &grpc->client)) {
     case CLIENT_TOO_MANY:
         metric_add(series->client_requests_refused, 1);

@@ -43,6 +43,7 @@ void http2_stream_detach(struct http2_stream *stream) {
 
 /* Ends the request, and with it the stream's memory. */
 static void stream_close(struct http2_stream *stream) {
+    http2_doubt_note(stream);
     http2_stream_detach(stream);
     if (stream->relay)
         http2_grpc_close(stream);
@@ -53,6 +54,7 @@ static void stream_close(struct http2_stream *stream) {
 /* Takes a stream off whose answer may be yet to be written from where it lies. */
 static void stream_spend(struct http2_stream *stream) {
     struct http2_server *server = stream->server;
+    http2_doubt_note(stream);
     http2_stream_detach(stream);
     stream->next = server->spent;
     server->spent = stream;
@@ -125,6 +127,10 @@ static void begin_exchange(struct http2_stream *stream, bool has_body) {
     if (slice_equal(stream->method, SLICE("CONNECT")) || !http_text_is_target(stream->path)) {
         exchange_refuse(exchange, slice_equal(stream->method, SLICE("CONNECT")) ? 501 : 400,
                         "the request target is not one that this gateway serves");
+        return;
+    }
+    if (http2_doubt_refuses(stream->server)) {
+        exchange_refuse(exchange, 429, HTTP2_DOUBT_MESSAGE);
         return;
     }
     const uint8_t *mark = memchr(stream->path.data, '?', stream->path.size);

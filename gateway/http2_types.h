@@ -27,6 +27,8 @@ struct http2_server {
     bool cut;                  /* and noted as such */
     struct loop_timer sweep;   /* set while a stream is answered and open */
     size_t block_bytes;        /* of the last block of headers, unpacked */
+    unsigned denied;           /* calls whose tokens were refused, the last one at denied_us */
+    uint64_t denied_us;
     struct http2_guard guard;
     struct http2_memory memory;
 };
@@ -72,6 +74,17 @@ ssize_t http2_data_source(nghttp2_session *session, int32_t stream_id, uint8_t *
                           uint32_t *flags, nghttp2_data_source *source, void *context);
 int http2_data_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head,
                     size_t size, nghttp2_data_source *source, void *context);
+
+/* http2_doubt.c */
+
+/* Notes how a stream was answered that closes. */
+void http2_doubt_note(const struct http2_stream *stream);
+
+/* Whether a request that has just begun is one too many of a client whose tokens are refused, which
+ * is then counted. */
+bool http2_doubt_refuses(const struct http2_server *server);
+
+#define HTTP2_DOUBT_MESSAGE "calls of this connection had no valid token: few at one time"
 
 /* http2_grpc.c: calls passed through. */
 
