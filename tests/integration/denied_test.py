@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """An HTTP/2 connection whose tokens are refused: it has few calls under way, others have theirs."""
 import json
+import os
 import signal
 import time
 
@@ -32,6 +33,20 @@ class Denied(Case):
             streams.append(stream)
         return streams
 
+    def stop(self):
+        """Stops the service, with all its threads."""
+        pid = self.stack.service.pid
+        self.stack.service.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.go_on)
+        for thread in os.listdir("/proc/%d/task" % pid):
+            state = ""
+            while state != "T":
+                with open("/proc/%d/task/%s/stat" % (pid, thread), encoding="ascii") as stat:
+                    state = stat.read().rpartition(") ")[2][0]
+
+    def go_on(self):
+        self.stack.service.send_signal(signal.SIGCONT)
+
     def refusals(self):
         """How many requests were refused since there were too many at one time."""
         page = self.stack.call("GET", "/metrics").body.decode()
@@ -55,12 +70,10 @@ class Denied(Case):
         for _ in range(DENIED_MIN):
             self.assertEqual(self.codes(self.begin(1), 1), [401])
         before = self.refusals()
-        self.stack.service.send_signal(signal.SIGSTOP)
-        try:
-            streams = self.begin(MANY)
-            codes = self.codes(streams, MANY - DOUBTED_STREAMS)
-        finally:
-            self.stack.service.send_signal(signal.SIGCONT)
+        self.stop()
+        streams = self.begin(MANY)
+        codes = self.codes(streams, MANY - DOUBTED_STREAMS)
+        self.go_on()
         self.assertEqual(codes, [None] * DOUBTED_STREAMS + [429] * (MANY - DOUBTED_STREAMS))
         codes = self.codes(streams, MANY)
         self.assertEqual(codes[:DOUBTED_STREAMS], [401] * DOUBTED_STREAMS)
@@ -78,15 +91,14 @@ class Denied(Case):
             self.client.end(stream)
             while not self.client.has_ended(stream):
                 self.client.take(1)
-        self.stack.service.send_signal(signal.SIGSTOP)
-        try:
-            codes = self.codes(streams := self.begin(MANY), MANY - DOUBTED_STREAMS)
-            call = self.client.call(METHOD, "none")
-            self.client.end(call)
-            while not self.client.has_ended(call):
-                self.client.take(1)
-        finally:
-            self.stack.service.send_signal(signal.SIGCONT)
+        self.stop()
+        streams = self.begin(MANY)
+        codes = self.codes(streams, MANY - DOUBTED_STREAMS)
+        call = self.client.call(METHOD, "none")
+        self.client.end(call)
+        while not self.client.has_ended(call):
+            self.client.take(1)
+        self.go_on()
         self.assertEqual(codes.count(429), MANY - DOUBTED_STREAMS)
         self.assertEqual(self.codes(streams, MANY).count(401), DOUBTED_STREAMS)
 
