@@ -4,7 +4,9 @@
 #include "service/core/change_work.h"
 #include "service/core/delta.h"
 #include "service/core/document_pass.h"
+#include "service/core/document_read.h"
 #include "service/core/hybrid_clock.h"
+#include "service/core/merge.h"
 
 void change_record_scan(const struct change_work *work, struct change_record *record) {
     const struct record_view *view = record->view;
@@ -47,15 +49,18 @@ bool change_others_since(const struct change_record *record, uint64_t base_seque
 struct history {
     const struct log_entry **entries;
     size_t count;
-    size_t own_count;   /* of this batch */
-    struct slice *redo; /* parallel: of the device's own changes, what they did */
+    size_t own_count; /* of this batch */
+    bool has_own;     /* of the device, in this batch or stored */
+    bool merges;      /* an own one is not plain */
+    enum data_type type;
+    struct slice *redo; /* parallel: what they did, where there are own ones */
 };
 
 static enum sync_status history_collect(const struct change_work *work,
                                         const struct change_record *record, uint64_t base_sequence,
                                         struct history *ret_history) {
-    struct history history = {.count = 0};
     const struct record_view *view = record->view;
+    struct history history = {.type = record->state.record.key.type};
     for (size_t own = record->own_last; own > 0; own = work->own_before[own - 1])
         history.own_count++;
     size_t count = history.own_count + view->history_count;
@@ -65,14 +70,40 @@ static enum sync_status history_collect(const struct change_work *work,
         return SYNC_ERR_NO_MEMORY;
     for (size_t own = record->own_last; own > 0; own = work->own_before[own - 1])
         history.entries[history.count++] = &work->build.log[own - 1];
-    for (size_t i = 0; i < view->history_count; i++)
-        if (view->history[i].sequence > base_sequence)
-            history.entries[history.count++] = &view->history[i];
+    history.has_own = history.own_count > 0;
+    for (size_t i = 0; i < view->history_count; i++) {
+        if (view->history[i].sequence <= base_sequence)
+            continue;
+        history.has_own |= change_is_own(work, &view->history[i]);
+        history.entries[history.count++] = &view->history[i];
+    }
     *ret_history = history;
     return SYNC_OK;
 }
 
-/* Goes back through all changes, and notes what the device's own did. */
+/* Whether a delta sets nothing that merges inside: it does the same to whatever it is applied to.
+ */
+static bool redo_is_plain(const struct change_work *work, enum data_type type, struct slice redo) {
+    struct delta_field field;
+    struct value value;
+    size_t position = 0;
+    while (delta_next(redo, &position, &field)) {
+        if (field.removed || !value_read(field.value, &value))
+            continue;
+        if (value.kind == VALUE_OBJECT || value.kind == VALUE_LIST ||
+            (value.kind == VALUE_STRING && policy_find(work->context->policies, type, field.path,
+                                                       field.path_size) == FIELD_POLICY_TEXT))
+            return false;
+    }
+    return true;
+}
+
+static bool history_is_own(const struct change_work *work, const struct history *history,
+                           size_t at) {
+    return at < history->own_count || change_is_own(work, history->entries[at]);
+}
+
+/* Goes back through all changes, and notes what they did if the device's own are among them. */
 static enum sync_status history_undo(const struct change_work *work, struct history *history,
                                      struct document_pass *pass) {
     for (size_t i = 0; i < history->count; i++) {
@@ -81,35 +112,70 @@ static enum sync_status history_undo(const struct change_work *work, struct hist
         enum sync_status status = SYNC_OK;
         if (!entry->previous_deleted)
             status = document_pass_apply(pass, entry->undo, &before);
-        bool own = i < history->own_count || change_is_own(work, entry);
-        if (!status && own && !pass->deleted)
+        if (!status && history->has_own && !pass->deleted)
             status = delta_between(before, pass->document, work->arena, &history->redo[i]);
         if (status)
             return status;
+        history->merges |= history_is_own(work, history, i) &&
+                           !redo_is_plain(work, history->type, history->redo[i]);
         document_pass_step(pass, entry->previous_deleted, before);
     }
     return SYNC_OK;
 }
 
-/* Goes forward again through the device's own changes. */
-static enum sync_status history_redo(const struct change_work *work, const struct history *history,
-                                     struct document_pass *pass) {
-    for (size_t i = history->count; i-- > 0;) {
-        const struct log_entry *entry = history->entries[i];
-        struct slice after = SLICE_EMPTY;
-        enum sync_status status = SYNC_OK;
-        if (i >= history->own_count && !change_is_own(work, entry))
-            continue;
-        bool deleted = entry->kind == CHANGE_DELETE;
-        if (entry->previous_deleted)
-            pass->document = SLICE_EMPTY; /* a new life begins from nothing */
-        if (!deleted)
-            status = document_pass_apply(pass, history->redo[i], &after);
-        if (status)
-            return status;
-        document_pass_step(pass, deleted, after);
-    }
+enum sync_status change_merge_own(const struct policy_set *policies, enum data_type type,
+                                  struct slice base, struct slice ours, struct slice theirs,
+                                  struct arena *arena, struct slice *ret_document) {
+    const struct merge_input input = {
+        .type = type, .base = base, .ours = ours, .theirs = theirs, .theirs_win = true};
+    struct merge_result merged;
+    enum sync_status status = conflict_merge(&input, policies, STRATEGY_CLIENT, arena, &merged);
+    if (!status)
+        *ret_document = merged.document;
+    return status;
+}
+
+/* Goes forward through one change: in `had` if it is the device's own, and in `all`, unless no
+ * change needs to know what it was made on. Others may have changed what one of the own did, too:
+ * in an array or a text it stands beside theirs, and only its own part is taken. */
+static enum sync_status history_step(const struct change_work *work, const struct history *history,
+                                     size_t at, struct document_pass *all,
+                                     struct document_pass *had) {
+    const struct log_entry *entry = history->entries[at];
+    bool is_own = history_is_own(work, history, at), deleted = entry->kind == CHANGE_DELETE;
+    struct slice after = SLICE_EMPTY, has = SLICE_EMPTY, redo = history->redo[at];
+    enum sync_status status = SYNC_OK;
+    if (entry->previous_deleted)
+        all->document = SLICE_EMPTY;
+    if (entry->previous_deleted && is_own)
+        had->document = SLICE_EMPTY; /* a new life begins from nothing */
+    if (history->merges && !deleted)
+        status = document_pass_apply(all, redo, &after);
+    if (!status && is_own && !deleted)
+        status = redo_is_plain(work, history->type, redo)
+                     ? document_pass_apply(had, redo, &has)
+                     : change_merge_own(work->context->policies, history->type, all->document,
+                                        had->document, after, document_pass_next(had), &has);
+    if (status)
+        return status;
+    if (is_own)
+        document_pass_step(had, deleted, has);
+    document_pass_step(all, deleted, after);
     return SYNC_OK;
+}
+
+/* Goes forward again from the base through the device's own changes. */
+static enum sync_status history_redo(const struct change_work *work, const struct history *history,
+                                     struct document_pass *had) {
+    struct document_pass all;
+    enum sync_status status = SYNC_OK;
+    document_pass_init(&all, had->deleted, SLICE_EMPTY);
+    if (!arena_copy(&all.arenas[all.current], had->document, &all.document))
+        status = SYNC_ERR_NO_MEMORY;
+    for (size_t i = history->has_own ? history->count : 0; !status && i-- > 0;)
+        status = history_step(work, history, i, &all, had);
+    document_pass_done(&all);
+    return status;
 }
 
 static enum sync_status base_rebuild(struct change_work *work, struct change_record *record,
@@ -153,7 +219,6 @@ enum sync_status change_base_find(struct change_work *work, struct change_record
 static enum sync_status base_follow(struct change_work *work, struct change_record *record,
                                     const struct record_state *before) {
     const struct record *after = &record->state.record;
-    struct slice redo;
     if (!record->has_base)
         return SYNC_OK;
     record->base.deleted = after->deleted;
@@ -165,10 +230,9 @@ static enum sync_status base_follow(struct change_work *work, struct change_reco
         record->base.document = after->data;
         return SYNC_OK;
     }
-    enum sync_status status = delta_between(before->record.data, after->data, work->arena, &redo);
-    if (!status)
-        status = delta_apply(record->base.document, redo, work->arena, &record->base.document);
-    return status;
+    return change_merge_own(work->context->policies, after->key.type, before->record.data,
+                            record->base.document, after->data, work->arena,
+                            &record->base.document);
 }
 
 enum sync_status change_write(struct change_work *work, struct change_record *record,

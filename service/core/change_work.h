@@ -91,6 +91,12 @@ bool change_others_since(const struct change_record *record, uint64_t base_seque
 enum sync_status change_base_find(struct change_work *work, struct change_record *record,
                                   uint64_t base_sequence, struct base_image *ret_base);
 
+/* Puts what was done from `base` to `theirs` into `ours`: where both differ from the base, theirs
+ * is taken, but what merges inside, by these policies, merges. */
+enum sync_status change_merge_own(const struct policy_set *policies, enum data_type type,
+                                  struct slice base, struct slice ours, struct slice theirs,
+                                  struct arena *arena, struct slice *ret_document);
+
 /* A record as a change makes it. */
 struct change_target {
     bool deleted;

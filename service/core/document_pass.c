@@ -18,12 +18,17 @@ void document_pass_done(struct document_pass *pass) {
         arena_done(&pass->arenas[i]);
 }
 
+struct arena *document_pass_next(struct document_pass *pass) {
+    assert(pass);
+    struct arena *arena = &pass->arenas[!pass->current];
+    arena_reset(arena);
+    return arena;
+}
+
 enum sync_status document_pass_apply(struct document_pass *pass, struct slice delta,
                                      struct slice *ret_document) {
     assert(pass && ret_document);
-    struct arena *arena = &pass->arenas[!pass->current];
-    arena_reset(arena);
-    return delta_apply(pass->document, delta, arena, ret_document);
+    return delta_apply(pass->document, delta, document_pass_next(pass), ret_document);
 }
 
 void document_pass_step(struct document_pass *pass, bool deleted, struct slice document) {

@@ -19,6 +19,9 @@ struct document_pass {
 void document_pass_init(struct document_pass *pass, bool deleted, struct slice document);
 void document_pass_done(struct document_pass *pass);
 
+/* The emptied arena in which the next state is to lie. */
+struct arena *document_pass_next(struct document_pass *pass);
+
 /* What a delta (core/delta.h) makes of the document; it lives until the next. SYNC_ERR_CORRUPT,
  * SYNC_ERR_NO_MEMORY. */
 enum sync_status document_pass_apply(struct document_pass *pass, struct slice delta,

@@ -83,6 +83,8 @@ static enum sync_status note_decision(struct merge_walk *walk, struct merge_deci
 static bool policy_decide(const struct merge_walk *walk, enum field_policy policy,
                           const struct sides *sides, struct merge_decision *decision) {
     int order;
+    if (walk->input->theirs_win)
+        policy = FIELD_POLICY_CLIENT;
     switch (policy) {
     case FIELD_POLICY_CLIENT:
         decision->took_theirs = true;
@@ -285,6 +287,18 @@ static bool entry_equal(const struct entry *a, const struct entry *b) {
     return a == b || (a && b && slice_equal(a->value, b->value));
 }
 
+/* What ours has where it has nothing: an empty value of the kind that base and theirs have, if that
+ * is one that merges inside. So only what came to it from base to theirs is taken. */
+static bool value_empty(const struct sides *sides, struct value *ret_value) {
+    static const uint8_t BYTES[][2] = {
+        [VALUE_OBJECT] = {TAG_OBJECT}, [VALUE_LIST] = {TAG_LIST}, [VALUE_STRING] = {TAG_STRING}};
+    const struct value *base = sides->base, *theirs = sides->theirs;
+    if (sides->ours || !base || !theirs || base->kind != theirs->kind ||
+        base->kind >= sizeof BYTES / sizeof *BYTES || BYTES[base->kind][0] == 0)
+        return false;
+    return value_read(slice_of(BYTES[base->kind], sizeof BYTES[base->kind]), ret_value);
+}
+
 /* Merges a member that both sides changed, and not to the same value. */
 static enum sync_status merge_disputed_entry(struct merge_walk *walk,
                                              const struct entry *const taken[3]) {
@@ -300,6 +314,8 @@ static enum sync_status merge_disputed_entry(struct merge_walk *walk,
         name = taken[i]->name;
     }
     struct sides sides = {.base = found[0], .ours = found[1], .theirs = found[2]};
+    if (walk->input->theirs_win && value_empty(&sides, &values[1]))
+        sides.ours = &values[1];
     size_t mark = document_writer_mark(&walk->writer);
     bool present;
     walk->path[walk->path_size++] = name;

@@ -15,6 +15,7 @@ struct merge_input {
      * time counts instead of ours_us. May be empty. */
     const struct log_entry *const *ours_log;
     size_t ours_log_count;
+    bool theirs_win; /* what both changed, and what does not merge inside, whatever the policy */
 };
 
 /* How a field that both sides changed was decided. */

@@ -201,6 +201,59 @@ static void a_field_that_was_changed_long_ago_yields_to_a_later_change(void **st
     expect_trip(json, CHANGES + 3);
 }
 
+/* The tablet changes an array, a set and a text, and so does the laptop, twice, on what it had. */
+static void edit_twice_beside_others(bool in_one_batch) {
+    start(
+        "{\"legs\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"x\"}],\"notes\":\"one two three four\","
+        "\"tags\":[\"p\",\"q\"]}");
+    send_one((struct sending){.device = "tablet", .acknowledged = 1},
+             change_of("t", CHANGE_UPDATE,
+                       "{\"legs\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}],"
+                       "\"notes\":\"one two three four five\",\"tags\":[\"q\",\"r\"]}"),
+             OUTCOME_APPLIED);
+    const struct change changes[] = {
+        change_of("1", CHANGE_UPDATE,
+                  "{\"legs\":[{\"id\":\"a\",\"seat\":1},{\"id\":\"b\"},{\"id\":\"x\"}],"
+                  "\"notes\":\"zero one two three four\",\"tags\":[\"p\",\"q\",\"s\"]}"),
+        change_of("2", CHANGE_UPDATE,
+                  "{\"legs\":[{\"id\":\"a\",\"seat\":2},{\"id\":\"b\"},{\"id\":\"x\"}],"
+                  "\"notes\":\"zero one three four\",\"tags\":[\"p\",\"q\",\"s\",\"t\"]}"),
+    };
+    struct sending laptop = {.device = "laptop", .acknowledged = 1};
+    for (size_t i = 0; i < 2; i += in_one_batch ? 2 : 1) {
+        struct change_result *results = send(laptop, &changes[i], in_one_batch ? 2 : 1, NULL);
+        assert_int_equal(results[0].outcome, OUTCOME_MERGED);
+    }
+    expect_trip("{\"legs\":[{\"id\":\"a\",\"seat\":2},{\"id\":\"b\"},{\"id\":\"c\"}],"
+                "\"notes\":\"zero one three four five\",\"tags\":[\"q\",\"r\",\"s\",\"t\"]}",
+                4);
+}
+
+static void two_edits_beside_others_take_only_their_own_part(void **state) {
+    edit_twice_beside_others(false);
+    tear_down(state);
+    set_up(state);
+    edit_twice_beside_others(true);
+}
+
+static void an_edit_of_what_two_made_takes_only_its_own_part(void **state) {
+    (void)state;
+    start("{\"legs\":[{\"id\":\"a\",\"seat\":1},{\"id\":\"b\"}],\"tags\":[\"p\"]}");
+    struct sending laptop = {.device = "laptop", .strategy = STRATEGY_CLIENT};
+    send_one(laptop,
+             change_of("1", CHANGE_CREATE,
+                       "{\"legs\":[{\"id\":\"a\",\"seat\":2},{\"id\":\"c\"}],\"tags\":[\"q\"]}"),
+             OUTCOME_MERGED);
+    send_one(
+        laptop,
+        change_of("2", CHANGE_UPDATE,
+                  "{\"legs\":[{\"id\":\"a\",\"seat\":3},{\"id\":\"c\"}],\"tags\":[\"q\",\"r\"]}"),
+        OUTCOME_MERGED);
+    expect_trip("{\"legs\":[{\"id\":\"a\",\"seat\":3},{\"id\":\"b\"},{\"id\":\"c\"}],"
+                "\"tags\":[\"p\",\"q\",\"r\"]}",
+                3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(the_devices_own_queue_does_not_conflict_with_itself),
@@ -215,6 +268,8 @@ int main(void) {
         USER_TEST(a_removal_by_a_device_that_acknowledged_nothing_is_in_dispute),
         USER_TEST(a_change_whose_base_is_known_keeps_it_beside_one_behind_the_trimmed_log),
         USER_TEST(a_field_that_was_changed_long_ago_yields_to_a_later_change),
+        USER_TEST(two_edits_beside_others_take_only_their_own_part),
+        USER_TEST(an_edit_of_what_two_made_takes_only_its_own_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
