@@ -16,6 +16,7 @@ enum {
     /* uploads */
     BATCH_CHANGES_MAX = 1000,
     CHANGE_DATA_MAX = 256 << 10,
+    CHANGE_OPERATIONS_MAX = 256, /* of one update, of CHANGE_DATA_MAX bytes together */
     /* Faults named in one answer, where each field of each change of a batch may be at fault. */
     BATCH_FAULTS_MAX = 10 * BATCH_CHANGES_MAX,
 

@@ -26,8 +26,7 @@ enum sync_status change_put_document(struct change_work *work, struct change_rec
                                      enum change_outcome outcome, struct change_result *result) {
     const struct record_state *state = &record->state;
     if (document.size > CHANGE_DATA_MAX) {
-        change_reject(result, "TOO_LARGE", SLICE("data"),
-                      SLICE("The record would be larger than 256 KiB."));
+        change_reject_too_large(result, SLICE("data"));
         return SYNC_OK;
     }
     if (!record_state_lives(state) || !slice_equal(document, state->record.data)) {
@@ -329,7 +328,7 @@ static enum sync_status update_deleted(struct change_work *work, struct change_r
     if (!status && !base.is_known)
         status = last_image(work, record, &image);
     if (!status)
-        status = document_merge_patch(image, change->data, work->arena, &client);
+        status = change_patch_apply(work, change, image, result, &client);
     if (status)
         return status;
     struct conflict_draft draft = {
@@ -381,15 +380,20 @@ static enum sync_status apply_create(struct change_work *work, struct change_rec
     return merge_document(work, record, change, &empty, change->data, result);
 }
 
-/* Where nobody knows what the device had: the client's side is the record with the update, so that
- * all that it does not speak of is out of dispute, and what it removes the device had, so that a
- * merge does not take the removal for no change. */
-static enum sync_status update_without_base(struct change_work *work,
-                                            const struct change_record *record, struct slice patch,
-                                            struct slice *ret_base, struct slice *ret_theirs) {
-    struct slice ours = record->state.record.data;
-    enum sync_status status = document_patch_removals(ours, patch, work->arena, ret_base);
-    return status ? status : document_merge_patch(ours, patch, work->arena, ret_theirs);
+/* What an update makes of what the device had. Operations that lead nowhere there may do so in the
+ * record as it is: what the device had by its own earlier changes was then decided otherwise. */
+static enum sync_status update_from_base(struct change_work *work, struct change_record *record,
+                                         const struct change *change, struct change_result *result,
+                                         struct base_image *base, struct slice *ret_theirs) {
+    struct slice removals;
+    if (!base->is_known || base->deleted)
+        return change_patch_without_base(work, record, change, result, &base->document, ret_theirs);
+    enum sync_status status = change_patch_apply(work, change, base->document, result, ret_theirs);
+    if (status == SYNC_ERR_INVALID) {
+        base->is_known = false;
+        status = change_patch_without_base(work, record, change, result, &removals, ret_theirs);
+    }
+    return status ? status : change_patch_mark_base(work, record, change, &base->document);
 }
 
 static enum sync_status apply_update(struct change_work *work, struct change_record *record,
@@ -403,16 +407,14 @@ static enum sync_status apply_update(struct change_work *work, struct change_rec
         return update_deleted(work, record, change, result);
     if (!change_others_since(record, base_sequence)) {
         enum sync_status status =
-            document_merge_patch(record->state.record.data, change->data, work->arena, &theirs);
+            change_patch_apply(work, change, record->state.record.data, result, &theirs);
         if (status)
             return status;
         return change_put_document(work, record, change, theirs, OUTCOME_APPLIED, result);
     }
     enum sync_status status = change_base_find(work, record, base_sequence, &base);
     if (!status)
-        status = base.is_known && !base.deleted
-                     ? document_merge_patch(base.document, change->data, work->arena, &theirs)
-                     : update_without_base(work, record, change->data, &base.document, &theirs);
+        status = update_from_base(work, record, change, result, &base, &theirs);
     if (status)
         return status;
     return merge_document(work, record, change, &base, theirs, result);
@@ -451,10 +453,8 @@ static enum sync_status apply_delete(struct change_work *work, struct change_rec
     return status;
 }
 
-enum sync_status change_apply(struct change_work *work, struct change_record *record,
-                              const struct change *change, struct change_result *result) {
-    assert(work && record && change);
-    assert(record->blocked_by.size == 0);
+static enum sync_status apply_kind(struct change_work *work, struct change_record *record,
+                                   const struct change *change, struct change_result *result) {
     if (change_is_stale(work, record, change))
         return change_stale_apply(work, record, change, result);
     switch (change->kind) {
@@ -466,4 +466,13 @@ enum sync_status change_apply(struct change_work *work, struct change_record *re
         break;
     }
     return apply_delete(work, record, change, result);
+}
+
+enum sync_status change_apply(struct change_work *work, struct change_record *record,
+                              const struct change *change, struct change_result *result) {
+    assert(work && record && change);
+    assert(record->blocked_by.size == 0);
+    enum sync_status status = apply_kind(work, record, change, result);
+    /* Of change_patch_apply: nothing is written by then. */
+    return status == SYNC_ERR_INVALID && result->outcome == OUTCOME_REJECTED ? SYNC_OK : status;
 }

@@ -8,6 +8,8 @@
 #include "service/core/conflict_hold.h"
 #include "service/core/hybrid_clock.h"
 
+enum { HASHED_OPERATIONS = 0x80 /* beside the kind: what is hashed is not data */ };
+
 /* A record's key as bytes: the type, then the id. */
 static bool key_bytes(struct arena *arena, enum data_type type, struct slice id,
                       struct slice *ret_key) {
@@ -119,7 +121,8 @@ void change_payload_hash(const struct change *change, uint8_t ret_hash[PAYLOAD_H
     uint8_t head[2 + 4 + 8 + 8], digest[SHA256_SIZE];
     struct slice id = change->data_id_made ? SLICE_EMPTY : change->data_id;
     const uint64_t numbers[] = {change->base_version, (uint64_t)change->device_us};
-    head[0] = (uint8_t)change->kind;
+    bool has_operations = change->operations.size > 0;
+    head[0] = (uint8_t)(change->kind | (has_operations ? HASHED_OPERATIONS : 0));
     head[1] = (uint8_t)change->type;
     for (int i = 0; i < 4; i++)
         head[2 + i] = (uint8_t)(id.size >> (24 - 8 * i));
@@ -129,7 +132,7 @@ void change_payload_hash(const struct change *change, uint8_t ret_hash[PAYLOAD_H
     sha256_init(&sha);
     sha256_update(&sha, slice_of(head, sizeof head));
     sha256_update(&sha, id);
-    sha256_update(&sha, change->data);
+    sha256_update(&sha, has_operations ? change->operations : change->data);
     sha256_final(&sha, digest);
     memcpy(ret_hash, digest, PAYLOAD_HASH_SIZE);
 }
@@ -141,6 +144,10 @@ void change_reject(struct change_result *result, const char *reason, struct slic
     result->reason = reason;
     result->field = field;
     result->message = message;
+}
+
+void change_reject_too_large(struct change_result *result, struct slice field) {
+    change_reject(result, "TOO_LARGE", field, SLICE("The record would be larger than 256 KiB."));
 }
 
 /* What a stored or earlier result means for one that has the same id. */

@@ -18,10 +18,11 @@ struct change {
     enum data_type type;
     struct slice
         data_id; /* resolved from dataId or data.id; for a create without either, a new UUIDv7 */
-    bool data_id_made;     /* it was made here, not sent */
-    struct slice data;     /* canonical document: record (create) or merge patch (update) */
-    int64_t device_us;     /* by the device's clock */
-    uint64_t base_version; /* 0: what the device has acknowledged */
+    bool data_id_made;       /* it was made here, not sent */
+    struct slice data;       /* canonical document: record (create) or merge patch (update) */
+    struct slice operations; /* of an update, in place of data: packed (patch_operation.h) */
+    int64_t device_us;       /* by the device's clock */
+    uint64_t base_version;   /* 0: what the device has acknowledged */
     uint8_t payload_hash[PAYLOAD_HASH_SIZE];
 };
 

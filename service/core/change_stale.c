@@ -182,7 +182,7 @@ static enum sync_status stale_put(struct change_work *work, struct change_record
     const struct base_image unknown = {.deleted = true};
     bool lives = record_state_lives(&record->state);
     struct slice ours = lives ? record->state.record.data : SLICE_EMPTY, client;
-    enum sync_status status = document_merge_patch(ours, change->data, work->arena, &client);
+    enum sync_status status = change_patch_apply(work, change, ours, result, &client);
     if (status)
         return status;
     if (lives && slice_equal(client, ours)) {

@@ -97,6 +97,29 @@ enum sync_status change_merge_own(const struct policy_set *policies, enum data_t
                                   struct slice base, struct slice ours, struct slice theirs,
                                   struct arena *arena, struct slice *ret_document);
 
+/* What an update makes of a document that it is applied to, by its merge patch or its operations.
+ * SYNC_ERR_INVALID when its operations lead nowhere in the document, or make it too large or too
+ * deep: `result` is then a rejection that names the operation. */
+enum sync_status change_patch_apply(struct change_work *work, const struct change *change,
+                                    struct slice document, struct change_result *result,
+                                    struct slice *ret_document);
+
+/* Marks in a base what an update by operations takes away by name from the record as it is, and
+ * which the base does not have (document_removals): the device had it, by a change of its own that
+ * was decided otherwise. */
+enum sync_status change_patch_mark_base(struct change_work *work,
+                                        const struct change_record *record,
+                                        const struct change *change, struct slice *base);
+
+/* What an update makes of the record as it is, where nobody knows what the device had: all that it
+ * does not speak of stays. `ret_base` has what it takes away by name, so that a merge does not take
+ * that for no change (document_removals). Errors as those of change_patch_apply. */
+enum sync_status change_patch_without_base(struct change_work *work,
+                                           const struct change_record *record,
+                                           const struct change *change,
+                                           struct change_result *result, struct slice *ret_base,
+                                           struct slice *ret_theirs);
+
 /* A record as a change makes it. */
 struct change_target {
     bool deleted;
@@ -169,6 +192,9 @@ enum sync_status change_differing_fields(struct change_work *work, struct slice 
 /* Makes the result a rejection. */
 void change_reject(struct change_result *result, const char *reason, struct slice field,
                    struct slice message);
+
+/* Makes the result a rejection, for a record that would be too large. */
+void change_reject_too_large(struct change_result *result, struct slice field);
 
 /* Reasons of rejection that are passing: the change is not settled, and may be sent again. */
 #define REASON_ID_REUSED "CHANGE_ID_REUSED"

@@ -37,7 +37,7 @@ enum {
     CONFLICT_PAYLOAD_HASH = 27,
     CONFLICT_IS_ON_SERVER = 28,
 };
-enum { HELD_ID = 1, HELD_KIND = 2, HELD_OUTCOME = 3, HELD_DATA = 4 };
+enum { HELD_ID = 1, HELD_KIND = 2, HELD_OUTCOME = 3, HELD_DATA = 4, HELD_OPERATIONS = 5 };
 enum { DECISION_FIELD = 1, DECISION_REASON = 2, DECISION_TAKEN = 3 };
 
 static void decision_write(const struct conflict_decision *decision, struct buffer *out,
@@ -61,6 +61,8 @@ static void held_write(const struct conflict *conflict, struct buffer *out) {
         wire_write_bytes(out, HELD_OUTCOME, held->outcome);
         if (held->data.size > 0)
             wire_write_bytes(out, HELD_DATA, held->data);
+        if (held->operations.size > 0)
+            wire_write_bytes(out, HELD_OPERATIONS, held->operations);
         wire_end(out, begin);
     }
 }
@@ -203,6 +205,8 @@ static struct conflict_held held_read(struct slice bytes) {
             held.outcome = field.bytes;
         else if (field.number == HELD_DATA && field.type == WIRE_LEN)
             held.data = field.bytes;
+        else if (field.number == HELD_OPERATIONS && field.type == WIRE_LEN)
+            held.operations = field.bytes;
     }
     return held;
 }

@@ -27,8 +27,9 @@ struct conflict_decision {
 struct conflict_held {
     struct slice change_id;
     enum change_kind kind;
-    struct slice outcome; /* a packed travelsense.sync.v1.ChangeResult, as settled */
-    struct slice data;    /* of one that was rejected: so it is not lost */
+    struct slice outcome;    /* a packed travelsense.sync.v1.ChangeResult, as settled */
+    struct slice data;       /* of one that was rejected: so it is not lost; */
+    struct slice operations; /* or its packed operations */
 };
 
 /* A conflict. Documents are canonical; `has_` tells an empty one from none. One that was decided

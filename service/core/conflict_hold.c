@@ -17,6 +17,7 @@ enum {
     HELD_BASE = 6,
     HELD_HASH = 7,
     HELD_CONFLICT = 8,
+    HELD_OPERATIONS = 9, /* in place of data */
 };
 
 /* Behind the ids of the conflicts; no id begins so. */
@@ -52,7 +53,7 @@ enum sync_status conflict_hold_key(struct slice user, struct slice device,
 
 /* What a held change weighs. */
 static size_t held_bytes(const struct change *change) {
-    return change->id.size + change->data.size + HELD_OVERHEAD;
+    return change->id.size + change->data.size + change->operations.size + HELD_OVERHEAD;
 }
 
 /* ---- Reading */
@@ -60,7 +61,11 @@ static size_t held_bytes(const struct change *change) {
 static bool held_take(const struct wire_field *field, struct held_change *held) {
     struct change *change = &held->change;
     struct slice *const places[] = {
-        [HELD_ID] = &change->id, [HELD_DATA] = &change->data, [HELD_CONFLICT] = &held->conflict_id};
+        [HELD_ID] = &change->id,
+        [HELD_DATA] = &change->data,
+        [HELD_CONFLICT] = &held->conflict_id,
+        [HELD_OPERATIONS] = &change->operations,
+    };
     if (field->type == WIRE_VARINT && field->number == HELD_KIND)
         change->kind = (enum change_kind)field->bits;
     else if (field->type == WIRE_VARINT && field->number == HELD_DEVICE_US)
@@ -285,7 +290,10 @@ static void held_write(const struct held_change *held, struct buffer *out, struc
     buffer_clear(scratch);
     wire_write_bytes(scratch, HELD_ID, change->id);
     wire_write_uint(scratch, HELD_KIND, change->kind);
-    wire_write_bytes(scratch, HELD_DATA, change->data);
+    if (change->operations.size > 0)
+        wire_write_bytes(scratch, HELD_OPERATIONS, change->operations);
+    else
+        wire_write_bytes(scratch, HELD_DATA, change->data);
     wire_write_uint(scratch, HELD_DEVICE_US, (uint64_t)change->device_us);
     wire_write_uint(scratch, HELD_CORRECTED_US, (uint64_t)held->corrected_us);
     wire_write_uint(scratch, HELD_BASE, change->base_version);

@@ -133,11 +133,14 @@ static enum sync_status close_explain(struct conflict *conflict,
     if (!status && conflict->held_count > 0)
         memcpy(held, conflict->held, conflict->held_count * sizeof *held);
     for (size_t i = 0; !status && i < count; i++) {
+        const struct change *change = &changes[i].change;
         bool is_lost = results[i].outcome == OUTCOME_REJECTED;
         struct conflict_held *one = &held[conflict->held_count + i];
-        *one = (struct conflict_held){.change_id = changes[i].change.id,
-                                      .kind = changes[i].change.kind,
-                                      .data = is_lost ? changes[i].change.data : SLICE_EMPTY};
+        *one = (struct conflict_held){.change_id = change->id, .kind = change->kind};
+        if (is_lost) {
+            one->data = change->data;
+            one->operations = change->operations;
+        }
         status = change_result_pack(&results[i], arena, &one->outcome);
     }
     if (status)

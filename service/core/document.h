@@ -61,10 +61,11 @@ void document_append_member(struct buffer *out, struct slice name, struct slice 
 enum sync_status document_merge_patch(struct slice document, struct slice patch,
                                       struct arena *arena, struct slice *ret_document);
 
-/* The part of a merge patch that takes something away from a document: its nulls, where the
- * document has a value that is none. Canonical, itself a merge patch; lives in the arena.
- * SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
-enum sync_status document_patch_removals(struct slice document, struct slice patch,
-                                         struct arena *arena, struct slice *ret_removals);
+/* Where a document has what another no longer has: a document with null for each member that is
+ * gone, unless it was null. With `in_lists` arrays whose elements have ids (keyed_list.h) are
+ * looked through as well: each element that is gone, or lost something, is there with its id.
+ * Canonical; lives in the arena. SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
+enum sync_status document_removals(struct slice document, struct slice after, bool in_lists,
+                                   struct arena *arena, struct slice *ret_removals);
 
 #endif

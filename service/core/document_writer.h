@@ -70,6 +70,11 @@ static inline void document_writer_member(struct document_writer *writer, size_t
     document_writer_wrap(writer, mark, TAG_ENTRY);
 }
 
+/* Takes back what was written since `mark`. */
+static inline void document_writer_cut(struct document_writer *writer, size_t mark) {
+    writer->at = writer->end - mark;
+}
+
 /* What is written since `mark`; lives as long as the arena. */
 static inline struct slice document_writer_since(const struct document_writer *writer,
                                                  size_t mark) {

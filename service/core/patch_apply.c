@@ -385,3 +385,24 @@ enum sync_status patch_operations_apply(struct slice document,
     }
     return status ? status : patching_write(&patching, room, ret_document);
 }
+
+enum sync_status patch_operations_take(struct slice document,
+                                       const struct patch_operation *operations, size_t count,
+                                       struct arena *arena, struct slice *ret_document) {
+    assert(operations || count == 0);
+    assert(arena && ret_document);
+    struct branch root = {.is_list = false};
+    struct patching patching = {.arena = arena, .root.branch = &root};
+    size_t room = document.size;
+    enum sync_status status = branch_open_object(&patching, document, &root);
+    for (size_t i = 0; !status && i < count; i++) {
+        struct patch_operation operation = operations[i];
+        if (operation.step != PATCH_REMOVE && operation.step != PATCH_MOVE)
+            continue;
+        room += operation.path.size + operation.from.size + DELTA_PATH_MAX * DOCUMENT_MEMBER_COST;
+        status = patching_do(&patching, &operation);
+        if (status == SYNC_ERR_INVALID)
+            status = SYNC_OK;
+    }
+    return status ? status : patching_write(&patching, room, ret_document);
+}

@@ -52,4 +52,12 @@ enum sync_status patch_operations_apply(struct slice document,
                                         struct arena *arena, struct sync_error *error,
                                         size_t *ret_failed, struct slice *ret_document);
 
+/* Does of the operations only what takes something from where it is, and leaves out what leads
+ * nowhere: what is missing then, they take away by name. What they set may replace more; others may
+ * have put that there. SYNC_ERR_INVALID and SYNC_ERR_TOO_LARGE when that is no document;
+ * SYNC_ERR_NO_MEMORY, SYNC_ERR_CORRUPT. */
+enum sync_status patch_operations_take(struct slice document,
+                                       const struct patch_operation *operations, size_t count,
+                                       struct arena *arena, struct slice *ret_document);
+
 #endif

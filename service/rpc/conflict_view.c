@@ -44,19 +44,21 @@ static bool put_decisions(PB(Conflict) *message, const struct conflict *conflict
     return true;
 }
 
-/* Begins a held change; NULL without memory. */
-static PB(HeldChange) *put_held(PB(Conflict) *message, struct slice change_id,
-                                enum change_kind kind, struct slice data, bool has_data,
-                                struct arena *arena) {
+/* Begins a held change; NULL without memory. Without data and operations it has neither. */
+static PB(HeldChange) *put_held(PB(Conflict) *message, const struct conflict_held *one,
+                                bool has_data, struct arena *arena) {
     PB(HeldChange) *held = arena_alloc(arena, sizeof *held);
     if (!held)
         return NULL;
     travelsense__sync__v1__held_change__init(held);
-    held->change_id = arena_copy_text(arena, change_id);
-    held->type = (PB(ChangeType))kind;
-    if (has_data) {
+    held->change_id = arena_copy_text(arena, one->change_id);
+    held->type = (PB(ChangeType))one->kind;
+    if (one->operations.size > 0) {
+        if (!message_operations(arena, one->operations, &held->operations, &held->n_operations))
+            return NULL;
+    } else if (has_data) {
         held->data_presence_case = TRAVELSENSE__SYNC__V1__HELD_CHANGE__DATA_PRESENCE_DATA;
-        held->data = message_bytes(data);
+        held->data = message_bytes(one->data);
     }
     message->held_changes[message->n_held_changes++] = held;
     return held->change_id ? held : NULL;
@@ -72,8 +74,7 @@ static bool put_held_changes(PB(Conflict) *message, const struct conflict *confl
         return false;
     for (size_t i = 0; i < conflict->held_count; i++) {
         const struct conflict_held *one = &conflict->held[i];
-        PB(HeldChange) *held =
-            put_held(message, one->change_id, one->kind, one->data, one->data.size > 0, arena);
+        PB(HeldChange) *held = put_held(message, one, one->data.size > 0, arena);
         if (!held)
             return false;
         held->result =
@@ -83,9 +84,12 @@ static bool put_held_changes(PB(Conflict) *message, const struct conflict *confl
         held->result->change_id = held->change_id;
     }
     for (size_t i = 0; i < waiting; i++) {
-        const struct held_change *one = &hold->changes[i];
-        bool has_data = one->change.kind != CHANGE_DELETE;
-        if (!put_held(message, one->change.id, one->change.kind, one->change.data, has_data, arena))
+        const struct change *change = &hold->changes[i].change;
+        const struct conflict_held one = {.change_id = change->id,
+                                          .kind = change->kind,
+                                          .data = change->data,
+                                          .operations = change->operations};
+        if (!put_held(message, &one, one.kind != CHANGE_DELETE, arena))
             return false;
     }
     return true;

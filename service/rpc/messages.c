@@ -84,18 +84,20 @@ PB(Record) *message_record(struct arena *arena, const struct record *record, boo
     return message->data_id && (message->updated_at || !has_time) ? message : NULL;
 }
 
-/* Puts the operations into the message. */
-static bool message_take_operations(PB(Record) *message, struct arena *arena, struct slice packed) {
+bool message_operations(struct arena *arena, struct slice packed, ProtobufCBinaryData **ret_list,
+                        size_t *ret_count) {
     struct slice operation;
     size_t position = 0, count = 0;
     while (patch_operations_next(packed, &position, &operation))
         count++;
-    message->operations = arena_alloc(arena, count * sizeof *message->operations);
-    if (!message->operations)
+    ProtobufCBinaryData *list = arena_alloc(arena, count * sizeof *list);
+    if (!list)
         return false;
-    position = 0;
+    position = count = 0;
     while (patch_operations_next(packed, &position, &operation))
-        message->operations[message->n_operations++] = message_bytes(operation);
+        list[count++] = message_bytes(operation);
+    *ret_list = list;
+    *ret_count = count;
     return true;
 }
 
@@ -105,7 +107,8 @@ PB(Record) *message_pulled(struct arena *arena, const struct pulled *item) {
         message->patch_presence_case = TRAVELSENSE__SYNC__V1__RECORD__PATCH_PRESENCE_PATCH;
         message->patch = message_bytes(item->patch);
     } else if (message && item->form == PATCH_FORM_OPERATIONS &&
-               !message_take_operations(message, arena, item->patch)) {
+               !message_operations(arena, item->patch, &message->operations,
+                                   &message->n_operations)) {
         return NULL;
     }
     return message;

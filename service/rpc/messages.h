@@ -71,6 +71,10 @@ PB(Record) *message_record(struct arena *arena, const struct record *record, boo
 /* A record on its way to a device, its data or its patch; these are borrowed. */
 PB(Record) *message_pulled(struct arena *arena, const struct pulled *item);
 
+/* Packed patch operations (patch_operation.h), which are borrowed, as a message has them. */
+bool message_operations(struct arena *arena, struct slice packed, ProtobufCBinaryData **ret_list,
+                        size_t *ret_count);
+
 /* Data types of a set in the order of their numbers. */
 bool message_types(struct arena *arena, data_type_set types, PB(DataType) **ret_list,
                    size_t *ret_count);

@@ -30,6 +30,7 @@ enum {
     PARKED_OFFSET = 11,
     PARKED_RECEIVED = 12,
     PARKED_HASH = 13,
+    PARKED_OPERATIONS = 14, /* in place of data */
 };
 
 static bool take_hash(struct slice bytes, uint8_t ret_hash[PAYLOAD_HASH_SIZE]) {
@@ -166,7 +167,10 @@ bool parked_change_pack(const struct parked_change *parked, struct arena *arena,
     wire_write_uint(&out, PARKED_DATA_ID_MADE, change->data_id_made);
     wire_write_uint(&out, PARKED_BASE_VERSION, change->base_version);
     wire_write_uint(&out, PARKED_DEVICE_TIME, (uint64_t)change->device_us);
-    wire_write_bytes(&out, PARKED_DATA, change->data);
+    if (change->operations.size > 0)
+        wire_write_bytes(&out, PARKED_OPERATIONS, change->operations);
+    else
+        wire_write_bytes(&out, PARKED_DATA, change->data);
     wire_write_uint(&out, PARKED_ACKNOWLEDGED, parked->acknowledged);
     wire_write_uint(&out, PARKED_OFFSET, wire_zigzag(parked->clock_offset_us));
     wire_write_uint(&out, PARKED_RECEIVED, (uint64_t)parked->received_us);
@@ -202,6 +206,9 @@ static bool change_take(const struct wire_field *field, struct change *change) {
         return true;
     case PARKED_DATA:
         change->data = field->bytes;
+        return true;
+    case PARKED_OPERATIONS:
+        change->operations = field->bytes;
         return true;
     }
     return false;

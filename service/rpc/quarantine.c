@@ -98,7 +98,11 @@ static bool message_take_change(PB(QuarantinedJob) *message, struct slice payloa
     change->data_id = arena_copy_text(arena, parked.change.data_id);
     change->timestamp = message_time(arena, parked.change.device_us);
     change->base_version = (int64_t)parked.change.base_version;
-    if (with_data && parked.change.kind != CHANGE_DELETE) {
+    if (with_data && parked.change.operations.size > 0) {
+        if (!message_operations(arena, parked.change.operations, &change->operations,
+                                &change->n_operations))
+            return false;
+    } else if (with_data && parked.change.kind != CHANGE_DELETE) {
         change->data_presence_case = TRAVELSENSE__SYNC__V1__CHANGE__DATA_PRESENCE_DATA;
         change->data = message_bytes(parked.change.data);
     }

@@ -5,6 +5,7 @@
 
 #include "service/core/document.h"
 #include "service/core/hybrid_clock.h"
+#include "service/rpc/change_operations.h"
 
 enum { CLOCK_TOLERANCE_US = 2000000, FIELD_TEXT_MAX = 48, SEEN_SLOTS = 4096 };
 
@@ -59,8 +60,10 @@ static bool check_data(struct change_check *check) {
     bool is_given =
         message->data_presence_case == TRAVELSENSE__SYNC__V1__CHANGE__DATA_PRESENCE_DATA;
     if (!is_given) {
-        if (check->change->kind == CHANGE_CREATE || check->change->kind == CHANGE_UPDATE)
-            CHANGE_FAULT(check, "data", "REQUIRED", "is required for create and update");
+        if (check->change->kind == CHANGE_CREATE)
+            CHANGE_FAULT(check, "data", "REQUIRED", "is required for create");
+        if (check->change->kind == CHANGE_UPDATE && message->n_operations == 0)
+            CHANGE_FAULT(check, "data", "REQUIRED", "is required for update, or operations");
         return false;
     }
     struct slice data = slice_of(message->data.data, message->data.len);
@@ -129,6 +132,20 @@ static void check_data_id(struct change_check *check, bool has_data) {
     change->data_id_made = true;
 }
 
+/* Makes the operations of an update canonical. */
+static void check_operations(struct change_check *check) {
+    const PB(Change) *message = check->message;
+    struct change *change = check->change;
+    if (message->n_operations == 0)
+        return;
+    if (change->kind == CHANGE_CREATE || change->kind == CHANGE_DELETE)
+        CHANGE_FAULT(check, "operations", "NOT_ALLOWED", "are for update only");
+    else if (message->data_presence_case != 0)
+        CHANGE_FAULT(check, "operations", "NOT_ALLOWED", "must not come beside data");
+    else
+        change_operations_check(message, check->index, check->violations, &change->operations);
+}
+
 static void check_change(struct change_check *check) {
     struct change *change = check->change;
     change->id = slice_text(check->message->id);
@@ -140,6 +157,7 @@ static void check_change(struct change_check *check) {
     check_kind(check);
     check_time(check);
     bool has_data = check_data(check);
+    check_operations(check);
     /* Data at fault say nothing about the id; without data only dataId counts. */
     if (has_data || check->message->data_presence_case == 0)
         check_data_id(check, has_data);

@@ -22,6 +22,7 @@ def mend_changes(changes):
             change["id"] = "made-up-%d" % number if change["id"] in ids else change["id"]
             ids.add(change["id"])
         mend_times(change, "timestamp")
+        change.pop("operations", None)  # only an update has them, in place of data
         data = change.get("data")
         change["data"] = {} if data is None else data
         change["dataId"] = change.get("dataId") or "made-up"

@@ -76,6 +76,14 @@ MUTANTS = {
         "what waits is gone when a change before it comes to a conflict of its own",
         "conflict_hold_release(&record->hold, done);",
         "conflict_hold_release(&record->hold, batch->count);"),
+    "forgets_the_operations_that_wait": (
+        "an update by operations that waits does nothing when it goes on",
+        "wire_write_bytes(scratch, HELD_OPERATIONS, change->operations);",
+        ";"),
+    "takes_the_lists_of_others_for_its_own": (
+        "the device's base has what others put into a list beside its own earlier change",
+        "redo_is_plain(work, history->type, redo)",
+        "true"),
     "forgets_whose_side_was_taken": (
         "what was made on the side that the user took is in dispute with it",
         "if (is_on_client)",
@@ -126,12 +134,12 @@ MUTANTS = {
         "(void)before, (void)base_sequence; return true;"),
     "loses_removals_behind_the_log": (
         "a removal whose base the trimmed log has lost is dropped, unseen",
-        "enum sync_status status = document_patch_removals(ours, patch, work->arena, ret_base);",
-        "enum sync_status status = SYNC_OK; *ret_base = SLICE_EMPTY;"),
+        "return document_removals(ours, theirs, false, work->arena, ret_base);",
+        "*ret_base = SLICE_EMPTY; return SYNC_OK;"),
     "takes_an_update_for_the_whole": (
         "the client's side of a change without a base lacks all that it does not speak of",
-        "document_merge_patch(ours, patch, work->arena, ret_theirs);",
-        "document_merge_patch(*ret_base, patch, work->arena, ret_theirs);"),
+        "change_patch_apply(work, change, ours, result, &theirs);",
+        "change_patch_apply(work, change, SLICE_EMPTY, result, &theirs);"),
     "takes_a_merge_for_what_was_sent": (
         "what was merged for a device counts as known to it, and is overwritten unseen",
         ".as_sent = outcome == OUTCOME_APPLIED && !met,",

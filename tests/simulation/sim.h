@@ -60,7 +60,10 @@ struct sim_copy {
 struct sim_change {
     uint32_t number, device, record;
     enum change_kind kind;
-    struct slice data; /* canonical */
+    struct slice data;       /* canonical */
+    struct slice operations; /* packed, of an update that is sent as such: the same as data */
+    struct slice before;     /* what the device had, */
+    bool is_apart;           /* and it is not made of what it says that it is based on */
     int64_t device_us;
     uint64_t base_version;
     char id[16], data_id[16];
@@ -340,6 +343,18 @@ enum patch_form sim_patch_form(const struct sim_device *device);
 
 /* Appends an operation's message to an item whose patch is operations. */
 void sim_item_add_operation(struct sim_world *world, struct sim_item *item, struct slice message);
+
+/* Says an update by operations, unless they would be too many, or it changes nothing. Its data
+ * become just what it changed. */
+void sim_change_to_operations(struct sim_world *world, struct sim_change *change);
+
+/* Whether all operations of an update lead somewhere in a document. */
+bool sim_change_applies(struct sim_world *world, const struct sim_change *change,
+                        struct slice document);
+
+/* What an update makes of a document; the same document where it makes nothing. */
+struct slice sim_change_apply(struct sim_world *world, const struct sim_change *change,
+                              struct slice document);
 
 /* What an item makes of the document that a device holds. What its disk has lost, `is_damaged`, may
  * be such that it makes nothing: the document stays, until an audit brings it back. */

@@ -18,10 +18,7 @@ static void copy_change(struct sim_world *world, struct sim_copy *copy,
         copy->deleted = false;
         copy->document = change->data;
     } else if (lives) {
-        SIM_HOLDS(world,
-                  document_merge_patch(copy->document, change->data, &world->arena,
-                                       &copy->document) == SYNC_OK,
-                  "a patch does not apply");
+        copy->document = sim_change_apply(world, change, copy->document);
     }
     copy->found = copy->found || change->kind == CHANGE_CREATE;
 }
@@ -39,8 +36,35 @@ static void change_pack(struct sim_world *world, struct sim_change *change) {
     message->base_version = (int64_t)change->base_version;
     if (change->kind == CHANGE_DELETE)
         return;
+    if (change->operations.size > 0) {
+        SIM_HOLDS(world,
+                  message_operations(&world->arena, change->operations, &message->operations,
+                                     &message->n_operations),
+                  "operations do not become a message");
+        return;
+    }
     message->data_presence_case = TRAVELSENSE__SYNC__V1__CHANGE__DATA_PRESENCE_DATA;
     message->data = message_bytes(change->data);
+}
+
+/* Whether what the device has is not made of what it says that it is based on: of its changes that
+ * are still under way one was made on another version, deleted the record, or makes one of its own
+ * where it got another's; or one that was answered is not taken back yet. */
+static bool is_apart(struct sim_world *world, const struct sim_device *device,
+                     const struct sim_change *change) {
+    struct sim_copy copy = device->held[change->record];
+    if (device->damaged >> change->record & 1)
+        return true;
+    for (uint32_t i = 0; i < device->queue_count; i++) {
+        const struct sim_change *queued = world->ledger.changes[device->queue[i]];
+        if (queued->record != change->record)
+            continue;
+        if (queued->kind == CHANGE_DELETE || (queued->kind == CHANGE_CREATE && copy.found) ||
+            (queued->kind == CHANGE_UPDATE && queued->base_version != change->base_version))
+            return true;
+        copy_change(world, &copy, queued);
+    }
+    return !slice_equal(copy.document, device->local[change->record].document);
 }
 
 static struct sim_change *change_new(struct sim_world *world, struct sim_device *device,
@@ -52,13 +76,33 @@ static struct sim_change *change_new(struct sim_world *world, struct sim_device 
                                   .device = device->number,
                                   .record = record,
                                   .kind = kind,
+                                  .before = device->local[record].document,
                                   .device_us = world->now_us + device->offset_us};
     if (device->held[record].found && !device->is_implicit)
         change->base_version = device->held[record].version;
+    change->is_apart = is_apart(world, device, change);
     ledger->changes[ledger->change_count++] = change;
     snprintf(change->id, sizeof change->id, "c%u", change->number);
     snprintf(change->data_id, sizeof change->data_id, "r%u", record);
     return change;
+}
+
+/* Whether a patch sets a list of objects. */
+static bool sets_elements(struct slice patch) {
+    struct member member;
+    struct value element;
+    size_t position = 0, at = 0;
+    while (document_next(patch, &position, &member))
+        if (member.value.kind == VALUE_LIST &&
+            document_list_next(member.value.list, &at, &element) && element.kind == VALUE_OBJECT)
+            return true;
+    return false;
+}
+
+/* Devices that know operations send them for what a patch cannot say: what became of elements. */
+static bool sends_operations(const struct sim_device *device, const struct sim_change *change) {
+    return sim_patch_form(device) == PATCH_FORM_OPERATIONS && !change->is_apart &&
+           sets_elements(change->data);
 }
 
 bool sim_device_edit(struct sim_world *world, struct sim_device *device) {
@@ -81,6 +125,8 @@ bool sim_device_edit(struct sim_world *world, struct sim_device *device) {
     else if (kind == CHANGE_UPDATE)
         change->data = record_shape_edit(world->shapes[record], world->random, EDITOR_TRAVELLER,
                                          local->document, &world->arena);
+    if (kind == CHANGE_UPDATE && sends_operations(device, change))
+        sim_change_to_operations(world, change);
     change_pack(world, change);
     copy_change(world, local, change);
     device->in_flight[device->queue_count] = false;

@@ -131,10 +131,7 @@ void sim_old_check(struct sim_world *world, const struct sim_job *job, size_t in
     bool deletes = change->kind == CHANGE_DELETE;
     struct slice ours = old->before->deleted ? SLICE_EMPTY : old->before->document;
     if (!deletes)
-        SIM_HOLDS(world,
-                  document_merge_patch(ours, change->data, &world->arena, &judging.wanted) ==
-                      SYNC_OK,
-                  "a patch does not apply");
+        judging.wanted = sim_change_apply(world, change, ours);
     SIM_HOLDS(world, !old->kept || deletes || slice_equal(old->kept->client, judging.wanted),
               "%s is old, and the inbox has not what it wanted", change->id);
     if (change->entry > 0)

@@ -74,6 +74,13 @@ static bool is_touched(const struct oracle *oracle) {
     return false;
 }
 
+/* Whether the record has another value at the path than the device had: others changed it, after
+ * the base or beside an earlier change of the device. */
+static bool is_others(const struct oracle *oracle) {
+    return is_touched(oracle) || !slice_equal(value_at(oracle, oracle->change->before),
+                                              value_at(oracle, oracle->before.document));
+}
+
 /* ---- Fields */
 
 /* Whether the device itself changed the value since the base, so that its base is not the one that
@@ -95,22 +102,36 @@ static struct slice base_value(const struct oracle *oracle) {
     return value_at(oracle, base.document);
 }
 
+/* Whether a document has at the path what the change says: the value, or of a list that operations
+ * changed what they say of its elements. */
+static bool says_so(const struct oracle *oracle, struct slice document, struct slice wanted) {
+    struct list_merge list = {.base = value_at(oracle, oracle->change->before),
+                              .ours = wanted,
+                              .theirs = wanted,
+                              .merged = value_at(oracle, document)};
+    if (slice_equal(list.merged, wanted))
+        return true;
+    return oracle->change->operations.size > 0 && list_merge_is_keyed(&list) &&
+           list_merge_has_theirs(&list);
+}
+
 /* What both sides made different is kept with both, whoever won; and a value that lost is, where
  * the user finds it. What the device had not changed is no loss. */
 static void check_seen(struct oracle *oracle, const struct list_merge *sides) {
-    struct slice wanted = sides->theirs, before = sides->ours, after = sides->merged;
-    bool is_kept =
-        oracle->is_kept && slice_equal(value_at(oracle, oracle->conflict.client), wanted);
+    struct slice wanted = sides->theirs, before = sides->ours;
+    bool is_kept = oracle->is_kept && says_so(oracle, oracle->conflict.client, wanted);
     /* Of what the log has lost nobody knows who changed it: then all that differs counts. */
     bool is_open = !oracle->is_known || !is_own_since(oracle);
     bool is_theirs = !oracle->is_known || !slice_equal(wanted, sides->base);
     bool is_ours = !oracle->is_known || !slice_equal(before, sides->base);
     if (!is_open || !is_theirs)
         return;
-    SIM_HOLDS(oracle->world, is_kept || slice_equal(after, wanted),
+    SIM_HOLDS(oracle->world, is_kept || says_so(oracle, oracle->after.document, wanted),
               "%s: %s is overwritten, and nobody can see it", oracle->change->id,
               path_text(oracle));
-    SIM_HOLDS(oracle->world, is_kept || !is_ours || before.size == 0 || slice_equal(before, wanted),
+    SIM_HOLDS(oracle->world,
+              is_kept || !is_ours || before.size == 0 ||
+                  says_so(oracle, oracle->before.document, wanted),
               "%s overwrites %s, and nobody can see it", oracle->change->id, path_text(oracle));
 }
 
@@ -145,8 +166,8 @@ static void check_policy(struct oracle *oracle, struct slice wanted, struct slic
         SIM_HOLDS(oracle->world, slice_equal(after, before), "%s: %s is the service's to say",
                   oracle->change->id, path_text(oracle));
     if (policy == FIELD_POLICY_CLIENT)
-        SIM_HOLDS(oracle->world, slice_equal(after, wanted), "%s: %s is the traveller's to say",
-                  oracle->change->id, path_text(oracle));
+        SIM_HOLDS(oracle->world, says_so(oracle, oracle->after.document, wanted),
+                  "%s: %s is the traveller's to say", oracle->change->id, path_text(oracle));
     if (policy == FIELD_POLICY_MAX || policy == FIELD_POLICY_MIN)
         check_extreme(oracle, wanted, before, after, policy == FIELD_POLICY_MAX);
 }
@@ -161,6 +182,31 @@ static void check_list(struct oracle *oracle, const struct list_merge *merge, bo
     SIM_HOLDS(oracle->world, !is_disputed || oracle->is_kept,
               "%s: an element of %s is overwritten, and nobody can see it", oracle->change->id,
               path_text(oracle));
+}
+
+/* Whether an earlier change of the device waited: what it has by that, the service decided. */
+static bool is_behind_waiting(const struct oracle *oracle) {
+    const struct sim_change *change = oracle->change;
+    for (uint32_t i = 0; i < change->number; i++) {
+        const struct sim_change *earlier = oracle->world->ledger.changes[i];
+        if (earlier->device == change->device && earlier->record == change->record &&
+            (earlier->was_held || earlier->outcome == OUTCOME_CONFLICT))
+            return true;
+    }
+    return false;
+}
+
+/* What others put into a list, and the device never had, it does not take out unseen. */
+static void check_unseen(struct oracle *oracle, const struct list_merge *merge) {
+    const struct sim_change *change = oracle->change;
+    struct list_merge had = *merge;
+    had.base = value_at(oracle, change->before);
+    if (change->base_version == 0 || change->is_apart || change->is_released ||
+        had.merged.size == 0 || is_behind_waiting(oracle))
+        return;
+    SIM_HOLDS(oracle->world,
+              oracle->is_kept || !list_merge_loses_ours(&had) || !list_merge_loses_ours(merge),
+              "%s: an element of %s that others put there is gone", change->id, path_text(oracle));
 }
 
 /* A text that merges by words has those of both sides and no others. */
@@ -198,12 +244,17 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
                                .ours = value_at(oracle, oracle->before.document),
                                .theirs = wanted,
                                .merged = value_at(oracle, oracle->after.document)};
+    /* Operations say what changed in just what the device had. */
+    bool is_elsewhere = oracle->change->operations.size > 0 && list_merge_is_keyed(&merge) &&
+                        !slice_equal(merge.base, value_at(oracle, oracle->change->before));
     struct slice before = merge.ours, after = merge.merged;
-    bool is_exact = oracle->is_known && oracle->change->kind == CHANGE_UPDATE;
+    bool is_exact = oracle->is_known && !is_elsewhere && oracle->change->kind == CHANGE_UPDATE;
     if (oracle->change->kind == CHANGE_CREATE)
         merge.base = SLICE_EMPTY;
     enum blend blend = blend_of(oracle, &merge);
-    SIM_HOLDS(oracle->world, blend || slice_equal(after, wanted) || slice_equal(after, before),
+    SIM_HOLDS(oracle->world,
+              blend || says_so(oracle, oracle->after.document, wanted) ||
+                  slice_equal(after, before),
               "%s: %s has a value that neither side gave", oracle->change->id, path_text(oracle));
     if (blend != BLEND_KEYED)
         check_seen(oracle, &merge);
@@ -211,6 +262,8 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
         check_policy(oracle, wanted, before, after);
     if (blend == BLEND_TEXT)
         check_text(oracle, &merge);
+    if (blend == BLEND_KEYED && oracle->change->kind == CHANGE_UPDATE)
+        check_unseen(oracle, &merge);
     if (blend >= BLEND_SET && is_exact && !is_own_since(oracle))
         check_list(oracle, &merge, blend == BLEND_KEYED);
 }
@@ -218,20 +271,19 @@ static void check_disputed(struct oracle *oracle, struct slice wanted) {
 /* A field that the change sets (or removes: `wanted` is empty). */
 static void check_set(struct oracle *oracle, struct slice wanted) {
     if (oracle->change->outcome == OUTCOME_CONFLICT) {
-        struct slice kept = value_at(oracle, oracle->conflict.client);
-        SIM_HOLDS(oracle->world, slice_equal(kept, wanted), "%s: the inbox has lost %s",
-                  oracle->change->id, path_text(oracle));
+        SIM_HOLDS(oracle->world, says_so(oracle, oracle->conflict.client, wanted),
+                  "%s: the inbox has lost %s", oracle->change->id, path_text(oracle));
         return;
     }
     if (oracle->after.deleted)
         return;
     bool is_disputed =
-        !oracle->is_known || oracle->change->kind == CHANGE_CREATE || is_touched(oracle);
+        !oracle->is_known || oracle->change->kind == CHANGE_CREATE || is_others(oracle);
     if (is_disputed) {
         check_disputed(oracle, wanted);
         return;
     }
-    SIM_HOLDS(oracle->world, slice_equal(value_at(oracle, oracle->after.document), wanted),
+    SIM_HOLDS(oracle->world, says_so(oracle, oracle->after.document, wanted),
               "%s: %s was changed by nobody else, and the change is lost", oracle->change->id,
               path_text(oracle));
 }
@@ -297,8 +349,9 @@ static bool is_overlap(struct oracle *oracle, struct slice object) {
     bool found = false;
     while (!found && document_next(object, &position, &member)) {
         oracle->path.names[oracle->path.depth++] = member.name;
-        found = member.value.kind == VALUE_OBJECT ? is_overlap(oracle, member.value.object)
-                                                  : is_touched(oracle);
+        found = member.value.kind == VALUE_OBJECT && member.value.object.size > 0
+                    ? is_overlap(oracle, member.value.object)
+                    : is_touched(oracle);
         oracle->path.depth--;
     }
     return found;
@@ -318,13 +371,11 @@ static void check_update(struct oracle *oracle) {
         return;
     }
     if (is_alone) {
-        struct slice wanted;
         SIM_HOLDS(world, change->outcome == OUTCOME_APPLIED, "%s met nobody and is outcome %d",
                   change->id, (int)change->outcome);
         SIM_HOLDS(world,
-                  document_merge_patch(oracle->before.document, change->data, &world->arena,
-                                       &wanted) == SYNC_OK &&
-                      slice_equal(wanted, oracle->after.document),
+                  slice_equal(sim_change_apply(world, change, oracle->before.document),
+                              oracle->after.document),
                   "%s met nobody and is not what was sent", change->id);
     }
     if (change->outcome == OUTCOME_CONFLICT && oracle->is_known)
@@ -428,11 +479,24 @@ static void check_inbox(struct oracle *oracle, const struct sim_job *job, size_t
               "%s waits and is decided", oracle->change->id);
 }
 
+/* Whether operations may lead nowhere: made on what the device's own changes were to make of the
+ * record, and they were merged to something else, or on what nobody knows any more; and lead
+ * nowhere in the record as it is, either. */
+static bool goes_astray(const struct oracle *oracle) {
+    struct sim_copy base =
+        sim_ledger_image(&oracle->world->ledger, oracle->change->record, oracle->base);
+    bool is_astray = !oracle->is_known || is_own_since(oracle) ||
+                     !sim_change_applies(oracle->world, oracle->change, base.document);
+    return is_astray && !sim_change_applies(oracle->world, oracle->change, oracle->before.document);
+}
+
 static void check_rejected(const struct oracle *oracle, const struct change_result *result) {
     bool is_absent = !oracle->before.found && strcmp(result->reason, "NOT_FOUND") == 0;
     bool is_gone = oracle->before.deleted && strcmp(result->reason, "GONE") == 0;
-    SIM_HOLDS(oracle->world, is_absent || is_gone, "%s is rejected: %s", oracle->change->id,
-              result->reason);
+    bool is_astray = oracle->change->operations.size > 0 && goes_astray(oracle) &&
+                     strcmp(result->reason, "PATH_NOT_FOUND") == 0;
+    SIM_HOLDS(oracle->world, is_absent || is_gone || is_astray, "%s is rejected: %s",
+              oracle->change->id, result->reason);
 }
 
 /* Whether the log still has all that became of the record since the base. */

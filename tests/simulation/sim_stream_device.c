@@ -51,12 +51,14 @@ static void hold_sent(struct sim_world *world, struct sim_device *device,
                       const struct sim_upload *batch, const PB(SyncOutcomes) *outcomes) {
     for (size_t i = 0; i < batch->count; i++) {
         const struct sim_change *change = world->ledger.changes[batch->changes[i]];
+        bool by_operations = change->operations.size > 0;
         struct sim_item item = {.record = change->record,
                                 .deleted = change->kind == CHANGE_DELETE,
-                                .form = change->kind == CHANGE_UPDATE ? PATCH_FORM_MERGE
-                                                                      : PATCH_FORM_NONE,
+                                .form = by_operations                   ? PATCH_FORM_OPERATIONS
+                                        : change->kind == CHANGE_UPDATE ? PATCH_FORM_MERGE
+                                                                        : PATCH_FORM_NONE,
                                 .version = (uint64_t)outcomes->results[i]->version,
-                                .data = change->data};
+                                .data = by_operations ? change->operations : change->data};
         sim_device_take(world, device, &item);
     }
     sim_device_keep_cursor(world, device, outcomes->cursor);

@@ -6,6 +6,7 @@
 #include "service/core/change_batch.h"
 #include "service/core/conflict.h"
 #include "service/core/hybrid_clock.h"
+#include "service/core/patch_operation.h"
 #include "tests/service/core/memory_user.h"
 #include "tests/service/core/test_arena.h"
 
@@ -42,6 +43,20 @@ static inline struct change change_of(const char *id, enum change_kind kind, con
                             .device_us = NOW - 1000000};
     if (json)
         change.data = doc(json);
+    change_payload_hash(&change, change.payload_hash);
+    return change;
+}
+
+/* An update of the trip by operations. */
+#define STEPS(id, ...)                                                                             \
+    steps_of(id, (const struct patch_operation[]){__VA_ARGS__},                                    \
+             sizeof((const struct patch_operation[]){__VA_ARGS__}) /                               \
+                 sizeof(struct patch_operation))
+
+static inline struct change steps_of(const char *id, const struct patch_operation *operations,
+                                     size_t count) {
+    struct change change = change_of(id, CHANGE_UPDATE, NULL);
+    assert_int_equal(patch_operations_pack(operations, count, &arena, &change.operations), SYNC_OK);
     change_payload_hash(&change, change.payload_hash);
     return change;
 }

@@ -2,6 +2,7 @@
  * own. */
 #include "tests/base/memory_walk.h"
 #include "tests/service/core/batch_sending.h"
+#include "tests/service/core/patch_steps.h"
 
 static void a_record_is_made_changed_and_deleted(void **state) {
     (void)state;
@@ -226,11 +227,12 @@ static void refused_memory_is_told(void **state) {
     send_one(tablet, change_of("t", CHANGE_UPDATE, "{\"a\":2,\"b\":{\"d\":1}}"), OUTCOME_APPLIED);
     struct change changes[] = {change_of("1", CHANGE_UPDATE, "{\"b\":{\"e\":1}}"),
                                change_of("2", CHANGE_UPDATE, "{\"a\":3}"),
-                               change_of("3", CHANGE_UPDATE, "{\"z\":3}")};
+                               change_of("3", CHANGE_UPDATE, "{\"z\":3}"),
+                               STEPS("4", set("/b/c", "4"), gone("/y"))};
     struct change_batch batch = {.user = SLICE("u"),
                                  .device = SLICE("laptop"),
                                  .changes = changes,
-                                 .count = 3,
+                                 .count = 4,
                                  .acknowledged = 1};
     struct batch_context context = {.now_us = NOW,
                                     .random = &RANDOM,

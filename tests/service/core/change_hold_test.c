@@ -3,6 +3,7 @@
 #include "tests/base/memory_walk.h"
 #include "tests/service/core/batch_sending.h"
 #include "tests/service/core/conflict_deciding.h"
+#include "tests/service/core/patch_steps.h"
 
 /* Resolves the conflict, or takes its resolution back, and commits. */
 static struct conflict decide(struct slice conflict_id, enum resolution resolution, bool is_undo) {
@@ -337,6 +338,27 @@ static void what_comes_in_the_same_batch_is_held_too(void **state) {
     expect_trip("{\"a\":2,\"b\":2}", 3);
 }
 
+static void operations_behind_a_conflict_are_held_and_go_on(void **state) {
+    (void)state;
+    struct slice conflict_id = conflict_about_a();
+    struct change change = STEPS("2", set("/legs", "[{\"id\":\"x\"}]"), set("/legs/x/n", "1"));
+    send_one(LAPTOP, change, OUTCOME_HELD);
+    assert_true(send_one(LAPTOP, change, OUTCOME_HELD)->duplicate);
+    send_one(LAPTOP, STEPS("3", set("/legs/z/seat", "\"1A\"")), OUTCOME_HELD);
+    struct conflict resolved = decide(conflict_id, RESOLUTION_CLIENT, false);
+    expect_trip("{\"a\":3,\"legs\":[{\"id\":\"x\",\"n\":1}]}", 4);
+    /* What cannot be done is kept with the conflict. */
+    assert_int_equal(resolved.held_count, 2);
+    assert_int_equal(resolved.held[0].operations.size + resolved.held[0].data.size, 0);
+    assert_int_equal(resolved.held[1].data.size, 0);
+    struct slice message;
+    size_t position = 0;
+    struct patch_operation lost;
+    assert_true(patch_operations_next(resolved.held[1].operations, &position, &message));
+    assert_int_equal(patch_operation_read(message, &arena, NULL, &lost), SYNC_OK);
+    assert_true(slice_equal(lost.path, SLICE("/legs/z/seat")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         USER_TEST(what_comes_behind_a_conflict_is_held_and_goes_on_when_it_is_resolved),
@@ -353,6 +375,7 @@ int main(void) {
         USER_TEST(a_resolution_taken_back_holds_again),
         USER_TEST(of_two_conflicts_of_a_record_each_holds),
         USER_TEST(what_comes_in_the_same_batch_is_held_too),
+        USER_TEST(operations_behind_a_conflict_are_held_and_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,35 @@ static void merge_patches_do_as_rfc_7396_appendix_a_shows(void **state) {
     }
 }
 
+static void removals_show_what_another_document_lacks(void **state) {
+    (void)state;
+    static const struct {
+        const char *document, *after;
+        bool in_lists;
+        const char *removals;
+    } CASES[] = {
+        {"{\"a\":1,\"b\":{\"c\":1,\"d\":1},\"e\":null}", "{\"b\":{\"d\":2}}", false,
+         "{\"a\":null,\"b\":{\"c\":null}}"},
+        {"{\"a\":{\"b\":1},\"c\":{\"d\":1}}", "{\"a\":1,\"b\":1,\"c\":{\"d\":1}}", false, "{}"},
+        {"{\"a\":[{\"id\":1},{\"id\":2}]}", "{\"a\":[{\"id\":1}]}", false, "{}"},
+        {"{\"a\":[{\"b\":1,\"id\":1},{\"c\":2,\"id\":2},{\"d\":3,\"e\":3,\"id\":3}]}",
+         "{\"a\":[{\"e\":3,\"id\":3},{\"b\":2,\"id\":1}]}", true,
+         "{\"a\":[{\"id\":2},{\"d\":null,\"id\":3}]}"},
+        {"{\"a\":[{\"b\":[{\"id\":\"x\"}],\"id\":1}],\"c\":[1,2]}",
+         "{\"a\":[{\"b\":[],\"id\":1}],\"c\":[1]}", true,
+         "{\"a\":[{\"b\":[{\"id\":\"x\"}],\"id\":1}]}"},
+        {"{\"a\":[{\"id\":1},{\"id\":1}]}", "{\"a\":[]}", true, "{}"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct slice removals;
+        assert_int_equal(document_removals(doc(CASES[i].document), doc(CASES[i].after),
+                                           CASES[i].in_lists, &arena, &removals),
+                         SYNC_OK);
+        assert_document(removals, CASES[i].removals);
+        assert_true(slice_equal(removals, doc(CASES[i].removals)));
+    }
+}
+
 static void refused_memory_is_told(void **state) {
     (void)state;
     struct slice input = json_struct("{\"b\":{\"d\":1,\"c\":2},\"a\":[{\"y\":1,\"x\":2}]}", &arena);
@@ -283,6 +312,7 @@ int main(void) {
         ARENA_TEST(walking_shows_every_kind),
         ARENA_TEST(appended_members_are_canonical),
         ARENA_TEST(merge_patches_do_as_rfc_7396_appendix_a_shows),
+        ARENA_TEST(removals_show_what_another_document_lacks),
         ARENA_TEST(refused_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

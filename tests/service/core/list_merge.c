@@ -133,6 +133,58 @@ const char *list_merge_keyed_fault(const struct list_merge *merge, bool *ret_is_
     return fault;
 }
 
+/* Whether an element is as one side changed it. */
+static bool element_has(struct slice base, struct slice theirs, struct slice merged) {
+    const struct slice sides[] = {base, theirs};
+    if (slice_equal(base, theirs))
+        return true;
+    if (base.size == 0 || theirs.size == 0 || merged.size == 0)
+        return slice_equal(theirs, merged);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        struct value element;
+        struct member member;
+        size_t position = 0;
+        if (!value_read(sides[i], &element))
+            return false;
+        while (document_next(element.object, &position, &member)) {
+            struct slice wanted = member_at(theirs, member.name);
+            if (!slice_equal(member_at(base, member.name), wanted) &&
+                !slice_equal(member_at(merged, member.name), wanted))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool list_merge_has_theirs(const struct list_merge *merge) {
+    const struct slice lists[] = {merge->base, merge->theirs};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct slice elements = elements_of(lists[i]);
+        struct value element;
+        size_t position = 0;
+        while (document_list_next(elements, &position, &element)) {
+            struct slice id = id_of(&element);
+            if (!element_has(find_id(merge->base, id), find_id(merge->theirs, id),
+                             find_id(merge->merged, id)))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool list_merge_loses_ours(const struct list_merge *merge) {
+    struct slice elements = elements_of(merge->ours);
+    struct value element;
+    size_t position = 0;
+    while (document_list_next(elements, &position, &element)) {
+        struct slice id = id_of(&element);
+        if (find_id(merge->base, id).size == 0 && find_id(merge->theirs, id).size == 0 &&
+            find_id(merge->merged, id).size == 0)
+            return true;
+    }
+    return false;
+}
+
 const char *list_merge_union_fault(const struct list_merge *merge) {
     const struct slice lists[] = {merge->ours, merge->theirs, merge->merged};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {

@@ -23,6 +23,13 @@ bool list_merge_is_keyed(const struct list_merge *merge);
  * The text is static. */
 const char *list_merge_keyed_fault(const struct list_merge *merge, bool *ret_is_disputed);
 
+/* Whether what one side changed, from `base` to `theirs`, is so in `merged`, element by element, by
+ * their ids, and member by member; whatever else is there. */
+bool list_merge_has_theirs(const struct list_merge *merge);
+
+/* Whether an element of ours that neither base nor theirs has by its id is lost. */
+bool list_merge_loses_ours(const struct list_merge *merge);
+
 /* What is wrong with a merge as sets; NULL: nothing. Static. */
 const char *list_merge_union_fault(const struct list_merge *merge);
 

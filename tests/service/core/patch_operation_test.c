@@ -4,38 +4,7 @@
 #include "base/wire.h"
 #include "service/core/delta.h"
 #include "service/core/document_read.h"
-#include "tests/service/core/test_arena.h"
-
-/* A value of JSON, as it stands in a document. */
-static struct slice value_of(const char *json) {
-    struct value value;
-    char *text = arena_format(&arena, "{\"v\":%s}", json);
-    assert_non_null(text);
-    assert_true(document_find(doc(text), SLICE("v"), &value));
-    return value.bytes;
-}
-
-static struct slice list_of(const char *json) {
-    struct value value;
-    assert_true(value_read(value_of(json), &value));
-    return value.list;
-}
-
-static struct patch_operation set(const char *path, const char *json) {
-    return (struct patch_operation){
-        .step = PATCH_SET, .path = slice_text(path), .value = value_of(json)};
-}
-static struct patch_operation gone(const char *path) {
-    return (struct patch_operation){.step = PATCH_REMOVE, .path = slice_text(path)};
-}
-static struct patch_operation move(const char *from, const char *path) {
-    return (struct patch_operation){
-        .step = PATCH_MOVE, .from = slice_text(from), .path = slice_text(path)};
-}
-static struct patch_operation order(const char *path, const char *ids) {
-    return (struct patch_operation){
-        .step = PATCH_ORDER, .path = slice_text(path), .value = list_of(ids)};
-}
+#include "tests/service/core/patch_steps.h"
 
 static const char TRIP[] =
     "{\"legs\":[{\"id\":\"a\",\"seat\":\"1A\"},{\"id\":\"b\",\"seat\":\"2B\"}],"
@@ -207,6 +176,18 @@ static void a_path_of_too_many_segments_is_refused(void **state) {
     }
 }
 
+static void what_operations_take_away_can_be_had_alone(void **state) {
+    (void)state;
+    const struct patch_operation operations[] = {
+        move("/legs", "/ways"), gone("/ways/a/seat"), set("/ways/c", "{\"id\":\"c\"}"),
+        gone("/ways/c/id"),     set("/tags", "[]"),   gone("/rooms/7/beds/1")};
+    struct slice document;
+    assert_int_equal(patch_operations_take(doc(TRIP), operations, 6, &arena, &document), SYNC_OK);
+    assert_document(document, "{\"name\":\"Rome\",\"rooms\":[{\"beds\":[],\"id\":7}],"
+                              "\"tags\":[\"x\",\"y\"],"
+                              "\"ways\":[{\"id\":\"a\"},{\"id\":\"b\",\"seat\":\"2B\"}]}");
+}
+
 static void without_memory_nothing_is_applied(void **state) {
     (void)state;
     const struct patch_operation operations[] = {set("/legs/c", "{\"id\":\"c\"}"),
@@ -236,6 +217,7 @@ int main(void) {
         ARENA_TEST(what_leads_nowhere_is_told_with_its_number),
         ARENA_TEST(what_is_no_operation_is_told_with_its_field),
         ARENA_TEST(a_path_of_too_many_segments_is_refused),
+        ARENA_TEST(what_operations_take_away_can_be_had_alone),
         ARENA_TEST(without_memory_nothing_is_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

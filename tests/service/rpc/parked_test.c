@@ -110,6 +110,12 @@ static void a_change_is_read_back_as_it_was_written(void **state) {
     assert_memory_equal(read.change.payload_hash, written.change.payload_hash, PAYLOAD_HASH_SIZE);
     for (size_t size = 0; size < value.size; size++)
         assert_int_equal(parked_change_unpack(slice_first(value, size), &read), SYNC_ERR_CORRUPT);
+    written.change.data = SLICE_EMPTY;
+    written.change.operations = SLICE("\x04\x0a\x00\x18\x01");
+    assert_true(parked_change_pack(&written, &arena, &value));
+    assert_int_equal(parked_change_unpack(value, &read), SYNC_OK);
+    assert_true(slice_equal(read.change.operations, written.change.operations));
+    assert_int_equal(read.change.data.size, 0);
 }
 
 static void a_damaged_list_is_told(void **state) {

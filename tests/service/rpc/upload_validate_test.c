@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "service/core/patch_operation.h"
 #include "service/rpc/upload_validate.h"
 #include "service/rpc/user_config.h"
 #include "tests/service/core/json_document.h"
@@ -216,6 +217,88 @@ static void data_have_a_bound(void **state) {
     assert_fault(fixture, "changes[0].data", "TOO_LARGE");
 }
 
+/* Adds a sound update by operations, each a packed PatchOperation. */
+static PB(Change) *add_operations(struct fixture *fixture, const struct slice *operations,
+                                  size_t count) {
+    PB(Change) *change = add(fixture, NULL);
+    change->type = (PB(ChangeType))CHANGE_UPDATE;
+    change->data_id = "b1";
+    change->n_operations = count;
+    change->operations = arena_alloc(&fixture->arena, count * sizeof *change->operations);
+    assert_non_null(change->operations);
+    for (size_t i = 0; i < count; i++)
+        change->operations[i] = message_bytes(operations[i]);
+    return change;
+}
+
+#define REMOVE_A SLICE("\x0a\x02/a\x18\x01")
+
+static void operations_become_canonical(void **state) {
+    struct fixture *fixture = *state;
+    /* The step before the path, and a tag of two bytes. */
+    static const struct slice sent[] = {SLICE("\x12\x02\x20\x01\x0a\x02/b"),
+                                        SLICE("\x9a\x00\x01\x0a\x02/a")};
+    struct slice message;
+    size_t position = 0;
+    add_operations(fixture, sent, 1);
+    add_operations(fixture, (const struct slice[]){REMOVE_A, REMOVE_A}, 2);
+    check(fixture);
+    assert_false(violations_any(&fixture->violations));
+    const struct change *change = &fixture->content.changes[0];
+    assert_int_equal(change->data.size, 0);
+    assert_true(patch_operations_next(change->operations, &position, &message));
+    assert_true(slice_equal(message, SLICE("\x0a\x02/b\x12\x02\x20\x01")));
+    assert_int_equal(position, change->operations.size);
+    assert_int_equal(fixture->content.changes[1].operations.size, 2 * (1 + REMOVE_A.size));
+}
+
+static void faults_of_operations_are_named_by_path(void **state) {
+    static const struct {
+        struct slice operation;
+        const char *field, *reason;
+    } CASES[] = {
+        {SLICE(""), "changes[0].operations[1]", "REQUIRED"},
+        {SLICE("\x0a\x02/a"), "changes[0].operations[1]", "REQUIRED"},
+        {SLICE("\x0a\x05"), "changes[0].operations[1]", "OPERATION_MALFORMED"},
+        {SLICE("\x0a\x01x\x18\x01"), "changes[0].operations[1].path", "INVALID_VALUE"},
+        {SLICE("\x0a\x02/a\x22\x01x"), "changes[0].operations[1].moveFrom", "INVALID_VALUE"},
+        {SLICE("\x0a\x03/id\x22\x02/x"), "changes[0].operations[1].path", "INVALID_VALUE"},
+        {SLICE("\x0a\x03/id\x12\x04\x1a\x02"
+               "b2"),
+         "changes[0].operations[1].set", "MISMATCH"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        add_operations(*state, (const struct slice[]){REMOVE_A, CASES[i].operation}, 2);
+        assert_fault(*state, CASES[i].field, CASES[i].reason);
+        fixture_teardown(state);
+        fixture_setup(state);
+    }
+}
+
+static void operations_are_for_updates_without_data_and_bounded(void **state) {
+    static struct slice many[CHANGE_OPERATIONS_MAX + 1];
+    for (size_t i = 0; i < CHANGE_OPERATIONS_MAX + 1; i++)
+        many[i] = REMOVE_A;
+    add_operations(*state, many, CHANGE_OPERATIONS_MAX + 1);
+    assert_fault(*state, "changes[0].operations", "TOO_MANY");
+    fixture_teardown(state);
+    fixture_setup(state);
+    static uint8_t big[CHANGE_DATA_MAX];
+    many[0] = slice_of(big, sizeof big);
+    add_operations(*state, many, 2);
+    assert_fault(*state, "changes[0].operations", "TOO_LARGE");
+    fixture_teardown(state);
+    fixture_setup(state);
+    add_operations(*state, many + 1, 1)->type = (PB(ChangeType))CHANGE_DELETE;
+    assert_fault(*state, "changes[0].operations", "NOT_ALLOWED");
+    fixture_teardown(state);
+    fixture_setup(state);
+    PB(Change) *both = add_operations(*state, many + 1, 1);
+    both->data_presence_case = TRAVELSENSE__SYNC__V1__CHANGE__DATA_PRESENCE_DATA;
+    both->data = message_bytes(SLICE_EMPTY);
+    assert_fault(*state, "changes[0].operations", "NOT_ALLOWED");
+}
+
 static void a_number_in_data_id_may_stand_beside_data_id(void **state) {
     struct fixture *fixture = *state;
     add(fixture, "{\"id\":5}")->data_id = "five";
@@ -250,6 +333,7 @@ static void without_memory_a_batch_is_not_taken_for_sound(void **state) {
     struct fixture *fixture = *state;
     add(fixture, "{\"b\":1,\"a\":2,\"id\":\"b1\"}");
     add(fixture, "{\"c\":\"text\",\"a\":[1,2]}");
+    add_operations(fixture, (const struct slice[]){REMOVE_A}, 1);
     bool is_sound = false;
     unsigned failures = 0;
     for (uint64_t n = 1; !is_sound; n++) {
@@ -264,7 +348,7 @@ static void without_memory_a_batch_is_not_taken_for_sound(void **state) {
         arena_done(&arena);
     }
     assert_true(failures > 0);
-    assert_int_equal(fixture->content.count, 2);
+    assert_int_equal(fixture->content.count, 3);
 }
 
 /* Settings: the same violations serve. */
@@ -356,6 +440,9 @@ int main(void) {
         TEST(each_fault_is_named_by_path),
         TEST(a_fault_deep_in_the_data_is_named_by_its_path),
         TEST(data_have_a_bound),
+        TEST(operations_become_canonical),
+        TEST(faults_of_operations_are_named_by_path),
+        TEST(operations_are_for_updates_without_data_and_bounded),
         TEST(a_number_in_data_id_may_stand_beside_data_id),
         TEST(a_sent_time_shows_the_clocks_offset),
         TEST(faults_found_elsewhere_spoil_a_sound_batch),
