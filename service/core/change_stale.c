@@ -15,6 +15,13 @@ bool change_is_stale(const struct change_work *work, const struct change_record 
            view->record.version > change->base_version;
 }
 
+/* Whether a stale change is the last word. */
+enum stale_word {
+    STALE_PAST = 0,       /* somebody changed the record after it, or may have */
+    STALE_LAST_OF_FIELDS, /* nobody changed what it overwrites */
+    STALE_LAST,           /* nobody changed the record */
+};
+
 /* The fields of the record that are others in a document. */
 static enum sync_status stale_fields(struct change_work *work, const struct change_record *record,
                                      struct slice document, struct delta_item **ret_items,
@@ -67,8 +74,9 @@ static enum sync_status stale_is_seen(struct change_work *work, const struct cha
  * all that was loaded, a change from before it has been sent before. */
 static enum sync_status stale_counts(struct change_work *work, const struct change_record *record,
                                      const struct change *change, struct slice document,
-                                     bool *ret_counts) {
+                                     enum stale_word *ret_word) {
     const struct record_view *view = record->view;
+    bool is_seen;
     int64_t made_us = change_time(work, change), now_us = work->context->now_us;
     bool is_last = made_us > hybrid_clock_believe(view->record.updated_us, now_us);
     bool is_past = record->others_entry && made_us <= record->others_us;
@@ -80,10 +88,14 @@ static enum sync_status stale_counts(struct change_work *work, const struct chan
         is_last = !is_past;
         is_known = is_own || oldest->previous_version <= change->base_version;
     }
-    if (!is_known)
-        return stale_is_seen(work, record, document, ret_counts);
-    *ret_counts = is_last && !is_past;
-    return SYNC_OK;
+    if (is_known) {
+        *ret_word = is_last && !is_past ? STALE_LAST : STALE_PAST;
+        return SYNC_OK;
+    }
+    enum sync_status status = stale_is_seen(work, record, document, &is_seen);
+    if (!status)
+        *ret_word = is_seen ? STALE_LAST_OF_FIELDS : STALE_PAST;
+    return status;
 }
 
 static enum sync_status stale_stays(struct change_record *record, struct change_result *result,
@@ -94,11 +106,13 @@ static enum sync_status stale_stays(struct change_record *record, struct change_
 }
 
 /* Does what the client wanted. A device that has acknowledged the record as it was has it just so
- * then, as its next changes, which may be as old, must be known to come behind this one. */
+ * then, as its next changes, which may be as old, must be known to come behind this one; but they
+ * come behind nothing where only its fields are known to. */
 static enum sync_status stale_write(struct change_work *work, struct change_record *record,
                                     const struct change *change, const struct conflict_draft *draft,
-                                    struct change_result *result) {
-    bool is_as_sent = work->batch->acknowledged >= record->view->record.version;
+                                    enum stale_word word, struct change_result *result) {
+    bool is_as_sent =
+        word == STALE_LAST && work->batch->acknowledged >= record->view->record.version;
     size_t place = work->build.log_count;
     enum sync_status status = SYNC_OK;
     if (draft->has_client)
@@ -110,22 +124,22 @@ static enum sync_status stale_write(struct change_work *work, struct change_reco
     return status || draft->has_client ? status : stale_stays(record, result, OUTCOME_MERGED);
 }
 
-/* Keeps what the client wanted, and what there was, as a decision for one of the two: `counts` does
- * what the client wanted, else the record stays as it is. */
+/* Keeps what the client wanted, and what there was, as a decision for one of the two: for the
+ * client's if it is the last word. */
 static enum sync_status stale_decide(struct change_work *work, struct change_record *record,
                                      const struct change *change, struct conflict_draft *draft,
-                                     bool counts, struct change_result *result) {
+                                     enum stale_word word, struct change_result *result) {
     struct conflict decided;
     draft->decisions = arena_alloc(work->arena, sizeof *draft->decisions);
     if (!draft->decisions)
         return SYNC_ERR_NO_MEMORY;
     draft->decisions[0] =
         (struct conflict_decision){.reason = SLICE("older than the log"),
-                                   .taken = counts ? RESOLUTION_CLIENT : RESOLUTION_SERVER};
+                                   .taken = word ? RESOLUTION_CLIENT : RESOLUTION_SERVER};
     draft->decision_count = 1;
     enum sync_status status = change_decide_begin(work, record, change, draft, &decided);
-    if (!status && counts)
-        status = stale_write(work, record, change, draft, result);
+    if (!status && word)
+        status = stale_write(work, record, change, draft, word, result);
     else if (!status)
         status = stale_stays(record, result, OUTCOME_MERGED);
     return status ? status : change_decide_end(work, record, &decided, result);
@@ -137,7 +151,7 @@ static enum sync_status stale_keep(struct change_work *work, struct change_recor
                                    struct change_result *result) {
     return work->context->strategy == STRATEGY_MANUAL
                ? change_conflict(work, record, change, draft, result)
-               : stale_decide(work, record, change, draft, false, result);
+               : stale_decide(work, record, change, draft, STALE_PAST, result);
 }
 
 /* A deletion of a record that lives. */
@@ -146,34 +160,35 @@ static enum sync_status stale_delete(struct change_work *work, struct change_rec
     const struct base_image unknown = {.deleted = true};
     struct conflict_draft draft = {
         .type = CONFLICT_DELETE_UPDATE, .base = &unknown, .suggested = record->state.record.data};
-    bool counts;
+    enum stale_word word;
     enum sync_status status =
         change_differing_fields(work, SLICE_EMPTY, record->state.record.data, &draft);
     if (!status)
-        status = stale_counts(work, record, change, SLICE_EMPTY, &counts);
+        status = stale_counts(work, record, change, SLICE_EMPTY, &word);
     if (status)
         return status;
-    return counts ? stale_decide(work, record, change, &draft, true, result)
-                  : stale_keep(work, record, change, &draft, result);
+    return word ? stale_decide(work, record, change, &draft, word, result)
+                : stale_keep(work, record, change, &draft, result);
 }
 
 /* Takes what counts, or keeps it; what it overwrites is kept as well, if there is anything. */
 static enum sync_status stale_settle(struct change_work *work, struct change_record *record,
                                      const struct change *change, struct conflict_draft *draft,
                                      struct change_result *result) {
-    bool lives = record_state_lives(&record->state), counts;
+    bool lives = record_state_lives(&record->state);
+    enum stale_word word;
     struct delta_item *items;
     size_t count;
-    enum sync_status status = stale_counts(work, record, change, draft->client, &counts);
+    enum sync_status status = stale_counts(work, record, change, draft->client, &word);
     if (!status)
         status = stale_fields(work, record, draft->client, &items, &count);
     if (status)
         return status;
     /* What was deleted begins anew by a create alone. */
-    if (!counts || (!lives && change->kind != CHANGE_CREATE))
+    if (!word || (!lives && change->kind != CHANGE_CREATE))
         return stale_keep(work, record, change, draft, result);
-    return lives && count == 0 ? stale_write(work, record, change, draft, result)
-                               : stale_decide(work, record, change, draft, true, result);
+    return lives && count == 0 ? stale_write(work, record, change, draft, word, result)
+                               : stale_decide(work, record, change, draft, word, result);
 }
 
 /* A create or an update. */

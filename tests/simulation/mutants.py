@@ -66,8 +66,8 @@ MUTANTS = {
         "is_known = true;"),
     "keeps_nothing_of_what_is_old": (
         "what a change from before what is remembered overwrites is nowhere to be seen",
-        "return lives && count == 0 ? stale_write(work, record, change, draft, result)",
-        "return true ? stale_write(work, record, change, draft, result)"),
+        "return lives && count == 0 ? stale_write(work, record, change, draft, word, result)",
+        "return true ? stale_write(work, record, change, draft, word, result)"),
     "holds_back_for_ever": (
         "what waits behind a conflict still waits when it is resolved",
         "hold->id_count = kept;",

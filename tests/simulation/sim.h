@@ -409,11 +409,11 @@ struct sim_old {
     const struct sim_copy *before, *after;
     const struct conflict *kept;
 };
-/* Whether a change of the job is one, whether its device has seen the record as it was before it,
- * and what must become of it. */
+/* Whether a change of the job is one, whether its device then has the record just so, and what must
+ * become of it. */
 bool sim_old_is(const struct sim_world *world, const struct sim_job *job, size_t index);
-bool sim_old_is_seen(const struct sim_world *world, const struct sim_job *job,
-                     const struct sim_change *change);
+bool sim_old_is_whole(struct sim_world *world, const struct sim_job *job,
+                      const struct sim_change *change);
 void sim_old_check(struct sim_world *world, const struct sim_job *job, size_t index,
                    const struct sim_old *old);
 

@@ -36,10 +36,17 @@ bool sim_old_is(const struct sim_world *world, const struct sim_job *job, size_t
            loaded.version > change->base_version;
 }
 
-bool sim_old_is_seen(const struct sim_world *world, const struct sim_job *job,
-                     const struct sim_change *change) {
-    return job->acknowledged >=
-           sim_ledger_image(&world->ledger, change->record, job->before.sequence).version;
+bool sim_old_is_whole(struct sim_world *world, const struct sim_job *job,
+                      const struct sim_change *change) {
+    uint64_t loaded =
+        sim_ledger_image(&world->ledger, change->record, job->before.sequence).version;
+    bool is_whole = false;
+    for (size_t i = 0; i < job->set.log_count; i++)
+        is_whole =
+            is_whole || (job->set.log[i].sequence == change->entry && job->set.log[i].as_sent);
+    SIM_HOLDS(world, !is_whole || job->acknowledged >= loaded,
+              "%s is old, and called whole though its device has not seen the record", change->id);
+    return is_whole;
 }
 
 /* A field that it overwrites: its device's own, or from before it. */

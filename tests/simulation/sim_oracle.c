@@ -528,7 +528,7 @@ void sim_oracle_check(struct sim_world *world, const struct sim_job *job, size_t
     oracle.is_known = oracle.is_known && !oracle.is_old;
     oracle.data = change->data;
     oracle.others = others_since(&oracle);
-    bool is_whole = oracle.is_old ? sim_old_is_seen(world, job, change)
+    bool is_whole = oracle.is_old ? sim_old_is_whole(world, job, change)
                                   : change->outcome == OUTCOME_APPLIED && oracle.is_known &&
                                         oracle.others == 0 && !change->is_released;
     world->ledger.versions[change->entry].is_whole = is_whole && change->entry > 0;

@@ -170,6 +170,13 @@ static void what_the_log_has_lost_may_be_newer(void **state) {
     /* Of what it changed itself the log still has all. */
     change = change_of("3", CHANGE_UPDATE, "{\"b\":2,\"c\":2}");
     change.device_us = NOW + DAY + 2;
+    phone.acknowledged = 3;
+    send_one(phone, change, OUTCOME_MERGED);
+    expect_trip("{\"a\":2,\"b\":2,\"c\":2}", 4);
+    /* That says nothing of what it did not touch. */
+    change = change_of("4", CHANGE_UPDATE, "{\"a\":4}");
+    change.device_us = NOW + DAY + 3;
+    phone.acknowledged = 4;
     send_one(phone, change, OUTCOME_MERGED);
     expect_trip("{\"a\":2,\"b\":2,\"c\":2}", 4);
 }
