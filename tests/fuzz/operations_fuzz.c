@@ -11,6 +11,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ARENA_MAX = 256 << 20, OPERATIONS_MAX = 2 * FIELD_STAMPS_MAX };
 
+static void check_canonical(struct slice document, struct arena *arena) {
+    struct sync_error error;
+    struct slice again;
+    enum sync_status status = document_normalize(document, arena, &error, &again);
+    assert(status == SYNC_OK && slice_equal(document, again));
+}
+
+/* What operations take away is what the document then lacks, and marks of it are a document. */
+static void check_taken(struct slice document, const struct patch_operation *operations,
+                        size_t count, struct arena *arena) {
+    struct slice rest, removals;
+    enum sync_status status = patch_operations_take(document, operations, count, arena, &rest);
+    assert(status == SYNC_OK || status == SYNC_ERR_INVALID || status == SYNC_ERR_TOO_LARGE);
+    if (status)
+        return;
+    check_canonical(rest, arena);
+    status = document_removals(document, rest, true, arena, &removals);
+    assert(status == SYNC_OK);
+    check_canonical(removals, arena);
+}
+
 /* Reads the packed operations and applies them. */
 static enum sync_status apply(struct slice document, struct slice packed, struct arena *arena,
                               struct slice *ret_document) {
@@ -24,6 +45,7 @@ static enum sync_status apply(struct slice document, struct slice packed, struct
         if (status)
             return status;
     }
+    check_taken(document, operations, count, arena);
     enum sync_status status =
         patch_operations_apply(document, operations, count, arena, &error, &failed, ret_document);
     assert(status != SYNC_ERR_INVALID || failed < count || count == 0 || error.reason[0]);
@@ -51,16 +73,14 @@ static void check_way(struct slice before, struct slice after, struct arena *are
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena;
-    struct slice text = slice_of(data, size), one, other, result, again;
-    struct sync_error error;
+    struct slice text = slice_of(data, size), one, other, result;
     arena_init(&arena, ARENA_MAX);
     struct slice last = fuzz_line_cut(&text);
     if (fuzz_document(last, &arena, &other) && fuzz_document(text, &arena, &one)) {
         check_way(one, other, &arena);
         check_way(other, one, &arena);
     } else if (fuzz_document(text, &arena, &one) && apply(one, last, &arena, &result) == SYNC_OK) {
-        enum sync_status status = document_normalize(result, &arena, &error, &again);
-        assert(status == SYNC_OK && slice_equal(result, again));
+        check_canonical(result, &arena);
     }
     arena_done(&arena);
     return 0;
