@@ -163,6 +163,14 @@ def small_table(report, stack, user, records):
                                      PATH + "?cursor=%s&%s" % (cursor, query)))])
 
 
+def upload_size(stack, user, mark, **what):
+    """Bytes of the body of an upload that changes the long trip, and does it."""
+    changes = [dict(id=mark, type="update", dataType="trip", dataId="t",
+                    timestamp="2026-11-01T10:00:00Z", **what)]
+    stack.upload(user, changes)
+    return len(json.dumps({"changes": changes, "deviceId": user.device}, separators=(",", ":")))
+
+
 def array_table(report, stack, user):
     """One field of one segment of a long trip changes; the segments are of different places."""
     chance = random.Random(2)
@@ -185,6 +193,13 @@ def array_table(report, stack, user):
         rows.append([name + ", operations", count])
         report.check("one of %d segments as operations, %s" % (SEGMENTS, name), count, "bytes",
                      at_most=SEGMENT_BYTES_AT_MOST)
+    rows.append(["upload of it, JSON", upload_size(stack, user, "t-merge",
+                                                   data={"itinerary": trip["itinerary"]})])
+    count = upload_size(stack, user, "t-operations", operations=[
+        {"path": "/itinerary/segment-17/airplaneSeat", "set": "98Z"}])
+    rows.append(["upload of it, JSON, operations", count])
+    report.check("upload of one of %d segments as operations" % SEGMENTS, count, "bytes",
+                 at_most=SEGMENT_BYTES_AT_MOST)
 
 
 def size(options):
