@@ -48,16 +48,32 @@ static enum sync_status merge_element(struct merge_walk *walk, const struct keye
     return status;
 }
 
+/* Whether a side has elements of the base in another order. */
+static bool list_is_moved(const struct keyed_list *base, const struct keyed_list *side) {
+    ptrdiff_t last = -1;
+    for (size_t i = 0; i < side->count; i++) {
+        ptrdiff_t place = slice_index_find(&base->index, side->keys[i]);
+        if (place != SLICE_INDEX_NONE && place < last)
+            return true;
+        last = place != SLICE_INDEX_NONE ? place : last;
+    }
+    return false;
+}
+
 enum sync_status merge_list_by_id(struct merge_walk *walk, const struct sides *sides) {
     struct keyed_list lists[3];
     size_t mark = document_writer_mark(&walk->writer);
     enum sync_status status = keyed_sides_read(walk->arena, sides, true, lists);
+    if (status)
+        return status;
     const struct keyed_list *ours = &lists[1], *theirs = &lists[2];
-    for (size_t i = status ? 0 : theirs->count; !status && i-- > 0;)
-        if (!keyed_list_find(ours, theirs->keys[i]))
-            status = merge_element(walk, lists, theirs->keys[i]);
-    for (size_t i = status ? 0 : ours->count; !status && i-- > 0;)
-        status = merge_element(walk, lists, ours->keys[i]);
+    bool is_theirs = list_is_moved(&lists[0], theirs) && !list_is_moved(&lists[0], ours);
+    const struct keyed_list *first = is_theirs ? theirs : ours, *then = is_theirs ? ours : theirs;
+    for (size_t i = then->count; !status && i-- > 0;)
+        if (!keyed_list_find(first, then->keys[i]))
+            status = merge_element(walk, lists, then->keys[i]);
+    for (size_t i = first->count; !status && i-- > 0;)
+        status = merge_element(walk, lists, first->keys[i]);
     if (!status)
         document_writer_wrap(&walk->writer, mark, TAG_LIST);
     return status;

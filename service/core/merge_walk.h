@@ -36,7 +36,8 @@ enum sync_status merge_walk_field(struct merge_walk *walk, const struct sides *s
  * an "id" of its own. */
 enum sync_status merge_list_has_ids(struct arena *arena, const struct sides *sides, bool *ret_has);
 
-/* Merges lists of objects by their ids and writes the list: ours in order, then what they added. */
+/* Merges lists of objects by their ids and writes the list: in the order of the side that changed
+ * it, ours if both or none did, and then what the other added. */
 enum sync_status merge_list_by_id(struct merge_walk *walk, const struct sides *sides);
 
 /* Writes the list that has what either side added and not what either removed: ours in order, then

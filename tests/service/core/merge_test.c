@@ -260,6 +260,20 @@ static void an_order_that_stays_is_the_servers(void **state) {
     assert_true(result.took_ours && result.took_theirs);
 }
 
+static void an_order_that_only_the_client_changed_is_taken(void **state) {
+    (void)state;
+    static const char BASE[] = "{\"l\":[{\"id\":1},{\"id\":2},{\"id\":3}]}";
+    struct merge_result result =
+        merge(BASE, "{\"l\":[{\"id\":1,\"v\":1},{\"id\":2},{\"id\":4},{\"id\":3}]}",
+              "{\"l\":[{\"id\":3},{\"id\":5},{\"id\":1}]}");
+    assert_document(result.document,
+                    "{\"l\":[{\"id\":3},{\"id\":5},{\"id\":1,\"v\":1},{\"id\":4}]}");
+    assert_int_equal(result.decision_count, 0);
+    result = merge(BASE, "{\"l\":[{\"id\":2},{\"id\":1},{\"id\":3}]}",
+                   "{\"l\":[{\"id\":3},{\"id\":2},{\"id\":1,\"v\":1}]}");
+    assert_document(result.document, "{\"l\":[{\"id\":2},{\"id\":1,\"v\":1},{\"id\":3}]}");
+}
+
 static void a_union_of_objects_with_ids_and_keyed_lists_merge_inside(void **state) {
     (void)state;
     static const char *const NAMES[] = {"union", "keyed"};
@@ -279,6 +293,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(a_text_merges_by_words),
         ARENA_TEST(an_order_that_stays_is_the_servers),
+        ARENA_TEST(an_order_that_only_the_client_changed_is_taken),
         ARENA_TEST(a_union_of_objects_with_ids_and_keyed_lists_merge_inside),
         ARENA_TEST(what_one_side_changed_is_taken),
         ARENA_TEST(equal_sides_need_no_decision),
