@@ -332,6 +332,10 @@ void exchange_refuse(struct exchange *exchange, int http_status, const char *mes
     exchange_refuse_as(exchange, http_status, code, reason_of_http(http_status), "%s", message);
 }
 
+bool exchange_is_call(const struct exchange *exchange) {
+    return exchange->routed;
+}
+
 bool exchange_is_answered(const struct exchange *exchange) {
     return exchange->state >= EXCHANGE_ANSWERED;
 }

@@ -101,6 +101,9 @@ void exchange_end(struct exchange *exchange);
  * middle of it. */
 void exchange_refuse(struct exchange *exchange, int http_status, const char *message);
 
+/* Tells whether the request is a call of a method, not of the gateway's own paths. */
+bool exchange_is_call(const struct exchange *exchange);
+
 /* Tells whether the answer stands, that is `answered` was called. */
 bool exchange_is_answered(const struct exchange *exchange);
 

@@ -27,7 +27,7 @@ struct http2_server {
     bool cut;                  /* and noted as such */
     struct loop_timer sweep;   /* set while a stream is answered and open */
     size_t block_bytes;        /* of the last block of headers, unpacked */
-    unsigned denied;           /* calls whose tokens were refused, the last one at denied_us */
+    unsigned denied; /* calls whose tokens were refused less those served; the last at denied_us */
     uint64_t denied_us;
     struct http2_guard guard;
     struct http2_memory memory;

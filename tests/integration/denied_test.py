@@ -84,6 +84,14 @@ class Denied(Case):
         self.addCleanup(self.client.close)
         self.assertEqual(self.codes(self.begin(MANY, self.bearer), MANY), [200] * MANY)
 
+    def test_who_brings_calls_of_many_is_no_worse_for_some_old_tokens(self):
+        for _ in range(DENIED_MIN + 4):
+            self.assertEqual(self.codes(self.begin(1), 1), [401])
+            self.assertEqual(self.codes(self.begin(1, self.bearer), 1), [200])
+        before = self.refusals()
+        self.assertEqual(self.codes(self.begin(MANY, self.bearer), MANY), [200] * MANY)
+        self.assertEqual(self.refusals(), before)
+
     def test_calls_passed_through_count_as_well(self):
         for _ in range(DENIED_MIN):
             stream = self.client.call(METHOD, "none")
