@@ -92,12 +92,46 @@ void emit_comment(struct emit *emit, unsigned indent, const char *template) {
     comment_write(emit->out, indent, slice_text(emit_fill(emit, template)));
 }
 
-/* Appends a line; one that is too long is broken behind " = ". */
+/* The size of the text up to the end of its first argument, or all of it. */
+static size_t argument_size(struct slice text) {
+    int depth = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        depth += (text.data[i] == '(') - (text.data[i] == ')');
+        if (text.data[i] == ',' && depth == 0)
+            return i + 1;
+    }
+    return text.size;
+}
+
+/* Appends a call that is a statement: arguments that find no room go below the first one. */
+static void call_append(struct buffer *out, struct slice line, size_t columns_max) {
+    const uint8_t *bracket = memchr(line.data, '(', line.size);
+    size_t column = bracket ? (size_t)(bracket - line.data) + 1 : line.size, last = column;
+    struct slice rest = slice_after(line, column);
+    buffer_append(out, slice_first(line, column));
+    for (bool is_first = true; rest.size > 0; is_first = false) {
+        size_t size = argument_size(rest);
+        bool is_broken = !is_first && last + size > columns_max;
+        /* The blank before it goes with the break. */
+        struct slice argument = slice_after(slice_first(rest, size), is_broken);
+        if (is_broken)
+            buffer_append_format(out, "\n%*s", (int)column, "");
+        buffer_append(out, argument);
+        last = (is_broken ? column : last) + argument.size;
+        rest = slice_after(rest, size);
+    }
+}
+
+/* Appends a line; one that is too long is broken behind " = ", or between a call's arguments. */
 static void line_append(struct buffer *out, struct slice line, size_t columns_max) {
     const uint8_t *sign =
         line.size > columns_max ? memmem(line.data, line.size, " = ", strlen(" = ")) : NULL;
-    if (!sign) {
+    if (line.size <= columns_max) {
         buffer_append(out, line);
+        return;
+    }
+    if (!sign) {
+        call_append(out, line, columns_max);
         return;
     }
     size_t left = (size_t)(sign - line.data) + strlen(" ="), indent = 0;

@@ -55,7 +55,8 @@ void emit_text(struct emit *emit, const char *template);
 /* Writes a filled template as a comment. */
 void emit_comment(struct emit *emit, unsigned indent, const char *template);
 
-/* A template's lines, broken behind " = " where they would be too long; lives in the arena. */
+/* A template's lines, broken behind " = " or between the arguments of a call where they would be
+ * too long; lives in the arena. */
 const char *emit_lines(struct emit *emit, const char *template, size_t columns_max);
 
 /* Writes comments and declarations of the functions that the method's shape has, those that have a

@@ -19,6 +19,7 @@ PLUGIN = harness.binary("tools/protoc-gen-grpc-c/protoc-gen-grpc-c")
 COMPILE = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
 FORMAT = shutil.which("clang-format")
 SEED = int(os.environ.get("GENERATE_SEED", random.SystemRandom().randrange(1 << 32)))
+LONG_CALL_SEED = 569247275  # names so long that a call has to be broken
 
 
 class Generate(unittest.TestCase):
@@ -119,9 +120,9 @@ class Generate(unittest.TestCase):
             self.assertEqual((run.returncode, run.stdout), (1, b""))
             self.assertIn(b"protoc-gen-grpc-c: ", run.stderr)
 
-    @unittest.skipIf(FORMAT is None, "clang-format is not there")
-    def test_names_of_any_length_are_laid_out_as_by_clang_format(self):
-        source = random.Random(SEED)
+    def check_names(self, seed):
+        """Makes a service with names of any length, and its files."""
+        source = random.Random(seed)
 
         def name(syllables):
             return "".join(source.choice(("Ba", "Cede", "Fig", "Holopu", "Jik", "Lom"))
@@ -142,6 +143,12 @@ class Generate(unittest.TestCase):
         with open(os.path.join(self.folder, "random.proto"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines))
         self.check_format(self.generate(["random.proto"], source=self.folder))
+
+    @unittest.skipIf(FORMAT is None, "clang-format is not there")
+    def test_names_of_any_length_are_laid_out_as_by_clang_format(self):
+        for seed in (LONG_CALL_SEED, SEED):
+            with self.subTest(seed=seed):
+                self.check_names(seed)
 
 
 if __name__ == "__main__":
