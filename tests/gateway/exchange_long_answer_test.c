@@ -1,56 +1,16 @@
 /* Long answers as exchanges: others are answered while one is written, and whatever happens
  * meanwhile, what it holds is counted and given back. */
-#include "tests/gateway/worker_fixture.h"
+#include "tests/gateway/gated_fixture.h"
 
 #include "base/memory.h"
 #include "base/wire.h"
-#include "gateway/offload.h"
-#include "tests/gateway/pool_gate.h"
 
-enum { LONG = 600 << 10, OTHERS = 20, WAIT_MS = 100, TURNS_MAX = 1000, FAILURES = 40 };
-
-static struct work_pool *pool;
-static struct pool_gate gate;
-
-/* A worker whose pool has one thread, which stands at the gate. */
-static int setup_gated(void **state) {
-    worker_setup(state);
-    assert_int_equal(work_pool_open("test", 1, OFFLOAD_RUNNING_MAX + 1, &pool), SYNC_OK);
-    assert_int_equal(offload_open(loop, pool, &worker.offload), SYNC_OK);
-    pool_gate_shut(&gate, pool);
-    return 0;
-}
-
-static int teardown_gated(void **state) {
-    pool_gate_open(&gate);
-    worker.offload = offload_close(worker.offload);
-    pool = work_pool_close(pool);
-    return worker_teardown(state);
-}
-
-static void on_told(struct exchange *exchange, void *context) {
-    (void)exchange, (void)context;
-}
+enum { LONG = 600 << 10, OTHERS = 20, FAILURES = 40 };
 
 /* Sends a request that takes its answer in a coding. */
 static struct exchange *ask(struct slice coding) {
-    static const struct exchange_sink sink = {on_told, on_told, on_told, NULL};
-    static struct transcode_header headers[2];
-    headers[0] = (struct transcode_header){SLICE("content-type"), SLICE("application/json")};
-    headers[1] = (struct transcode_header){SLICE("accept-encoding"), coding};
-    const struct exchange_head head = {.method = SLICE("POST"),
-                                       .path = SLICE("/v1/unary"),
-                                       .headers = headers,
-                                       .header_count = 2,
-                                       .has_body = true,
-                                       .content_length = 2};
-    struct exchange *exchange = exchange_open(&worker, &sink, NULL, &worker_peer);
-    assert_non_null(exchange);
-    exchange_begin(exchange, &head);
-    exchange_body(exchange, SLICE("{}"));
-    exchange_end(exchange);
-    both_turn();
-    return exchange;
+    return gated_post("/v1/unary", (struct transcode_header){SLICE("accept-encoding"), coding},
+                      SLICE("{}"));
 }
 
 /* A message with a payload of `size` zeros, in its framing; to be given back by buffer_done. */
@@ -86,18 +46,6 @@ static struct exchange *ask_long(struct slice coding) {
     return exchange;
 }
 
-static void wait_for_answer(struct exchange *exchange) {
-    for (int i = 0; !exchange_is_answered(exchange) && i < TURNS_MAX; i++)
-        assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
-    assert_true(exchange_is_answered(exchange));
-}
-
-static void wait_until_nothing_is_held(void) {
-    for (int i = 0; atomic_load(&gateway.buffered_bytes) > 0 && i < TURNS_MAX; i++)
-        assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
-    assert_int_equal(atomic_load(&gateway.buffered_bytes), 0);
-}
-
 static const struct slice *header_of(const struct exchange *exchange, struct slice name) {
     const struct exchange_answer *answer = exchange_answer(exchange);
     for (size_t i = 0; i < answer->header_count; i++)
@@ -126,7 +74,7 @@ static void others_are_answered_while_a_long_answer_is_written(void **state) {
     }
     assert_in_range(atomic_load(&gateway.buffered_bytes), LONG, LONG + (32 << 10));
     pool_gate_open(&gate);
-    wait_for_answer(large);
+    gated_wait_answer(large);
     assert_int_equal(exchange_answer(large)->status, 200);
     assert_null(header_of(large, SLICE("content-encoding")));
     assert_non_null(header_of(large, SLICE("vary")));
@@ -138,7 +86,7 @@ static void a_long_answer_is_packed_as_well(void **state) {
     (void)state;
     pool_gate_open(&gate);
     struct exchange *large = ask_long(SLICE("zstd"));
-    wait_for_answer(large);
+    gated_wait_answer(large);
     assert_true(slice_equal(*header_of(large, SLICE("content-encoding")), SLICE("zstd")));
     struct buffer plain;
     buffer_init(&plain, 2 * LONG);
@@ -159,7 +107,7 @@ static void a_malformed_long_answer_is_told(void **state) {
     struct exchange *large = ask(SLICE("identity"));
     service_answer(service, slice_of(bad, sizeof bad));
     both_turn();
-    wait_for_answer(large);
+    gated_wait_answer(large);
     assert_int_equal(exchange_answer(large)->status, 500);
     exchange_close(large);
 }
@@ -188,7 +136,7 @@ static void a_client_that_goes_leaves_what_a_thread_reads(void **state) {
     exchange_close(with_pool);
     assert_in_range(atomic_load(&gateway.buffered_bytes), LONG, LONG + (32 << 10));
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
 
 static void an_answer_that_waits_too_long_is_told(void **state) {
@@ -201,7 +149,7 @@ static void an_answer_that_waits_too_long_is_told(void **state) {
     assert_int_equal(exchange_answer(large)->status, 504);
     exchange_close(large);
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
 
 /* What the service has done is told, whoever has to write it. */
@@ -219,7 +167,7 @@ static void beyond_its_share_a_client_is_answered_at_once(void **state) {
         exchange_close(open[i]);
     }
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
 
 static void no_allocation_is_taken_for_granted(void **state) {
@@ -234,7 +182,7 @@ static void no_allocation_is_taken_for_granted(void **state) {
         for (int i = 0; i < 4; i++)
             both_turn();
         memory_fail_after(0);
-        wait_for_answer(large);
+        gated_wait_answer(large);
         int status = exchange_answer(large)->status;
         if (status == 200)
             assert_whole(exchange_ready(large));
@@ -244,10 +192,8 @@ static void no_allocation_is_taken_for_granted(void **state) {
     }
     buffer_done(&framed);
     assert_in_range(refusals, 1, FAILURES - 1);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
-
-#define TEST_GATED(name) cmocka_unit_test_setup_teardown(name, setup_gated, teardown_gated)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

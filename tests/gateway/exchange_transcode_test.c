@@ -1,31 +1,10 @@
 /* Long bodies as exchanges: others are answered while one is transcoded, and whatever happens
  * meanwhile, what it holds is counted and given back. */
-#include "tests/gateway/worker_fixture.h"
+#include "tests/gateway/gated_fixture.h"
 
 #include "base/memory.h"
-#include "gateway/offload.h"
-#include "tests/gateway/pool_gate.h"
 
-enum { LONG = 600 << 10, OTHERS = 20, WAIT_MS = 100, TURNS_MAX = 1000, FAILURES = 20 };
-
-static struct work_pool *pool;
-static struct pool_gate gate;
-
-/* A worker whose pool has one thread, which stands at the gate. */
-static int setup_gated(void **state) {
-    worker_setup(state);
-    assert_int_equal(work_pool_open("test", 1, OFFLOAD_RUNNING_MAX + 1, &pool), SYNC_OK);
-    assert_int_equal(offload_open(loop, pool, &worker.offload), SYNC_OK);
-    pool_gate_shut(&gate, pool);
-    return 0;
-}
-
-static int teardown_gated(void **state) {
-    pool_gate_open(&gate);
-    worker.offload = offload_close(worker.offload);
-    pool = work_pool_close(pool);
-    return worker_teardown(state);
-}
+enum { LONG = 600 << 10, OTHERS = 20, FAILURES = 20 };
 
 /* Sends a request whose body is long; `more` are members before the long one. */
 static struct exchange *begin_long(const char *more) {
@@ -44,23 +23,13 @@ static struct exchange *begin_long(const char *more) {
 
 /* Lets the pool work until the service has got so many calls and their requests. */
 static void wait_for_calls(int calls) {
-    for (int i = 0; (service->calls < calls || !service->request_ended) && i < TURNS_MAX; i++) {
-        assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
+    for (int i = 0; (service->calls < calls || !service->request_ended) && i < GATED_TURNS_MAX;
+         i++) {
+        assert_int_equal(loop_turn(loop, GATED_TURN_MS), SYNC_OK);
         both_turn();
     }
     assert_int_equal(service->calls, calls);
     assert_true(service->request_ended);
-}
-
-static void on_told(struct exchange *exchange, void *context) {
-    (void)exchange, (void)context;
-}
-
-/* Waits until nothing is held for exchanges. */
-static void wait_until_nothing_is_held(void) {
-    for (int i = 0; atomic_load(&gateway.buffered_bytes) > 0 && i < TURNS_MAX; i++)
-        assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
-    assert_int_equal(atomic_load(&gateway.buffered_bytes), 0);
 }
 
 static void others_are_answered_while_a_long_body_is_transcoded(void **state) {
@@ -90,8 +59,7 @@ static void faults_of_a_long_body_are_told(void **state) {
     (void)state;
     struct exchange *large = begin_long("\"responseType\":\"x\",\"unheard\":1,");
     pool_gate_open(&gate);
-    for (int i = 0; !exchange_is_answered(large) && i < TURNS_MAX; i++)
-        assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
+    gated_wait_answer(large);
     assert_int_equal(exchange_answer(large)->status, 400);
     struct slice ready = exchange_ready(large);
     static const char fault[] = "The request has 2 faults; the first is in responseType";
@@ -102,24 +70,8 @@ static void faults_of_a_long_body_are_told(void **state) {
 
 /* Sends a request whose body is in a coding. */
 static struct exchange *begin_coded(struct slice coded) {
-    static const struct exchange_sink sink = {on_told, on_told, on_told, NULL};
-    static struct transcode_header headers[] = {
-        {SLICE("content-type"), SLICE("application/json")},
-        {SLICE("content-encoding"), SLICE("zstd")},
-    };
-    const struct exchange_head head = {.method = SLICE("POST"),
-                                       .path = SLICE("/v1/output"),
-                                       .headers = headers,
-                                       .header_count = 2,
-                                       .has_body = true,
-                                       .content_length = coded.size};
-    struct exchange *exchange = exchange_open(&worker, &sink, NULL, &worker_peer);
-    assert_non_null(exchange);
-    exchange_begin(exchange, &head);
-    exchange_body(exchange, coded);
-    exchange_end(exchange);
-    both_turn();
-    return exchange;
+    static const struct transcode_header header = {SLICE("content-encoding"), SLICE("zstd")};
+    return gated_post("/v1/output", header, coded);
 }
 
 /* Of much text that hardly packs, or of less that packs well: the first is long as it comes, the
@@ -149,8 +101,7 @@ static void coded_bodies_are_decoded_first(void **state) {
         coded.data[coded.size / 2] ^= 0xff;
         coded.size -= 9;
         exchange = begin_coded(buffer_slice(&coded));
-        for (int i = 0; !exchange_is_answered(exchange) && i < TURNS_MAX; i++)
-            assert_int_equal(loop_turn(loop, WAIT_MS), SYNC_OK);
+        gated_wait_answer(exchange);
         assert_int_equal(exchange_answer(exchange)->status, 400);
         exchange_close(exchange);
         both_turn();
@@ -168,7 +119,7 @@ static void a_client_that_goes_leaves_what_a_thread_reads(void **state) {
     exchange_close(with_pool);
     assert_in_range(atomic_load(&gateway.buffered_bytes), LONG, LONG + (32 << 10));
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
     assert_int_equal(service->calls, 0);
 }
 
@@ -182,7 +133,7 @@ static void a_body_that_waits_too_long_is_answered(void **state) {
     assert_int_equal(exchange_answer(large)->status, 504);
     exchange_close(large);
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
 
 static void one_client_has_no_more_than_its_share(void **state) {
@@ -198,7 +149,7 @@ static void one_client_has_no_more_than_its_share(void **state) {
         exchange_close(open[i]);
     }
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
 
 static void no_allocation_is_taken_for_granted(void **state) {
@@ -225,10 +176,8 @@ static void no_allocation_is_taken_for_granted(void **state) {
     }
     assert_in_range(refusals, 2, FAILURES - OFFLOAD_RUNNING_MAX);
     pool_gate_open(&gate);
-    wait_until_nothing_is_held();
+    gated_wait_empty();
 }
-
-#define TEST_GATED(name) cmocka_unit_test_setup_teardown(name, setup_gated, teardown_gated)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
