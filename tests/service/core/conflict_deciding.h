@@ -28,4 +28,22 @@ static inline struct batch_context deciding_at(int64_t now_us) {
         .now_us = now_us, .policies = policy_set_default(), .strategy = STRATEGY_MANUAL};
 }
 
+/* Resolves a conflict at a time, or is shown it as it waits on, and commits. */
+static inline struct conflict deciding_resolve(struct memory_user *of,
+                                               const struct conflict *conflict,
+                                               struct resolution_request request, int64_t now_us) {
+    struct batch_context context = deciding_at(now_us);
+    struct conflict after;
+    struct user_view view;
+    struct sync_error error;
+    struct write_set set;
+    struct record record;
+    deciding_load(of, conflict, &view);
+    assert_int_equal(conflict_resolve(&view, conflict, &request, &context, &arena, &error, &set,
+                                      &after, &record),
+                     SYNC_OK);
+    memory_user_commit(of, &set);
+    return after;
+}
+
 #endif

@@ -47,19 +47,9 @@ static struct settling settle_at(const struct conflict *conflict, int64_t now_us
 
 /* A user who takes the client's side of a record that moved on is shown it as it is now. */
 static struct conflict look_again(const struct conflict *conflict) {
-    struct batch_context context = deciding_at(NOW);
     struct resolution_request request = {.resolution = RESOLUTION_CLIENT};
-    struct user_view view;
-    struct sync_error error;
-    struct write_set set;
-    struct conflict shown;
-    struct record record;
-    deciding_load(&user, conflict, &view);
-    assert_int_equal(conflict_resolve(&view, conflict, &request, &context, &arena, &error, &set,
-                                      &shown, &record),
-                     SYNC_OK);
+    struct conflict shown = deciding_resolve(&user, conflict, request, NOW);
     assert_int_equal(shown.resolved_us, 0);
-    memory_user_commit(&user, &set);
     return shown;
 }
 

@@ -45,20 +45,9 @@ static void expect_refused(struct slice conflict_id, const char *reason, const c
     assert_true(stored(conflict_id).resolved_us != 0);
 }
 
-static void resolve(struct slice conflict_id, enum resolution resolution) {
-    struct conflict conflict = stored(conflict_id), resolved;
-    struct batch_context context = deciding_at(NOW);
-    struct resolution_request request = {.resolution = resolution};
-    struct user_view view;
-    struct sync_error error;
-    struct write_set set;
-    struct record record;
-    deciding_load(&user, &conflict, &view);
-    assert_int_equal(conflict_resolve(&view, &conflict, &request, &context, &arena, &error, &set,
-                                      &resolved, &record),
-                     SYNC_OK);
-    assert_true(resolved.resolved_us != 0);
-    memory_user_commit(&user, &set);
+static void resolve(struct slice conflict_id, struct resolution_request request) {
+    struct conflict conflict = stored(conflict_id);
+    assert_true(deciding_resolve(&user, &conflict, request, NOW).resolved_us != 0);
 }
 
 /* A decision about what the laptop wants of a trip that the tablet has changed; the trip is at
@@ -101,7 +90,7 @@ static void what_changed_elsewhere_since_stays(void **state) {
     /* Both sides have what is newer: so it is there whichever is taken. */
     assert_document(stored(id).client, "{\"more\":8,\"name\":\"Rom\"}");
     assert_document(stored(id).suggested, "{\"more\":8,\"name\":\"Rom\"}");
-    resolve(id, RESOLUTION_CLIENT);
+    resolve(id, (struct resolution_request){.resolution = RESOLUTION_CLIENT});
     expect_trip("{\"more\":8,\"name\":\"Rom\"}", 7);
     assert_int_equal(undo(id).status, SYNC_OK);
     expect_trip("{\"more\":8,\"name\":\"Roma\"}", 8);
@@ -162,7 +151,7 @@ static void a_decision_that_changed_nothing_waits_while_its_wish_is_left(void **
     later("1", CHANGE_UPDATE, "{\"more\":7}");
     assert_int_equal(undo(id).status, SYNC_OK);
     expect_trip("{\"more\":7,\"name\":\"Roma\"}", 3);
-    resolve(id, RESOLUTION_SERVER);
+    resolve(id, (struct resolution_request){.resolution = RESOLUTION_SERVER});
     later("2", CHANGE_UPDATE, "{\"name\":\"Roma aeterna\"}");
     expect_refused(id, "VERSION_MISMATCH", "such as \"name\"");
 }
@@ -188,7 +177,7 @@ static void a_deletion_is_taken_back_unless_the_record_was_made_anew(void **stat
     expect_trip(NULL, 3);
     assert_int_equal(undo(id).status, SYNC_OK);
     expect_trip("{\"name\":\"Roma\"}", 4);
-    resolve(id, RESOLUTION_CLIENT);
+    resolve(id, (struct resolution_request){.resolution = RESOLUTION_CLIENT});
     later("1", CHANGE_CREATE, "{\"n\":2}");
     expect_refused(id, "VERSION_MISMATCH", "which was deleted and made anew since");
     expect_trip("{\"n\":2}", 6);
@@ -203,7 +192,7 @@ static void what_was_brought_back_goes_unless_it_was_changed_since(void **state)
         send_one(laptop, change_of("l", CHANGE_UPDATE, "{\"n\":1}"), OUTCOME_MERGED)->decision_id;
     assert_int_equal(undo(id).status, SYNC_OK);
     expect_trip(NULL, 4);
-    resolve(id, RESOLUTION_CLIENT);
+    resolve(id, (struct resolution_request){.resolution = RESOLUTION_CLIENT});
     later("1", CHANGE_UPDATE, "{\"n\":2}");
     expect_refused(id, "VERSION_MISMATCH", "which it brought back and which was changed since");
     expect_trip("{\"n\":2,\"name\":\"Rome\"}", 6);
@@ -223,19 +212,8 @@ static void a_merge_of_the_users_is_suggested_when_it_is_taken_back(void **state
     (void)state;
     struct slice id = decide_name();
     assert_int_equal(undo(id).status, SYNC_OK);
-    struct conflict conflict = stored(id), resolved;
-    struct batch_context context = deciding_at(NOW);
-    struct resolution_request request = {.resolution = RESOLUTION_MERGE,
-                                         .merged = doc("{\"n\":1,\"name\":\"Rome!\"}")};
-    struct user_view view;
-    struct sync_error error;
-    struct write_set set;
-    struct record record;
-    deciding_load(&user, &conflict, &view);
-    assert_int_equal(conflict_resolve(&view, &conflict, &request, &context, &arena, &error, &set,
-                                      &resolved, &record),
-                     SYNC_OK);
-    memory_user_commit(&user, &set);
+    resolve(id, (struct resolution_request){.resolution = RESOLUTION_MERGE,
+                                            .merged = doc("{\"n\":1,\"name\":\"Rome!\"}")});
     later("1", CHANGE_UPDATE, "{\"n\":2}");
     assert_int_equal(undo(id).status, SYNC_OK);
     expect_trip("{\"n\":2,\"name\":\"Roma\"}", 7);
