@@ -1,5 +1,5 @@
 /* What changes are made on, said apart from the core. */
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 uint64_t sim_oracle_base(const struct sim_world *world, const struct sim_job *job,
                          const struct sim_change *change) {

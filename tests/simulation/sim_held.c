@@ -4,7 +4,7 @@
 
 #include "service/core/change_result.h"
 #include "service/core/delta.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 void sim_held_note(struct sim_world *world, const struct sim_job *job, struct sim_change *change,
                    const struct change_result *result) {

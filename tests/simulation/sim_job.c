@@ -5,7 +5,7 @@
 
 #include "service/core/hybrid_clock.h"
 #include "service/rpc/upload_validate.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 enum { JOB_ARENA_MAX = 64 << 20 };
 

@@ -3,7 +3,7 @@
 
 #include "service/core/checksum.h"
 #include "service/core/delta.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 struct sim_copy sim_ledger_image(const struct sim_ledger *ledger, uint32_t record,
                                  uint64_t sequence) {

@@ -1,7 +1,7 @@
 /* Changes from before what the service remembers: whether they were sent before nobody knows, and
  * what must become of them. */
 #include "tests/simulation/document_path.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 /* One of them. */
 struct judging {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "service/core/document_read.h"
+#include "tests/simulation/sim_judge.h"
 #include "tests/simulation/sim_oracle.h"
 
 /* ---- What it says */

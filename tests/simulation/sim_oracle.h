@@ -11,7 +11,7 @@ struct oracle {
     const struct sim_change *change;
     struct sim_copy before, after;
     struct slice data; /* what the change says */
-    uint64_t base, until;
+    uint64_t base;
     bool is_known;   /* the log has all since the base */
     bool is_old;     /* from before what the service remembers: sim_old.c */
     uint32_t others; /* changes by others since the base */

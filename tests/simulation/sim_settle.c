@@ -1,6 +1,6 @@
 /* Conflicts whose deadline comes: what must become of them. */
 #include "tests/simulation/document_path.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 /* A record with what it was when the conflict was last shown, and what it became. */
 struct settling {

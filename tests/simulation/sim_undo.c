@@ -3,7 +3,7 @@
 
 #include "service/core/document_read.h"
 #include "tests/simulation/document_path.h"
-#include "tests/simulation/sim.h"
+#include "tests/simulation/sim_judge.h"
 
 /* A record before the decision, as that made it, when it is taken back, and after it. */
 struct undoing {
