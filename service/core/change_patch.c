@@ -87,24 +87,32 @@ enum sync_status change_patch_apply(struct change_work *work, const struct chang
     return status;
 }
 
+static bool takes_away(const struct operations *operations) {
+    for (size_t i = 0; i < operations->count; i++)
+        if (operations->list[i].step == PATCH_REMOVE || operations->list[i].step == PATCH_MOVE)
+            return true;
+    return false;
+}
+
 /* What operations take away from a document by name. */
 static enum sync_status operations_removals(struct change_work *work, const struct change *change,
                                             struct slice document, struct slice *ret_removals) {
     struct operations operations;
-    struct slice after;
+    struct slice after, removals = SLICE_EMPTY;
     struct arena scratch;
     arena_init(&scratch, PATCH_ARENA_MAX);
     enum sync_status status = operations_read(change->operations, &scratch, &operations);
-    if (!status)
+    bool takes = !status && takes_away(&operations);
+    if (takes)
         status =
             patch_operations_take(document, operations.list, operations.count, &scratch, &after);
-    if (!status)
-        status = document_removals(document, after, true, work->arena, ret_removals);
+    if (takes && !status)
+        status = document_removals(document, after, true, work->arena, &removals);
     /* By itself it may make a record too large or too deep, which what is set would have mended. */
-    if (status == SYNC_ERR_TOO_LARGE || status == SYNC_ERR_INVALID) {
-        *ret_removals = SLICE_EMPTY;
+    if (status == SYNC_ERR_TOO_LARGE || status == SYNC_ERR_INVALID)
         status = SYNC_OK;
-    }
+    if (!status)
+        *ret_removals = removals;
     arena_done(&scratch);
     return status;
 }
