@@ -6,7 +6,7 @@
 #include "gateway/upstream_breaker.h"
 
 enum {
-    UPSTREAM_SESSIONS_MAX = 8,
+    UPSTREAM_SESSIONS_MAX = 64,
     UPSTREAM_STARTS_MAX = 3, /* of one call */
 };
 
