@@ -52,7 +52,7 @@ static const struct config_option OPTIONS[] = {
     {"upstream-cleartext", CONFIG_FLAG, "false", NULL,
      "Speak in clear to backends on other machines.", 0, 0},
     {"upstream-sessions", CONFIG_INT, "2", "N",
-     "Connections to each backend per thread; calls that find no room on them wait.", 1,
+     "Connections kept to each backend per thread; more, up to 64, are made for streams.", 1,
      UPSTREAM_SESSIONS_MAX},
     {"upstream-connect-timeout-ms", CONFIG_INT, "1000", "MS",
      "For a backend to accept a connection and greet.", 10, 60000},

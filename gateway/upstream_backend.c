@@ -29,8 +29,17 @@ static void slot_connect_later(struct upstream_slot *slot) {
         slot->backoff_us = BACKOFF_MAX_US;
 }
 
+/* Whether the slot is one more than the policy has. */
+static bool slot_is_extra(const struct upstream_slot *slot) {
+    return slot - slot->backend->slots >= policy_of(slot->backend)->sessions;
+}
+
 static void slot_connect_failed(struct upstream_slot *slot) {
     struct upstream_backend *backend = slot->backend;
+    if (slot_is_extra(slot)) {
+        slot->timed_out = false;
+        return; /* calls ask for another */
+    }
     backend->failed_connects++;
     backend->mute = slot->timed_out;
     slot->timed_out = false;
@@ -143,7 +152,7 @@ void upstream_slot_drain(struct upstream_slot *slot, uint64_t grace_us) {
 
 static struct upstream_slot *slot_find(struct upstream_backend *backend,
                                        const struct upstream_session *session) {
-    for (unsigned i = 0; i < UPSTREAM_SESSIONS_MAX; i++) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
         if (backend->slots[i].session == session)
             return &backend->slots[i];
     }
@@ -169,11 +178,17 @@ static void backend_changed(struct upstream_owner *owner, struct upstream_sessio
         backend_keep_drain(backend, session);
     if (backend->closing || backend->retired)
         return;
-    if (was_up)
-        slot_connect_later(slot);
-    else
+    if (!was_up)
         slot_connect_failed(slot);
+    else if (!slot_is_extra(slot))
+        slot_connect_later(slot);
     upstream_backend_update(backend);
+}
+
+static void slot_init(struct upstream_backend *backend, struct upstream_slot *slot) {
+    slot->backend = backend;
+    slot->timer.fire = slot_timer_fired;
+    slot->backoff_us = BACKOFF_FIRST_US;
 }
 
 struct upstream_backend *upstream_backend_open(struct upstream *pool,
@@ -191,13 +206,11 @@ struct upstream_backend *upstream_backend_open(struct upstream *pool,
         backend->notice = upstream_board_notice(pool->options.board, &at->address);
     if (pool->options.metrics)
         gateway_metrics_backend(pool->options.metrics, backend->name, &backend->series);
-    for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {
-        struct upstream_slot *slot = &backend->slots[i];
-        slot->backend = backend;
-        slot->timer.fire = slot_timer_fired;
-        slot->backoff_us = BACKOFF_FIRST_US;
-        slot_connect(slot);
-    }
+    backend->slot_count = policy_of(backend)->sessions;
+    for (unsigned i = 0; i < backend->slot_count; i++)
+        slot_init(backend, &backend->slots[i]);
+    for (unsigned i = 0; i < backend->slot_count; i++)
+        slot_connect(&backend->slots[i]);
     return backend;
 }
 
@@ -206,7 +219,7 @@ struct upstream_backend *upstream_backend_close(struct upstream_backend *backend
         return NULL;
     backend->closing = true;
     loop_timer_clear(&backend->drain_timer);
-    for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
         loop_timer_clear(&backend->slots[i].timer);
         if (backend->slots[i].session)
             upstream_session_close(backend->slots[i].session);
@@ -223,7 +236,7 @@ struct upstream_backend *upstream_backend_close(struct upstream_backend *backend
 
 void upstream_backend_retire(struct upstream_backend *backend) {
     backend->retired = true;
-    for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
         struct upstream_slot *slot = &backend->slots[i];
         loop_timer_clear(&slot->timer);
         if (upstream_slot_is_up(slot))
@@ -235,7 +248,7 @@ void upstream_backend_retire(struct upstream_backend *backend) {
 }
 
 bool upstream_backend_has_sessions(const struct upstream_backend *backend) {
-    for (unsigned i = 0; i < UPSTREAM_SESSIONS_MAX; i++) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
         if (backend->slots[i].session)
             return true;
     }
@@ -273,7 +286,7 @@ static bool slot_is_better(const struct upstream_slot *slot, const struct upstre
 
 static const struct upstream_slot *backend_best_slot(const struct upstream_backend *backend) {
     const struct upstream_slot *best = NULL;
-    for (unsigned i = 0; i < policy_of(backend)->sessions; i++) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
         const struct upstream_slot *slot = &backend->slots[i];
         /* In the midst of closing a session its slot may still hold it. */
         if (slot->session && upstream_session_state(slot->session) <= UPSTREAM_UP &&
@@ -283,8 +296,44 @@ static const struct upstream_slot *backend_best_slot(const struct upstream_backe
     return best;
 }
 
-struct upstream_session *upstream_backend_session(const struct upstream_backend *backend) {
-    return backend_best_slot(backend)->session;
+/* A session up or on its way with fewer calls than so many, or NULL. */
+static struct upstream_session *backend_roomy(const struct upstream_backend *backend,
+                                              size_t calls_max) {
+    for (unsigned i = 0; i < backend->slot_count; i++) {
+        struct upstream_session *session = backend->slots[i].session;
+        if (session && upstream_session_state(session) <= UPSTREAM_UP &&
+            upstream_session_load(session) < calls_max)
+            return session;
+    }
+    return NULL;
+}
+
+/* Begins one session more than there are, or NULL. */
+static struct upstream_session *backend_extend(struct upstream_backend *backend) {
+    uint64_t now_us = loop_now_us(loop_of(backend));
+    for (unsigned i = policy_of(backend)->sessions; i < UPSTREAM_SESSIONS_MAX; i++) {
+        struct upstream_slot *slot = &backend->slots[i];
+        if (i == backend->slot_count)
+            slot_init(backend, &backend->slots[backend->slot_count++]);
+        if (slot->session)
+            continue;
+        if (slot->tried_us > 0 && now_us - slot->tried_us < DEMAND_PAUSE_US)
+            return NULL;
+        slot_connect(slot);
+        return slot->session;
+    }
+    return NULL;
+}
+
+struct upstream_session *upstream_backend_session(struct upstream_backend *backend) {
+    const struct upstream_slot *best = backend_best_slot(backend);
+    if (!upstream_slot_is_up(best) || !upstream_session_is_full(best->session))
+        return best->session;
+    /* As many as the service takes of this it takes of any. */
+    struct upstream_session *other = backend_roomy(backend, upstream_session_load(best->session));
+    if (!other)
+        other = backend_extend(backend);
+    return other ? other : best->session;
 }
 
 enum upstream_rank upstream_backend_rank(struct upstream_backend *backend) {

@@ -70,7 +70,8 @@ struct upstream_backend {
     struct upstream_breaker breaker;
     upstream_notice *notice; /* of all threads' breakers, or NULL */
     struct backend_series series;
-    struct upstream_slot slots[UPSTREAM_SESSIONS_MAX];
+    struct upstream_slot slots[UPSTREAM_SESSIONS_MAX]; /* those of the policy, then extra ones */
+    unsigned slot_count;                               /* ever in use */
     struct upstream_drain drains[UPSTREAM_DRAINS_MAX];
     struct loop_timer drain_timer;
 };
@@ -109,8 +110,9 @@ void upstream_backend_connect(struct upstream_backend *backend);
 /* How much the backend is wanted for a call. */
 enum upstream_rank upstream_backend_rank(struct upstream_backend *backend);
 
-/* The least busy session of a backend whose rank is better than NONE. */
-struct upstream_session *upstream_backend_session(const struct upstream_backend *backend);
+/* The least busy session of a backend whose rank is better than NONE. Where all have as many calls
+ * as the service takes, one more is made, up to UPSTREAM_SESSIONS_MAX; beyond that calls wait. */
+struct upstream_session *upstream_backend_session(struct upstream_backend *backend);
 
 /* Something about the backend is new: tells it in log and metrics. */
 void upstream_backend_update(struct upstream_backend *backend);

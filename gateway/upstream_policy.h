@@ -11,7 +11,7 @@ enum {
 };
 
 struct upstream_policy {
-    unsigned sessions;           /* to each backend, per thread; 1 to UPSTREAM_SESSIONS_MAX */
+    unsigned sessions;           /* kept to each backend, per thread; 1 to UPSTREAM_SESSIONS_MAX */
     uint64_t connect_timeout_us; /* until the service's first word */
     uint64_t health_interval_us; /* between checks of a session; 0: no checks */
     uint64_t health_timeout_us;  /* for a check's answer */

@@ -1,5 +1,6 @@
 /* How calls are shared among backends, and which of them are started again. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "tests/gateway/upstream_fixture.h"
 
@@ -64,6 +65,41 @@ static void a_busy_backend_gets_fewer(void **state) {
     upstream_call_cancel(&caller.call);
     caller_free(&caller);
     assert_int_equal(metric_value(series_of(&services[0]).outstanding), 0);
+}
+
+/* Where the one connection that there is by the policy takes one call, more are made. */
+static void calls_that_find_no_room_get_a_connection_more(void **state) {
+    (void)state;
+    const nghttp2_settings_entry one = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1};
+    struct service *more = &services[1];
+    struct caller callers[2];
+    open_accepted(1);
+    assert_true(dup2(service->peer.listen_fd, more->peer.listen_fd) >= 0);
+    nghttp2_submit_settings(service->peer.session, NGHTTP2_FLAG_NONE, &one, 1);
+    both_turn();
+    caller_call(&callers[0]);
+    assert_false(scripted_peer_is_called(&more->peer));
+    caller_call(&callers[1]);
+    assert_int_equal(service->calls, 1);
+    assert_true(scripted_peer_is_called(&more->peer));
+    service_accept(more);
+    both_turn();
+    assert_int_equal(more->calls, 1);
+    assert_int_equal(metric_value(series_of(service).sessions), 2);
+    service_answer(more, SLICE_EMPTY);
+    service_answer(service, SLICE_EMPTY);
+    both_turn();
+    for (int i = 0; i < 2; i++) {
+        assert_true(callers[i].done);
+        assert_int_equal(callers[i].result.code, GRPC_OK);
+        caller_free(&callers[i]);
+    }
+    /* It is not made anew when it ends, until it is needed again. */
+    scripted_peer_hang_up(&more->peer);
+    time_pass(10000000);
+    assert_false(scripted_peer_is_called(&more->peer));
+    assert_int_equal(metric_value(series_of(service).sessions), 1);
+    assert_int_equal(metric_value(series_of(service).up), 1);
 }
 
 static void a_refused_call_goes_to_another(void **state) {
@@ -348,6 +384,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_CLOSED(calls_go_in_turn_where_backends_are_equally_busy),
         TEST_CLOSED(a_busy_backend_gets_fewer),
+        TEST_CLOSED(calls_that_find_no_room_get_a_connection_more),
         TEST_CLOSED(a_refused_call_goes_to_another),
         TEST_CLOSED(a_lone_backend_is_asked_again_but_not_for_ever),
         TEST_CLOSED(a_call_whose_time_is_over_is_not_started_again),

@@ -12,7 +12,6 @@ from benchmark.stack import BenchError, Stack, free_port, run_tool
 
 CONNECTIONS, STREAMS = 4, 25
 IDLE_STREAMS, STREAMS_PER_CONNECTION = 10000, 120
-SERVICE_STREAMS = 1000  # of a connection to the service
 CALL_US_AT_MOST, IDLE_BYTES_AT_MOST = 15, 2048
 START_SECONDS, SLACK_SECONDS = 30, 300
 
@@ -63,8 +62,7 @@ def calls(options, target, pid):
 def idle(options):
     """Bytes of the gateway for each of many streams that say nothing."""
     with Stack(options.binaries, options.data) as stack, \
-            Gateway(options.binaries, "unix:" + stack.unix, "--upstream-sessions",
-                    str(2 + IDLE_STREAMS // SERVICE_STREAMS)) as gateway:
+            Gateway(options.binaries, "unix:" + stack.unix) as gateway:
         tokens_write(stack, IDLE_STREAMS // 2)
         found = json.loads(run_tool(
             [stack.binary("tests/bench/stream_load"), "--mode", "idle", "--target", gateway.target,
